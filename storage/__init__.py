@@ -1,0 +1,1 @@
+"""What outlives a process: study database, checkpoints, artifacts."""

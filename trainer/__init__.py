@@ -1,0 +1,1 @@
+"""One U-Net, from volume to exported model."""
