@@ -1,0 +1,82 @@
+"""What passes between the coordinator and a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from trainer.hyperparameters import Hyperparameters
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A trial for a worker to run.
+
+    Attributes:
+        trial: Its number in the study; its checkpoints go by the same number.
+        hyperparameters: The U-Net run.
+        epochs: Of the full budget.
+        tiles_per_epoch: In tiles of 256 x 256.
+        train_on: `train` sections, or `all` but the holdout and its gap.
+        seed: Of weights and tiles.
+    """
+
+    trial: int
+    hyperparameters: Hyperparameters
+    epochs: int
+    tiles_per_epoch: int
+    train_on: Literal["train", "all"]
+    seed: int
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """One more epoch is done, and its checkpoint is written.
+
+    Attributes:
+        epoch: Epochs done so far.
+        value: The objective: Dice on the validation sections.
+        history: The objective after each epoch from the first to this one.
+        facts: What is kept with the trial: loss, threshold, precision, recall, seconds.
+    """
+
+    epoch: int
+    value: float
+    history: tuple[float, ...]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Begun:
+    """The trial stands ready on its worker.
+
+    Attributes:
+        last: The epoch that it goes on from, where it had a checkpoint.
+    """
+
+    last: EpochReport | None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """The trial ended without a result.
+
+    Attributes:
+        kind: `lost` (worker or node gone: worth another attempt), `diverged`, or `error` (of the
+            program or its surroundings).
+        reason: One line.
+        traceback: Where there is one.
+    """
+
+    kind: Literal["lost", "diverged", "error"]
+    reason: str
+    traceback: str = ""
+
+
+@dataclass(frozen=True)
+class Event:
+    """What a worker has to say of its trial."""
+
+    trial: int
+    outcome: Begun | EpochReport | Failure

@@ -1,0 +1,217 @@
+"""The command line. Each command loads its config and makes one call."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import typer
+
+# Nothing heavy is imported here: `--help` answers at once.
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Find the best U-Net for a microscopy volume.",
+)
+
+_Config = Annotated[Path, typer.Argument(help="A TOML file, such as configs/quick.toml.")]
+_Model = Annotated[Path, typer.Argument(help="A folder that run or export wrote.")]
+_Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
+_Raw = Annotated[Path | None, typer.Option(help="Image stack in place of the config's.")]
+_Mask = Annotated[Path | None, typer.Option(help="Mask stack in place of the config's.")]
+_VoxelSize = Annotated[
+    str | None,
+    typer.Option("--voxel-size-nm", metavar="Z,Y,X", help="Where the files do not say."),
+]
+
+
+def main() -> None:
+    """Runs a command and ends the process with its exit code.
+
+    0 is done, 1 the work failed, 2 the input is wrong, 130 interrupted.
+    """
+    sys.exit(_run())
+
+
+def _run() -> int:
+    from storage.errors import StorageError
+    from trainer.errors import InputError
+
+    try:
+        code = app(standalone_mode=False)
+    except click.ClickException as error:
+        return _refuse(error.format_message())
+    except (InputError, StorageError) as error:
+        return _refuse(str(error))
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+    except BrokenPipeError:
+        # Whoever read the output has seen enough, as `head` has.
+        sys.stdout = None
+        return 0
+    return code if isinstance(code, int) else 0
+
+
+def _refuse(message: str) -> int:
+    sys.stderr.write("unet-search: " + " ".join(message.split()) + "\n")
+    return 2
+
+
+@app.command()
+def run(
+    config: _Config,
+    trials: Annotated[int | None, typer.Option(help="The study's total number of trials.")] = None,
+    hours: Annotated[float | None, typer.Option(help="The study's total hours.")] = None,
+    raw: _Raw = None,
+    mask: _Mask = None,
+    as_json: _Json = False,
+) -> int:
+    """Start the search, or go on with the one of the same study name."""
+    from search.config import load_config
+    from search.presentation import present_result, result_row, say
+    from search.run import SearchRun
+
+    loaded = load_config(
+        config,
+        budget__trials=trials,
+        budget__hours=hours,
+        data__raw=raw and str(raw),
+        data__mask=mask and str(mask),
+    )
+    job = SearchRun(loaded)
+    for line in job.data.describe():
+        say(line)
+    result = job.run()
+    if as_json:
+        _print_json(result_row(result))
+    else:
+        present_result(result, loaded, config)
+    return {"done": 0, "failed": 1, "interrupted": 130}[result.ending.kind]
+
+
+@app.command()
+def check(config: _Config, raw: _Raw = None, mask: _Mask = None, as_json: _Json = False) -> None:
+    """Validate config, data, database and device, and estimate time and disk."""
+    from search.check import check as check_search
+    from search.config import load_config
+    from search.presentation import present_check
+
+    loaded = load_config(config, data__raw=raw and str(raw), data__mask=mask and str(mask))
+    facts = check_search(loaded)
+    if as_json:
+        _print_json(facts)
+    else:
+        present_check(facts)
+
+
+@app.command()
+def status(config: _Config, as_json: _Json = False) -> None:
+    """Show what is running, done, pruned and failed, and why."""
+    from search.presentation import present_status
+    from search.results import status_row
+
+    loaded, study = _open(config)
+    row = status_row(study, loaded.build_budget())
+    if as_json:
+        _print_json(row)
+    else:
+        present_status(row)
+
+
+@app.command()
+def best(
+    config: _Config,
+    top: Annotated[int, typer.Option(min=1, help="How many trials.")] = 5,
+    as_json: _Json = False,
+) -> None:
+    """Show the best trials: parameters, scores, and where the model is."""
+    from search.presentation import present_best
+    from search.results import best_rows
+
+    loaded, study = _open(config)
+    rows = best_rows(study, loaded, top)
+    if as_json:
+        _print_json(rows)
+    else:
+        present_best(rows)
+
+
+@app.command()
+def export(
+    config: _Config,
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    trial: Annotated[int | None, typer.Option(help="A trial in place of the winner.")] = None,
+    as_json: _Json = False,
+) -> None:
+    """Write the winner's model, or another trial's: .keras, SavedModel and a model card."""
+    from search.export import export_trial
+    from search.presentation import say
+
+    loaded, study = _open(config)
+    card = export_trial(loaded, study, out, trial)
+    if as_json:
+        _print_json(card)
+    else:
+        say(f"trial {card['trial']} written to {out}: {', '.join(sorted(card['files']))}")
+
+
+@app.command()
+def evaluate(
+    model: _Model,
+    raw: Annotated[Path, typer.Option(help="Image stack.")],
+    mask: Annotated[Path, typer.Option(help="Mask stack.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for scores and overlays.")] = None,
+    voxel_size_nm: _VoxelSize = None,
+    as_json: _Json = False,
+) -> None:
+    """Score a model on a volume."""
+    from search.presentation import present_evaluation
+    from trainer.evaluate import evaluate_files
+
+    scores = evaluate_files(model, raw, mask, out=out, voxel_size_nm=_sizes(voxel_size_nm))
+    if as_json:
+        _print_json(scores)
+    else:
+        present_evaluation(scores)
+
+
+@app.command()
+def dashboard(
+    config: _Config,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Of 127.0.0.1.")] = 8080,
+) -> None:
+    """Serve optuna-dashboard on this study, on this machine only."""
+    from search.config import load_config
+    from search.dashboard import serve_dashboard
+
+    serve_dashboard(load_config(config), port)
+
+
+def _open(config: Path) -> tuple[Any, Any]:
+    from search.config import load_config
+    from search.study import load_study
+    from storage.database import database_from_environment
+    from storage.studies import open_study_storage
+
+    loaded = load_config(config)
+    storage = open_study_storage(database_from_environment(loaded.study.runs))
+    return loaded, load_study(loaded, storage)
+
+
+def _sizes(text: str | None) -> tuple[float, ...] | None:
+    from trainer.errors import InputError
+
+    try:
+        return text and tuple(float(part) for part in text.split(","))  # type: ignore[return-value]
+    except ValueError:
+        raise InputError(f"--voxel-size-nm: expected Z,Y,X such as 5,5,5, got {text!r}") from None
+
+
+def _print_json(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")

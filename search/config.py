@@ -1,0 +1,204 @@
+"""The whole configuration file as frozen models; an error names the key and what was expected."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from search.budget import Budget
+from search.space import Space, build_space
+from trainer.errors import InputError
+
+_PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_Positive = Annotated[int, Field(ge=1, strict=True)]
+_Sections = tuple[Annotated[int, Field(ge=0, strict=True)], Annotated[int, Field(ge=1, strict=True)]]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StudyConfig(_Section):
+    """`[study]`: its name, its strategy, and the length of a trial."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    epochs_per_trial: _Positive
+    tiles_per_epoch: _Positive
+    """In tiles of 256 x 256."""
+    sampler: Literal["tpe", "random"] = "tpe"
+    pruner: Literal["hyperband", "none"] = "hyperband"
+    seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)] = 0
+    runs: Path = Path("runs")
+    keep: _Positive = 3
+    """Finished trials whose checkpoints are kept, the best ones."""
+
+
+class BudgetConfig(_Section):
+    """`[budget]`: what the whole search may cost; the first limit reached ends it."""
+
+    trials: _Positive | None = None
+    epochs: _Positive | None = None
+    hours: _PositiveFloat | None = None
+
+    @model_validator(mode="after")
+    def _check_limited(self) -> BudgetConfig:
+        if self.trials is None and self.epochs is None and self.hours is None:
+            raise ValueError("expected at least one of trials, epochs and hours")
+        return self
+
+
+class PhantomConfig(_Section):
+    """`[data] phantom`: a synthetic volume in place of files."""
+
+    sections: Annotated[int, Field(ge=4, le=4096, strict=True)] = 64
+    height: Annotated[int, Field(ge=32, le=8192, strict=True)] = 192
+    width: Annotated[int, Field(ge=32, le=8192, strict=True)] = 192
+    seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)] = 0
+
+
+class DataConfig(_Section):
+    """`[data]`: the image stack and its mask; paths are relative to the working directory."""
+
+    raw: Path | None = None
+    mask: Path | None = None
+    voxel_size_nm: tuple[_PositiveFloat, _PositiveFloat, _PositiveFloat] | None = None
+    phantom: PhantomConfig | None = None
+
+    @model_validator(mode="after")
+    def _check_one_source(self) -> DataConfig:
+        if (self.phantom is None) == (self.raw is None or self.mask is None):
+            raise ValueError("expected both raw and mask, or a phantom")
+        return self
+
+
+class SplitConfig(_Section):
+    """`[split]`: which sections serve for what, in contiguous blocks with a gap between them."""
+
+    validation: Annotated[float, Field(gt=0, lt=1)] | _Sections = 0.2
+    gap: Literal["auto"] | Annotated[int, Field(ge=0, strict=True)] = "auto"
+    holdout: _Sections | None = None
+
+
+class WorkersConfig(_Section):
+    """`[workers]`: where trials run, and on what share of it each."""
+
+    where: Literal["ray", "inline"] = "ray"
+    cpus_per_trial: _Positive = 1
+    gpus_per_trial: Annotated[float, Field(ge=0, le=64)] = 0.0
+    trials_per_worker: _Positive = 25
+    retries: Annotated[int, Field(ge=0, strict=True)] = 2
+
+
+class FinalConfig(_Section):
+    """`[final]`: the training of the winner, whose model is what the search ends with."""
+
+    epochs: _Positive
+    train_on: Literal["train", "all"] = "train"
+
+
+class Config(_Section):
+    """A configuration file."""
+
+    study: StudyConfig
+    budget: BudgetConfig
+    data: DataConfig
+    space: dict[str, Any]
+    split: SplitConfig = SplitConfig()
+    workers: WorkersConfig = WorkersConfig()
+    start: tuple[dict[str, Any], ...] = ()
+    final: FinalConfig | None = None
+
+    def build_space(self) -> Space:
+        """The dimensions of `[space]`, and the values it fixes."""
+        return build_space(self.space)
+
+    def build_budget(self) -> Budget:
+        """The limits of `[budget]`."""
+        return Budget(self.budget.trials, self.budget.epochs, self.budget.hours)
+
+    @property
+    def folder(self) -> Path:
+        """Where everything of this study lies but the database."""
+        return self.study.runs / self.study.name
+
+
+def load_config(path: Path, **changes: Any) -> Config:
+    """Reads and checks a configuration file.
+
+    Args:
+        path: A TOML file.
+        changes: Values from the command line, `section__key`; None leaves the file's.
+
+    Raises:
+        InputError: In one line, what is wrong with which key.
+    """
+    table = _read(path)
+    for name, value in changes.items():
+        if value is not None:
+            section, key = name.split("__")
+            table.setdefault(section, {})[key] = value
+    if {"raw", "mask"} & {n.split("__")[1] for n, v in changes.items() if v is not None}:
+        table["data"].pop("phantom", None)
+    try:
+        config = Config.model_validate(table)
+    except ValidationError as error:
+        raise InputError(f"{path}: {_explain(error)}") from None
+    _check_space(config, path)
+    return config
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise InputError(f"{path}: expected a configuration file, found none; see configs/")
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise InputError(f"{path}: expected TOML, got: {error}; correct the file") from None
+
+
+def _check_space(config: Config, path: Path) -> None:
+    try:
+        space = config.build_space()
+        for index, params in enumerate(config.start):
+            space.check(params, f"start[{index}]")
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"] if not _is_branch(str(part)))
+    if first["type"] == "extra_forbidden":
+        return f"{key}: {_unknown(first['loc'])}"
+    if first["type"] == "missing":
+        return f"{key}: expected a value, found none; add it"
+    if first["type"] == "value_error":
+        return f"{key}: {str(first['msg']).removeprefix('Value error, ')}"
+    expected = str(first["msg"]).replace("Input should", "the value should").replace("'", '"')
+    return f"{key}: {expected}, got {first['input']!r}; correct it"
+
+
+def _is_branch(part: str) -> bool:
+    """Whether pydantic put this in to tell which member of a union it tried."""
+    return "[" in part or "(" in part or part in ("float", "int", "literal", "tuple")
+
+
+def _unknown(location: tuple[int | str, ...]) -> str:
+    known = _keys_beside(location)
+    near = difflib.get_close_matches(str(location[-1]), known, 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+    return f"expected a known key, got {str(location[-1])!r}; {hint}"
+
+
+def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
+    fields: Mapping[str, Any] = Config.model_fields
+    for part in location[:-1]:
+        kind = fields[str(part)].annotation
+        models = [m for m in (kind, *getattr(kind, "__args__", ())) if hasattr(m, "model_fields")]
+        fields = models[0].model_fields
+    return sorted(fields)

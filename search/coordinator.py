@@ -1,0 +1,297 @@
+"""The loop of a search: ask, begin, advance, report, prune or tell, until the budget is spent."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import optuna
+from optuna.trial import TrialState
+
+from search import lineage
+from search.assignment import Assignment, EpochReport, Event, Failure
+from search.budget import Budget, Spent
+from search.space import Space
+from search.workers import Workers
+from storage.checkpoints import CheckpointStore
+
+_WAIT_SECONDS = 1.0
+_FAILURES_IN_A_ROW = 3
+SECONDS_SPENT = "seconds_spent"
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What every trial of a study is run under.
+
+    Attributes:
+        epochs: Of a trial's full budget.
+        tiles_per_epoch: In tiles of 256 x 256.
+        train_on: `train` sections, or `all` but the holdout and its gap.
+        seed: Of weights and tiles.
+        retries: How often a trial may lose its worker and go on.
+        keep: Finished trials whose checkpoints are kept, the best ones.
+        budget: When the search ends.
+    """
+
+    epochs: int
+    tiles_per_epoch: int
+    train_on: Literal["train", "all"]
+    seed: int
+    retries: int
+    keep: int
+    budget: Budget
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a search ended.
+
+    Attributes:
+        kind: `done` (the budget is spent), `interrupted`, or `failed`.
+        reason: One line.
+    """
+
+    kind: Literal["done", "interrupted", "failed"]
+    reason: str
+
+
+@dataclass
+class Standing:
+    """How a search stands, for whoever shows it.
+
+    Attributes:
+        running: Trials under way, and the epochs that each has done.
+        counts: Ended trials by state.
+        best: The best trial at full budget so far, its number and value.
+        leading: The best value of any epoch so far.
+        spent: Against the budget.
+        epochs_each: Of a trial at full budget.
+    """
+
+    running: dict[int, int] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    best: tuple[int, float] | None = None
+    leading: float | None = None
+    spent: Spent = field(default_factory=Spent)
+    epochs_each: int = 0
+
+
+class Coordinator:
+    """The only process that runs trials of its study.
+
+    Trials are asked of Optuna and run by workers. Everything about a trial is written before it
+    is told, since a told trial cannot be changed.
+    """
+
+    def __init__(
+        self,
+        study: optuna.Study,
+        space: Space,
+        workers: Workers,
+        checkpoints: CheckpointStore,
+        terms: Terms,
+        *,
+        stop_requested: Callable[[], bool] = lambda: False,
+        show: Callable[[Standing], None] = lambda standing: None,
+    ) -> None:
+        self._study = study
+        self._space = space
+        self._workers = workers
+        self._checkpoints = checkpoints
+        self._terms = terms
+        self._stop_requested = stop_requested
+        self._show = show
+        self._running: dict[int, optuna.Trial] = {}
+        self._failures: list[str] = []
+        self._ending: Ending | None = None
+        self._clock = time.monotonic()
+        self.standing = Standing(epochs_each=terms.epochs)
+
+    def run(self) -> Ending:
+        """Runs trials until the budget is spent, a stop is asked for, or nothing works."""
+        lineage.recover(self._study)
+        self._take_stock()
+        while True:
+            self._look_for_an_end()
+            if self._ending is None:
+                self._begin_trials()
+            if not self._running:
+                break
+            for event in self._workers.wait(_WAIT_SECONDS):
+                self._handle(event)
+            self._tick()
+        return self._ending or Ending("done", "every trial of the budget has ended")
+
+    def _begin_trials(self) -> None:
+        while self._workers.free() > 0 and self._may_begin():
+            trial = self._study.ask()
+            try:
+                hyperparameters = self._space.suggest(trial)
+            except ValueError as error:
+                # Only a trial that somebody enqueued can be impossible: the space was checked.
+                self._fail(trial, Failure("error", str(error).splitlines()[0]))
+                continue
+            lineage.inherit_checkpoint(trial, self._checkpoints)
+            self._running[trial.number] = trial
+            self.standing.running[trial.number] = 0
+            self.standing.spent.trials += int(lineage.RETRIED_FROM not in trial.user_attrs)
+            self._workers.begin(
+                Assignment(
+                    trial=trial.number,
+                    hyperparameters=hyperparameters,
+                    epochs=self._terms.epochs,
+                    tiles_per_epoch=self._terms.tiles_per_epoch,
+                    train_on=self._terms.train_on,
+                    seed=self._terms.seed,
+                )
+            )
+
+    def _may_begin(self) -> bool:
+        if self._terms.budget.allows_another(self.standing.spent):
+            return True
+        waiting = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        return any(lineage.is_continuation(trial) for trial in waiting)
+
+    def _handle(self, event: Event) -> None:
+        trial, outcome = self._running[event.trial], event.outcome
+        if isinstance(outcome, Failure):
+            self._end_failed(trial, outcome)
+        elif isinstance(outcome, EpochReport):
+            self.standing.spent.epochs += 1
+            self._failures.clear()
+            self._report(trial, outcome)
+            self._go_on(trial, outcome)
+        elif outcome.last is not None:
+            trial.set_user_attr(lineage.INHERITED, outcome.last.epoch)
+            self._report(trial, outcome.last)
+            self._go_on(trial, outcome.last)
+        elif self._ending is not None:
+            self._end_for_now(trial)
+        else:
+            self._workers.advance(trial.number)
+
+    def _report(self, trial: optuna.Trial, report: EpochReport) -> None:
+        """Reports the epoch, and those that the trial inherited with its checkpoint."""
+        reported = self.standing.running[trial.number]
+        for epoch in range(reported + 1, report.epoch + 1):
+            trial.report(report.history[epoch - 1], epoch)
+        self.standing.running[trial.number] = report.epoch
+        self.standing.leading = max(report.value, self.standing.leading or 0.0)
+
+    def _go_on(self, trial: optuna.Trial, report: EpochReport) -> None:
+        if report.epoch >= self._terms.epochs:
+            self._tell(trial, TrialState.COMPLETE, report)
+        elif trial.should_prune():
+            reason = f"stopped by the pruner after {report.epoch} of {self._terms.epochs} epochs"
+            self._tell(trial, TrialState.PRUNED, report, reason)
+        elif self._ending is not None:
+            self._end_for_now(trial)
+        else:
+            self._workers.advance(trial.number)
+
+    def _tell(
+        self,
+        trial: optuna.Trial,
+        state: TrialState,
+        report: EpochReport,
+        reason: str | None = None,
+    ) -> None:
+        self._workers.release(trial.number)
+        facts: Mapping[str, Any] = {**report.facts, **({lineage.REASON: reason} if reason else {})}
+        for name, value in facts.items():
+            trial.set_user_attr(name, value)
+        complete = state is TrialState.COMPLETE
+        self._study.tell(trial, report.value if complete else None, state=state)
+        if complete and (self.standing.best is None or report.value > self.standing.best[1]):
+            self.standing.best = (trial.number, report.value)
+        self._ended(trial, state)
+        self._discard_checkpoints(trial.number, complete)
+
+    def _end_failed(self, trial: optuna.Trial, failure: Failure) -> None:
+        if failure.kind == "lost" and lineage.attempt(trial) < self._terms.retries:
+            lineage.end_for_now(self._study, trial, failure.reason, lost=True)
+            lineage.enqueue_continuations(self._study)
+            self._ended(trial, TrialState.FAIL)
+        else:
+            self._fail(trial, failure)
+        self._count_failure(failure)
+
+    def _fail(self, trial: optuna.Trial, failure: Failure) -> None:
+        trial.set_user_attr(lineage.REASON, failure.reason)
+        if failure.traceback:
+            trial.set_user_attr("traceback", failure.traceback)
+        self._study.tell(trial, state=TrialState.FAIL)
+        self._ended(trial, TrialState.FAIL)
+        self._checkpoints.delete(trial.number)
+
+    def _count_failure(self, failure: Failure) -> None:
+        """Ends the search when nothing but the same failure comes back."""
+        if failure.kind == "diverged":
+            return
+        self._failures.append(failure.reason)
+        last = self._failures[-_FAILURES_IN_A_ROW:]
+        if len(last) == _FAILURES_IN_A_ROW and len(set(last)) == 1 and self._ending is None:
+            self._ending = Ending(
+                "failed", f"{_FAILURES_IN_A_ROW} trials in a row failed: {failure.reason}"
+            )
+
+    def _end_for_now(self, trial: optuna.Trial) -> None:
+        self._workers.release(trial.number)
+        reason = self._ending.reason if self._ending else "stopped"
+        lineage.end_for_now(self._study, trial, reason)
+        lineage.enqueue_continuations(self._study)
+        self._ended(trial, TrialState.FAIL)
+
+    def _ended(self, trial: optuna.Trial, state: TrialState) -> None:
+        self._running.pop(trial.number, None)
+        self.standing.running.pop(trial.number, None)
+        self.standing.counts[state.name] = self.standing.counts.get(state.name, 0) + 1
+
+    def _discard_checkpoints(self, number: int, complete: bool) -> None:
+        """Keeps the checkpoints of the best finished trials, and deletes the others'."""
+        if not complete:
+            self._checkpoints.delete(number)
+            return
+        finished = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        finished.sort(key=lambda trial: trial.value or 0.0, reverse=True)
+        for trial in finished[self._terms.keep :]:
+            self._checkpoints.delete(trial.number)
+
+    def _look_for_an_end(self) -> None:
+        if self._ending is not None:
+            return
+        if self._stop_requested():
+            self._ending = Ending("interrupted", "interrupted")
+            return
+        reason = self._terms.budget.spent_by(self.standing.spent)
+        if reason is not None:
+            self._ending = Ending("done", reason)
+
+    def _take_stock(self) -> None:
+        """Counts what earlier runs of this study have done."""
+        spent = self.standing.spent
+        spent.seconds = float(self._study.user_attrs.get(SECONDS_SPENT, 0.0))
+        for trial in self._study.get_trials(deepcopy=False):
+            if trial.state is TrialState.WAITING:
+                continue
+            spent.trials += int(not lineage.is_continuation(trial))
+            spent.epochs += lineage.epochs_of_its_own(trial)
+            counts = self.standing.counts
+            counts[trial.state.name] = counts.get(trial.state.name, 0) + 1
+            if trial.intermediate_values:
+                leading = max(trial.intermediate_values.values())
+                self.standing.leading = max(leading, self.standing.leading or 0.0)
+            if trial.state is TrialState.COMPLETE and trial.value is not None:
+                best = self.standing.best
+                if best is None or trial.value > best[1]:
+                    self.standing.best = (trial.number, trial.value)
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        self.standing.spent.seconds += now - self._clock
+        self._clock = now
+        self._study.set_user_attr(SECONDS_SPENT, round(self.standing.spent.seconds, 1))
+        self._show(self.standing)

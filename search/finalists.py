@@ -1,0 +1,152 @@
+"""From the best trial to the model that a search ends with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from search import lineage
+from search.budget import Budget
+from search.config import Config
+from search.coordinator import Terms
+from search.data import StudyData
+from search.provenance import describe_software
+from search.study import open_finalists
+from storage.checkpoints import CheckpointStore
+from trainer.device import configure_device
+from trainer.errors import InputError
+from trainer.model import Model, build_model, save_model
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a model's weights come from.
+
+    Attributes:
+        config: Of the search.
+        study: The search's own, or its finalists'.
+        trial: A finished trial of it.
+    """
+
+    config: Config
+    study: optuna.Study
+    trial: FrozenTrial
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it is the final training, and not a trial of the search."""
+        return self.study.study_name != self.config.study.name
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder that the study's checkpoints lie in."""
+        return self.config.folder / ("finalists" if self.is_final else "trials")
+
+
+def open_final(config: Config, storage: BaseStorage, winner: FrozenTrial) -> optuna.Study:
+    """The study of final trainings, with the winner's enqueued unless it is there already."""
+    study, plan = open_finalists(config, storage), _plan(config, winner)
+    lineage.recover(study)
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+        if trial.user_attrs.get(lineage.PLAN) != plan:
+            # What an earlier winner left unfinished is not worth going on with.
+            storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+    if not _planned(study, plan, TrialState.WAITING, TrialState.COMPLETE):
+        study.enqueue_trial(winner.params, user_attrs={lineage.PLAN: plan})
+    return study
+
+
+def final_terms(config: Config, study: optuna.Study) -> Terms:
+    """The terms of the final training; its budget is that one trial."""
+    if config.final is None:
+        raise ValueError("a config without [final] has no final training")
+    counted = sum(map(lineage.counts_towards_budget, study.get_trials(deepcopy=False)))
+    waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+    new = sum(not lineage.is_continuation(trial) for trial in waiting)
+    return Terms(
+        epochs=config.final.epochs,
+        tiles_per_epoch=config.study.tiles_per_epoch,
+        train_on=config.final.train_on,
+        seed=config.study.seed,
+        retries=config.workers.retries,
+        keep=1,
+        budget=Budget(trials=counted + new),
+    )
+
+
+def trained(config: Config, study: optuna.Study, winner: FrozenTrial) -> FrozenTrial | None:
+    """The finished final training of the winner, where there is one."""
+    done = _planned(study, _plan(config, winner), TrialState.COMPLETE)
+    return done[-1] if done else None
+
+
+def save_winner(source: Source, winner: FrozenTrial, data: StudyData, folder: Path) -> Path:
+    """Writes the model of the search: the winner's parameters, the source's weights."""
+    model = build_trial_model(source, winner, data.to_json())
+    save_model(model, folder)
+    return folder
+
+
+def build_trial_model(source: Source, winner: FrozenTrial, data: Mapping[str, Any]) -> Model:
+    """Makes the model of a finished trial from its checkpoint.
+
+    Raises:
+        InputError: The checkpoint is not kept any more.
+    """
+    checkpoint = CheckpointStore(source.checkpoints).load(source.trial.number)
+    if checkpoint is None:
+        raise InputError(
+            f"trial {source.trial.number}: expected its checkpoint in {source.checkpoints}, found "
+            f"none; those of the best {source.config.study.keep} trials (study.keep) are kept"
+        )
+    configure_device()
+    final = source.config.final if source.is_final else None
+    seen = final is not None and final.train_on == "all"
+    # Sections that were trained on cannot tell a threshold: the winner's validation told it.
+    judged = winner.user_attrs if seen else checkpoint.facts
+    card = {
+        "study": source.config.study.name,
+        "trial": winner.number,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "train_on": final.train_on if final else "train",
+        "epochs": checkpoint.epoch,
+        "tiles_per_epoch": source.config.study.tiles_per_epoch,
+        "seed": source.config.study.seed,
+        "validation": {
+            "dice": winner.value if seen else source.trial.value,
+            "precision": judged["precision"],
+            "recall": judged["recall"],
+            "of": "the search's trial, on sections that it did not train on"
+            if seen
+            else "this model, on sections that it did not train on",
+        },
+        "data": dict(data),
+        "software": describe_software(),
+    }
+    return build_model(
+        source.config.build_space().complete(winner.params),
+        checkpoint.arrays,
+        threshold=float(judged["threshold"]),
+        card=card,
+    )
+
+
+def _plan(config: Config, winner: FrozenTrial) -> str:
+    """What tells one final training from another."""
+    if config.final is None:
+        raise ValueError("a config without [final] has no final training")
+    plan = {"trial": winner.number, "tiles_per_epoch": config.study.tiles_per_epoch}
+    return json.dumps(plan | config.final.model_dump())
+
+
+def _planned(study: optuna.Study, plan: str, *states: TrialState) -> list[FrozenTrial]:
+    trials = study.get_trials(deepcopy=False, states=states)
+    return [trial for trial in trials if trial.user_attrs.get(lineage.PLAN) == plan]

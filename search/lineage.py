@@ -1,0 +1,99 @@
+"""Trials that go on where another one was stopped."""
+
+from __future__ import annotations
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from storage.checkpoints import CheckpointStore
+
+RETRIED_FROM = "retried_from"
+ATTEMPT = "attempt"
+REASON = "reason"
+PLAN = "plan"
+"""Tells final trainings apart, and stays with a trial that goes on."""
+INHERITED = "inherited_epochs"
+GOES_ON = "goes_on"
+"""Set on a FAIL whose work is worth going on with, before it is told."""
+
+
+def is_continuation(trial: FrozenTrial) -> bool:
+    """Whether the trial goes on from another one, and so does not count towards the budget."""
+    return RETRIED_FROM in trial.user_attrs
+
+
+def counts_towards_budget(trial: FrozenTrial) -> bool:
+    """Whether the trial has begun, and begun anew."""
+    return trial.state is not TrialState.WAITING and not is_continuation(trial)
+
+
+def attempt(trial: FrozenTrial | optuna.Trial) -> int:
+    """How many workers the trial and its forerunners have lost."""
+    return int(trial.user_attrs.get(ATTEMPT, 0))
+
+
+def recover(study: optuna.Study) -> int:
+    """Ends every RUNNING trial as an orphan, and enqueues all that shall go on.
+
+    Only the holder of the study's lock may call this: nobody else runs its trials, so a trial
+    that is RUNNING at its start has lost its coordinator.
+
+    Returns:
+        How many trials were enqueued.
+    """
+    for orphan in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        # The public constructor is the one way to write to a trial of an earlier process.
+        trial = optuna.Trial(study, orphan._trial_id)
+        end_for_now(study, trial, "the coordinator ended while the trial was running")
+    return enqueue_continuations(study)
+
+
+def end_for_now(study: optuna.Study, trial: optuna.Trial, reason: str, *, lost: bool = False) -> None:
+    """Tells FAIL, and that the trial goes on as another one.
+
+    Args:
+        study: The trial's study.
+        trial: A RUNNING trial.
+        reason: One line.
+        lost: Whether this counts as a lost worker.
+    """
+    trial.set_user_attr(ATTEMPT, attempt(trial) + int(lost))
+    trial.set_user_attr(REASON, reason)
+    trial.set_user_attr(GOES_ON, True)
+    study.tell(trial, state=TrialState.FAIL)
+
+
+def enqueue_continuations(study: optuna.Study) -> int:
+    """Enqueues every trial that was ended for now and has no successor yet.
+
+    A trial is told first and enqueued second; whatever comes between the two, this finds it.
+    """
+    trials = study.get_trials(deepcopy=False)
+    continued = {trial.user_attrs.get(RETRIED_FROM) for trial in trials}
+    waiting = [
+        trial
+        for trial in trials
+        if trial.state is TrialState.FAIL
+        and trial.user_attrs.get(GOES_ON)
+        and trial.number not in continued
+    ]
+    for trial in waiting:
+        study.enqueue_trial(
+            trial.params or dict(trial.system_attrs.get("fixed_params", {})),
+            user_attrs={RETRIED_FROM: trial.number, ATTEMPT: attempt(trial)}
+            | {name: value for name, value in trial.user_attrs.items() if name == PLAN},
+        )
+    return len(waiting)
+
+
+def inherit_checkpoint(trial: optuna.Trial, checkpoints: CheckpointStore) -> None:
+    """Copies the forerunner's newest checkpoint, so that the trial goes on from there."""
+    forerunner = trial.user_attrs.get(RETRIED_FROM)
+    if forerunner is not None:
+        checkpoints.inherit(trial.number, int(forerunner))
+        checkpoints.delete(int(forerunner))
+
+
+def epochs_of_its_own(trial: FrozenTrial) -> int:
+    """Epochs that were trained for this trial, without those that it inherited."""
+    return max(0, len(trial.intermediate_values) - int(trial.user_attrs.get(INHERITED, 0)))

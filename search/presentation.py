@@ -1,0 +1,168 @@
+"""Results as a person reads them in a terminal."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from search.config import Config
+from search.data import write_unseen_phantom
+from search.run import Result
+
+_out = Console(highlight=False, soft_wrap=True)
+_err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def say(line: str) -> None:
+    """Tells the person something that is not a result."""
+    _err.print(line, markup=False)
+
+
+def result_row(result: Result) -> dict[str, Any]:
+    """The end of a search as `run --json` prints it."""
+    winner = result.winner
+    return {
+        "ending": result.ending.kind,
+        "reason": result.ending.reason,
+        "model": str(result.model) if result.model else None,
+        "trial": winner and winner.number,
+        "value": winner and winner.value,
+        "params": winner and winner.params,
+        "user_attrs": winner and winner.user_attrs,
+    }
+
+
+def present_result(result: Result, config: Config, path: Path) -> None:
+    """Shows the best trial, its scores, its model, and what to type next."""
+    _out.print(f"\n{config.study.name}: {result.ending.reason}", markup=False)
+    winner = result.winner
+    if winner is not None:
+        attributes = winner.user_attrs
+        _out.print(f"best trial: {winner.number}", markup=False)
+        for name, value in winner.params.items():
+            _out.print(f"    {name} = {_short(value)}", markup=False)
+        _out.print(
+            f"validation: Dice {winner.value:.4f}, precision {attributes['precision']:.4f}, "
+            f"recall {attributes['recall']:.4f} at threshold {attributes['threshold']:.2f}",
+            markup=False,
+        )
+    if result.model is not None:
+        _out.print(f"model: {result.model}", markup=False)
+    _out.print("next:", markup=False)
+    for line in _next_commands(result, config, path):
+        _out.print(f"    {line}", markup=False)
+
+
+def present_check(facts: Mapping[str, Any]) -> None:
+    """Shows what a search would do and cost."""
+    for line in facts["notes"]:
+        _out.print(line, markup=False)
+    device, hours = facts["device"], facts["hours"]
+    rungs = "; ".join(", ".join(map(str, bracket)) or "none" for bracket in facts["rungs"])
+    lines = [
+        f"database: {facts['database']}",
+        f"device: {device['name']}, {device['precision']}, {device['slots']} trials at a time here",
+        f"rungs: after epoch {rungs}" if rungs else "rungs: none, every trial runs to its end",
+        f"an epoch of a middling network ({facts['parameters']:,} parameters): "
+        f"{facts['epoch_seconds']:.1f} s",
+        f"search: about {_hours(hours['search_expected'])}, at most "
+        f"{_hours(hours['search_at_most'])}; final training: about {_hours(hours['final'])}",
+        f"disk: about {facts['disk_bytes'] / 1e6:.0f} MB of checkpoints",
+    ]
+    for line in lines:
+        _out.print(line, markup=False)
+
+
+def present_status(row: Mapping[str, Any]) -> None:
+    """Shows every trial of a study, and the budget."""
+    table = Table("trial", "state", "Dice", "epochs", "reason", box=None, pad_edge=False)
+    for trial in row["trials"]:
+        table.add_row(
+            str(trial["number"]),
+            trial["state"],
+            _dice(trial["value"]),
+            str(trial["epochs"]),
+            trial["reason"] or "",
+        )
+    _out.print(table)
+    counts = ", ".join(f"{count} {state}" for state, count in row["counts"].items() if count)
+    budget = row["budget"]
+    _out.print(f"{row['study']}: {counts or 'no trials yet'}", markup=False)
+    _out.print(
+        f"budget: {budget['trials_begun']} of {budget['trials'] or 'any number of'} trials, "
+        f"{budget['epochs_trained']} of {budget['epochs'] or 'any number of'} epochs, "
+        f"{budget['hours_spent']:.2f} of {budget['hours'] or 'any number of'} hours",
+        markup=False,
+    )
+
+
+def present_best(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Shows the best trials."""
+    if not rows:
+        _out.print("no trial has reached its full budget yet")
+    for row in rows:
+        params = ", ".join(f"{name} = {_short(value)}" for name, value in row["params"].items())
+        model = f"  model: {row['model']}" if row["model"] else ""
+        _out.print(f"trial {row['number']}: Dice {row['value']:.4f}{model}", markup=False)
+        _out.print(f"    {params}", markup=False)
+
+
+def present_evaluation(scores: Mapping[str, Any]) -> None:
+    """Shows a model's scores on a volume."""
+    _out.print(
+        f"Dice {scores['dice']:.4f}, IoU {scores['iou']:.4f}, precision {scores['precision']:.4f}, "
+        f"recall {scores['recall']:.4f} at threshold {scores['threshold']:.2f}, "
+        f"over {scores['voxels']:,} voxels",
+        markup=False,
+    )
+    for key, what in (("instances_3d", "objects in the volume"), ("instances_2d", "in sections")):
+        found = scores[key]
+        _out.print(
+            f"{what}: found {found['found']} of {found['total']} at IoU 0.5 "
+            f"(precision {found['precision']:.3f}, F1 {found['f1']:.3f})",
+            markup=False,
+        )
+
+
+def _next_commands(result: Result, config: Config, path: Path) -> list[str]:
+    program = _program()
+    if result.ending.kind == "interrupted":
+        return [f"{program} run {path}    # goes on where it stopped"]
+    if result.model is None:
+        return [f"{program} status {path}    # why trials failed"]
+    raw, mask = write_unseen_phantom(config) or ("RAW.tif", "MASK.tif")
+    return [
+        f"{program} dashboard {path}",
+        f"{program} export {path} --out exported",
+        f"{program} evaluate {result.model} --raw {raw} --mask {mask}",
+    ]
+
+
+def _program() -> str:
+    """The command as it can be typed here, also where the environment is not active."""
+    found = shutil.which("unet-search")
+    own = Path(sys.argv[0])
+    if found or not own.is_file():
+        return "unet-search"
+    return os.path.relpath(own)
+
+
+def _dice(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _hours(value: float | None) -> str:
+    if value is None:
+        return "an unknown time"
+    return f"{value * 60:.0f} minutes" if value < 2 else f"{value:.1f} hours"

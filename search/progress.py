@@ -1,0 +1,115 @@
+"""The live view of a search in the terminal."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from search.budget import Budget
+from search.coordinator import Standing
+
+_PLAIN_SECONDS = 15.0
+
+
+class Progress:
+    """Shows how a search stands: redrawn in a terminal, as lines elsewhere."""
+
+    def __init__(self, title: str, budget: Budget, console: Console | None = None) -> None:
+        self._title = title
+        self._budget = budget
+        self._console = console or Console(stderr=True)
+        self._live = Live(console=self._console, auto_refresh=False, transient=False)
+        self._started = time.monotonic()
+        self._epochs_before: int | None = None
+        self._shown = -_PLAIN_SECONDS
+        self._ended = -1
+
+    def __enter__(self) -> Progress:
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._console.is_terminal:
+            self._live.stop()
+
+    def show(self, standing: Standing) -> None:
+        """Shows the search as it stands now."""
+        if self._epochs_before is None:
+            self._epochs_before = standing.spent.epochs
+        if self._console.is_terminal:
+            self._live.update(self._table(standing), refresh=True)
+        else:
+            self._print_now_and_then(standing)
+
+    def _print_now_and_then(self, standing: Standing) -> None:
+        ended, now = sum(standing.counts.values()), time.monotonic()
+        if ended != self._ended or now - self._shown >= _PLAIN_SECONDS:
+            self._console.print(f"{self._title}: {self._line(standing)}", highlight=False)
+            self._ended, self._shown = ended, now
+
+    def _line(self, standing: Standing) -> str:
+        return ", ".join(f"{name} {value}" for name, value in self._cells(standing))
+
+    def _table(self, standing: Standing) -> Table:
+        table = Table(title=self._title, title_justify="left", expand=False)
+        cells = self._cells(standing)
+        for name, _ in cells:
+            table.add_column(name, justify="right", no_wrap=True)
+        table.add_row(*(value for _, value in cells))
+        return table
+
+    def _cells(self, standing: Standing) -> list[tuple[str, str]]:
+        counts, spent = standing.counts, standing.spent
+        number, value = standing.best or (None, None)
+        best = f"{value:.4f} (trial {number})" if value is not None else "-"
+        if number is None and standing.leading is not None:
+            best = f"{standing.leading:.4f} (unfinished)"
+        return [
+            ("running", str(len(standing.running))),
+            ("done", str(counts.get("COMPLETE", 0))),
+            ("pruned", str(counts.get("PRUNED", 0))),
+            ("failed", str(counts.get("FAIL", 0))),
+            ("of", str(self._budget.trials or "-")),
+            ("best Dice", best),
+            ("epochs", str(spent.epochs)),
+            ("elapsed", _clock(time.monotonic() - self._started)),
+            ("left", self._left(standing)),
+        ]
+
+    def _left(self, standing: Standing) -> str:
+        """The time left, from the pace of this run and the length of the trials that ended."""
+        elapsed, spent = time.monotonic() - self._started, standing.spent
+        trained = spent.epochs - (self._epochs_before or 0)
+        limits = []
+        if self._budget.hours is not None:
+            limits.append(self._budget.hours * 3600 - spent.seconds)
+        if trained > 0:
+            pace = elapsed / trained
+            if self._budget.epochs is not None:
+                limits.append(pace * (self._budget.epochs - spent.epochs))
+            if self._budget.trials is not None:
+                limits.append(pace * self._epochs_left(standing, self._budget.trials))
+        return f"~{_clock(max(0.0, min(limits)))}" if limits else "-"
+
+    def _epochs_left(self, standing: Standing, trials: int) -> float:
+        ended = sum(standing.counts.get(name, 0) for name in ("COMPLETE", "PRUNED"))
+        underway = sum(standing.running.values())
+        each = (standing.spent.epochs - underway) / ended if ended else standing.epochs_each
+        to_come = trials - standing.spent.trials + len(standing.running)
+        return max(0.0, to_come * each - underway)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

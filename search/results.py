@@ -1,0 +1,86 @@
+"""A study as rows: what `status` and `best` print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from search import lineage
+from search.budget import Budget
+from search.config import Config
+from search.coordinator import SECONDS_SPENT
+from trainer.model import CARD_FILE
+
+WINNER = "winner"
+"""Study attribute: number of the trial that the model was made from."""
+
+
+def best_trials(study: optuna.Study, top: int) -> list[FrozenTrial]:
+    """Trials at full budget, best first; once named, the winner leads."""
+    finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    winner = study.user_attrs.get(WINNER)
+    finished.sort(key=lambda trial: (trial.number != winner, -(trial.value or 0.0), trial.number))
+    return finished[:top]
+
+
+def best_rows(study: optuna.Study, config: Config, top: int) -> list[dict[str, Any]]:
+    """The best trials as `best --json` prints them."""
+    winner = study.user_attrs.get(WINNER)
+    rows = []
+    for trial in best_trials(study, top):
+        model = model_folder(config) if trial.number == winner else None
+        there = model is not None and (model / CARD_FILE).is_file()
+        rows.append(
+            {
+                "number": trial.number,
+                "value": trial.value,
+                "state": trial.state.name,
+                "params": trial.params,
+                "epochs": trial.last_step or 0,
+                "user_attrs": trial.user_attrs,
+                "model": str(model) if there else None,
+            }
+        )
+    return rows
+
+
+def status_row(study: optuna.Study, budget: Budget) -> dict[str, Any]:
+    """The whole study as `status --json` prints it."""
+    trials = study.get_trials(deepcopy=False)
+    counts: dict[str, int] = {state.name: 0 for state in TrialState}
+    for trial in trials:
+        counts[trial.state.name] += 1
+    return {
+        "study": study.study_name,
+        "counts": counts,
+        "trials": [_status_of(trial) for trial in trials],
+        "budget": {
+            "trials": budget.trials,
+            "epochs": budget.epochs,
+            "hours": budget.hours,
+            "trials_begun": sum(map(lineage.counts_towards_budget, trials)),
+            "epochs_trained": sum(map(lineage.epochs_of_its_own, trials)),
+            "hours_spent": round(float(study.user_attrs.get(SECONDS_SPENT, 0.0)) / 3600, 4),
+        },
+    }
+
+
+def model_folder(config: Config) -> Path:
+    """Where `run` writes the winner's model."""
+    return config.folder / "model"
+
+
+def _status_of(trial: FrozenTrial) -> dict[str, Any]:
+    attributes = dict(trial.user_attrs)
+    return {
+        "number": trial.number,
+        "state": trial.state.name,
+        "value": trial.value,
+        "epochs": trial.last_step or 0,
+        "params": trial.params,
+        "reason": attributes.pop(lineage.REASON, None),
+        "user_attrs": attributes,
+    }

@@ -1,0 +1,186 @@
+"""The main job: run the search, train the winner, save its model."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from search import finalists
+
+from search.config import Config
+from search.coordinator import Coordinator, Ending, Terms
+from search.data import StudyData, load_data
+from search.interruption import Interruption
+from search.progress import Progress
+from search.results import WINNER, model_folder
+from search.runner import Task
+from search.study import open_study
+from search.workers import InlineWorkers, Workers
+from storage.checkpoints import CheckpointStore
+from storage.database import database_from_environment
+from storage.lock import StudyLock
+from storage.studies import open_study_storage
+from trainer.errors import InputError
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a search ended with.
+
+    Attributes:
+        ending: How.
+        winner: The best trial, where one has finished.
+        model: The folder of its model, where it was made.
+    """
+
+    ending: Ending
+    winner: FrozenTrial | None
+    model: Path | None
+
+
+class SearchRun:
+    """One call of `run`: the study, its data and where its trials are run."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._data = load_data(config)
+        _make_folder(config.folder)
+
+    @property
+    def data(self) -> StudyData:
+        """The volume and its split."""
+        return self._data
+
+    def run(self) -> Result:
+        """Starts the search or goes on with it, and ends with the winner's model.
+
+        Raises:
+            InputError: The study of that name is another one.
+            StorageError: The database does not answer, or another coordinator holds the study.
+        """
+        config = self._config
+        database = database_from_environment(config.study.runs)
+        with StudyLock(database, config.study.name, config.study.runs):
+            storage = open_study_storage(database)
+            study = open_study(config, self._data, storage)
+            with _cluster(config), Interruption() as interruption:
+                ending = self._search(study, interruption)
+                if ending.kind != "done":
+                    return Result(ending, _first(study), None)
+                return self._finish(study, storage, interruption, ending)
+
+    def _search(self, study: optuna.Study, interruption: Interruption) -> Ending:
+        config = self._config
+        terms = Terms(
+            epochs=config.study.epochs_per_trial,
+            tiles_per_epoch=config.study.tiles_per_epoch,
+            train_on="train",
+            seed=config.study.seed,
+            retries=config.workers.retries,
+            keep=config.study.keep,
+            budget=config.build_budget(),
+        )
+        return self._coordinate(
+            study, terms, config.folder / "trials", interruption, config.study.name
+        )
+
+    def _finish(
+        self,
+        study: optuna.Study,
+        storage: BaseStorage,
+        interruption: Interruption,
+        ending: Ending,
+    ) -> Result:
+        winner = _first(study)
+        if winner is None:
+            return Result(Ending("failed", f"no trial has finished: {ending.reason}"), None, None)
+        source = finalists.Source(config=self._config, study=study, trial=winner)
+        if self._config.final is not None:
+            final = finalists.open_final(self._config, storage, winner)
+            terms = finalists.final_terms(self._config, final)
+            folder = self._config.folder / "finalists"
+            title = f"final training of trial {winner.number}"
+            last = self._coordinate(final, terms, folder, interruption, title, alone=True)
+            trained = finalists.trained(self._config, final, winner)
+            if trained is None:
+                failed = last if last.kind != "done" else Ending("failed", "the final training failed")
+                return Result(failed, winner, None)
+            source = replace(source, study=final, trial=trained)
+        model = finalists.save_winner(source, winner, self._data, model_folder(self._config))
+        study.set_user_attr(WINNER, winner.number)
+        return Result(ending, winner, model)
+
+    def _coordinate(
+        self,
+        study: optuna.Study,
+        terms: Terms,
+        checkpoints: Path,
+        interruption: Interruption,
+        title: str,
+        *,
+        alone: bool = False,
+    ) -> Ending:
+        """Runs one study; `alone` gives its one trial everything that this machine has."""
+        config = self._config
+        workers = self._build_workers(checkpoints, alone=alone)
+        with Progress(title, terms.budget) as progress:
+            try:
+                return Coordinator(
+                    study,
+                    config.build_space(),
+                    workers,
+                    CheckpointStore(checkpoints),
+                    terms,
+                    stop_requested=interruption.requested,
+                    show=progress.show,
+                ).run()
+            finally:
+                workers.close()
+
+    def _build_workers(self, checkpoints: Path, *, alone: bool) -> Workers:
+        config = self._config.workers
+        task = Task(self._data.volume, self._data.split, checkpoints.absolute(), config.cpus_per_trial)
+        if config.where == "inline":
+            return InlineWorkers(task)
+        from search.ray_workers import RayWorkers, largest_node_cpus
+
+        cpus = largest_node_cpus() if alone and not config.gpus_per_trial else config.cpus_per_trial
+        return RayWorkers(
+            task,
+            cpus=cpus,
+            gpus=config.gpus_per_trial,
+            trials_per_worker=config.trials_per_worker,
+        )
+
+
+def _first(study: optuna.Study) -> FrozenTrial | None:
+    """The best trial at full budget, whoever was the winner before."""
+    finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return max(finished, key=lambda trial: (trial.value or 0.0, -trial.number), default=None)
+
+
+def _cluster(config: Config) -> Any:
+    if config.workers.where == "inline":
+        return nullcontext()
+    from search.ray_workers import ray_cluster
+
+    return ray_cluster()
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(
+            f"study.runs: expected a folder that can be written, got {folder}: "
+            f"{error.strerror}; choose another"
+        ) from None

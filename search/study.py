@@ -1,0 +1,108 @@
+"""A study in its database: made once, and recognised when it is opened again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import optuna
+from optuna.storages import BaseStorage
+
+from search.config import Config
+from search.data import StudyData
+from search.provenance import describe_software
+from search.pruners import build_pruner
+from search.samplers import build_sampler
+from trainer.errors import InputError
+
+METRIC = "validation Dice"
+_IDENTITY = "defined_by"
+
+
+def open_study(config: Config, data: StudyData, storage: BaseStorage) -> optuna.Study:
+    """Creates the study, or goes on with the one of that name.
+
+    Raises:
+        InputError: The study of that name has another space, data or length of trials, so that
+            its trials could not be compared with new ones.
+    """
+    study = optuna.create_study(
+        storage=storage,
+        study_name=config.study.name,
+        direction="maximize",
+        sampler=build_sampler(config.study.sampler, seed=config.study.seed),
+        pruner=build_pruner(config.study.pruner, epochs=config.study.epochs_per_trial),
+        load_if_exists=True,
+    )
+    identity = _identity(config, data)
+    known = study.user_attrs.get(_IDENTITY)
+    if known is not None or study.get_trials(deepcopy=False):
+        _check_same(config.study.name, json.loads(known or "{}"), identity)
+    else:
+        _found(study, config, identity)
+    return study
+
+
+def open_finalists(config: Config, storage: BaseStorage) -> optuna.Study:
+    """The sibling study that holds the final training of the winner."""
+    study = optuna.create_study(
+        storage=storage,
+        study_name=f"{config.study.name}/finalists",
+        direction="maximize",
+        sampler=build_sampler("random", seed=config.study.seed),
+        pruner=build_pruner("none", epochs=1),
+        load_if_exists=True,
+    )
+    study.set_metric_names([METRIC])
+    return study
+
+
+def load_study(config: Config, storage: BaseStorage) -> optuna.Study:
+    """Opens the study to read it.
+
+    Raises:
+        InputError: There is none of that name.
+    """
+    try:
+        return optuna.load_study(study_name=config.study.name, storage=storage)
+    except KeyError:
+        raise InputError(
+            f"study.name: expected a study that has been started, found none named "
+            f"{config.study.name!r}; start it with `unet-search run`"
+        ) from None
+
+
+def _found(study: optuna.Study, config: Config, identity: Mapping[str, Any]) -> None:
+    """Writes what a new study is; its identity last, since that is what makes it one."""
+    study.set_metric_names([METRIC])
+    study.set_user_attr("config", config.model_dump_json(exclude_none=True))
+    study.set_user_attr("software", json.dumps(describe_software()))
+    for params in config.start:
+        study.enqueue_trial(params, skip_if_exists=True)
+    study.set_user_attr(_IDENTITY, json.dumps(identity))
+
+
+def _identity(config: Config, data: StudyData) -> dict[str, Any]:
+    return {
+        "space": config.build_space().to_json(),
+        "study": {
+            "epochs_per_trial": config.study.epochs_per_trial,
+            "tiles_per_epoch": config.study.tiles_per_epoch,
+        },
+        "data": data.to_json(),
+    }
+
+
+def _check_same(name: str, known: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    # Through JSON and back, as the known one has gone.
+    wanted = json.loads(json.dumps(wanted))
+    for section in wanted:
+        before, now = known.get(section, {}), wanted[section]
+        for key in sorted(before.keys() | now.keys()):
+            if before.get(key) != now.get(key):
+                raise InputError(
+                    f"study.name: the study {name!r} exists with {section}.{key} = "
+                    f"{before.get(key)!r}, the config has {now.get(key)!r}; "
+                    "give the new search another study.name, or restore the old value"
+                )

@@ -1,0 +1,194 @@
+"""One coordinator per study: a lock that the end of its process frees, however it ends."""
+
+import fcntl
+import hashlib
+import os
+import socket
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from sqlalchemy import Connection, create_engine
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from storage.connection import build_connect_arguments, explain
+from storage.database import Database
+from storage.errors import DatabaseError, StudyLocked
+
+# PostgreSQL notices a coordinator whose computer vanished after 5 + 3 * 5 s.
+_KEEPALIVES = {
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+}
+
+
+class StudyLock:
+    """Holds a study for one coordinator.
+
+    A file of the run folder is locked for a database in SQLite, an advisory lock is taken in
+    PostgreSQL. Either is gone with the process that took it, and not handed on to the programs
+    that it starts.
+    """
+
+    def __init__(self, database: Database, study_name: str, folder: Path) -> None:
+        if not study_name or study_name.startswith(".") or set("/\0") & set(study_name):
+            raise ValueError(f"a study cannot be locked under the name {study_name!r}")
+        self._study_name = study_name
+        self._claim: _Claim = (
+            _FileClaim(folder / f"{study_name}.lock")
+            if database.is_sqlite
+            else _SessionClaim(database, study_name)
+        )
+
+    def acquire(self) -> None:
+        """Take the lock.
+
+        Raises:
+            StudyLocked: Another coordinator holds it.
+            DatabaseError: The lock's folder or server cannot be used.
+        """
+        holder = self._claim.take()
+        if holder is not None:
+            raise StudyLocked(
+                f"study {self._study_name!r} is already run by {holder}: "
+                "stop that one first, or give this study another name"
+            )
+
+    def release(self) -> None:
+        """Give the lock back; nothing happens where it is not held."""
+        self._claim.drop()
+
+    def held(self) -> bool:
+        """Return whether the lock is still this one's; once lost, it stays lost."""
+        return self._claim.stands()
+
+    def __enter__(self) -> Self:
+        self.acquire()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.release()
+
+
+class _Claim(Protocol):
+    def take(self) -> str | None:
+        """Take the lock, or return who holds it."""
+
+    def drop(self) -> None: ...
+
+    def stands(self) -> bool: ...
+
+
+def _this_process() -> str:
+    return f"process {os.getpid()} on {socket.gethostname()}"
+
+
+class _FileClaim:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._handle: int | None = None
+
+    def take(self) -> str | None:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise DatabaseError(
+                f"the lock {self._path} cannot be written ({error.strerror}): "
+                "choose a run folder that this user may write"
+            ) from None
+        return self._lock(handle)
+
+    def _lock(self, handle: int) -> str | None:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(handle, 200, 0).decode(errors="replace").strip()
+            os.close(handle)
+            return f"{holder or 'another process'} (lock {self._path})"
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"{_this_process()}\n".encode(), 0)
+        self._handle = handle
+        return None
+
+    def drop(self) -> None:
+        # The file stays: whoever waits for a lock on a deleted file would share it with nobody.
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+    def stands(self) -> bool:
+        try:
+            return self._handle is not None and os.path.samestat(
+                os.fstat(self._handle), self._path.stat()
+            )
+        except OSError:
+            return False
+
+
+class _SessionClaim:
+    def __init__(self, database: Database, study_name: str) -> None:
+        self._database = database
+        digest = hashlib.sha256(f"unet-search:{study_name}".encode()).digest()
+        self._key = int.from_bytes(digest[:8], "big", signed=True)
+        self._connection: Connection | None = None
+
+    def take(self) -> str | None:
+        try:
+            connection = self._connect()
+            if self._ask(connection, f"SELECT pg_try_advisory_lock({self._key})") is True:
+                self._connection = connection
+                return None
+            holder = self._ask(connection, _HOLDER.format(key=self._key))
+            connection.close()
+        except SQLAlchemyError as error:
+            raise explain(self._database, error) from None
+        return f"{holder or 'another session'} (lock in {self._database.shown})"
+
+    def _connect(self) -> Connection:
+        arguments = build_connect_arguments(self._database, **_KEEPALIVES)
+        # The server cuts names at 63 bytes; this one is what a second coordinator is told.
+        arguments["application_name"] = f"unet-search, {_this_process()}"
+        engine = create_engine(
+            self._database.url,
+            connect_args=arguments,
+            poolclass=NullPool,
+            # Otherwise the session would sit in a transaction for as long as the search runs.
+            isolation_level="AUTOCOMMIT",
+        )
+        return engine.connect()
+
+    @staticmethod
+    def _ask(connection: Connection, statement: str) -> object:
+        return connection.exec_driver_sql(statement).scalar()
+
+    def drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def stands(self) -> bool:
+        if self._connection is None:
+            return False
+        try:
+            self._ask(self._connection, "SELECT 1")
+        except SQLAlchemyError:
+            # Given up for good: SQLAlchemy can connect anew, but then without the lock.
+            self.drop()
+            return False
+        return True
+
+
+_HOLDER = """
+    SELECT coalesce(nullif(application_name, ''), 'session ' || pid)
+    FROM pg_locks JOIN pg_stat_activity USING (pid)
+    WHERE locktype = 'advisory' AND granted AND objsubid = 1
+        AND (classid::bigint << 32 | objid::bigint) = {key}
+"""

@@ -1,0 +1,51 @@
+"""Fixtures that several packages' tests use; nothing heavy is imported before it is asked for."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.postgres import PostgresServer
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A running PostgreSQL server; whoever stops it starts it again."""
+    postgres = _load("postgres")
+    binaries = postgres.find_binaries()
+    if binaries is None:
+        reason = "no PostgreSQL server in /usr/lib/postgresql or on PATH (Debian: postgresql)"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    server: PostgresServer = postgres.PostgresServer(binaries)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture(scope="session")
+def postgres_url(postgres_server: PostgresServer) -> str:
+    """The URL, password included, of a database that the whole test run shares."""
+    return postgres_server.create_database("shared")
+
+
+def _load(name: str) -> Any:
+    # The folders of the tests are no packages and not on the import path: `tests/search` there
+    # would stand in the way of `search`.
+    spec = importlib.util.spec_from_file_location(
+        f"tests_{name}", Path(__file__).parent / f"{name}.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,389 @@
+from __future__ import annotations
+
+import contextlib
+import struct
+from pathlib import Path
+
+import imageio.v3 as imageio
+import numpy as np
+import pytest
+import tifffile
+
+from trainer.errors import InputError
+from trainer.stack import read_stack, write_stack
+
+PIXELS = np.random.default_rng(0).integers(0, 255, (7, 20, 24), dtype=np.uint8)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "stack.tif"
+
+
+def refusal(path: Path, role: str = "raw") -> str:
+    with pytest.raises(InputError) as refused:
+        read_stack(path, role=role)
+    line = str(refused.value)
+    assert line.startswith(f"{role} {path}: ")
+    assert "\n" not in line
+    return line
+
+
+def test_a_tiff_is_read_as_it_is_stored(path: Path) -> None:
+    tifffile.imwrite(path, PIXELS)
+    stack = read_stack(path, role="raw")
+    assert np.array_equal(stack.array, PIXELS)
+    assert stack.voxel_size_nm is None
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"compression": "zlib", "predictor": True},
+        {"compression": "lzw"},
+        {"bigtiff": True},
+        {"byteorder": ">"},
+        {"imagej": True},
+        {"ome": True},
+        {"tile": (16, 16)},
+        {"metadata": None},
+    ],
+)
+def test_every_common_kind_of_tiff_is_read(path: Path, options: dict) -> None:
+    tifffile.imwrite(path, PIXELS, **options)
+    assert np.array_equal(read_stack(path, role="raw").array, PIXELS)
+
+
+def test_sections_written_one_by_one_are_read_as_one_stack(path: Path) -> None:
+    with tifffile.TiffWriter(path) as writer:
+        for section in PIXELS:
+            writer.write(section, compression="zlib")
+    assert np.array_equal(read_stack(path, role="raw").array, PIXELS)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i1", "u2", ">u2", "i2", "u4", "f2", "f4", "f8"])
+def test_every_grey_type_is_read(path: Path, dtype: str) -> None:
+    array = (PIXELS // 2).astype(dtype)
+    tifffile.imwrite(path, array)
+    assert np.array_equal(read_stack(path, role="raw").array, array)
+
+
+def test_a_mask_may_be_of_truth_values(path: Path) -> None:
+    tifffile.imwrite(path, PIXELS > 99)
+    assert np.array_equal(read_stack(path, role="mask").array, PIXELS > 99)
+    assert "bool" in refusal(path, "raw")
+
+
+def test_axes_of_one_channel_and_one_time_point_do_not_count(path: Path) -> None:
+    array = PIXELS[None, :, None]
+    tifffile.imwrite(path, array, metadata={"axes": "TZCYX"})
+    assert read_stack(path, role="raw").array.shape == PIXELS.shape
+
+
+@pytest.mark.parametrize("size", [(8.0, 4.0, 5.0), (29.7, 3.3, 3.1), None])
+def test_a_written_stack_is_read_back(path: Path, size: tuple[float, float, float] | None) -> None:
+    write_stack(path, PIXELS, size)
+    stack = read_stack(path, role="raw")
+    assert np.array_equal(stack.array, PIXELS)
+    assert stack.voxel_size_nm == size
+
+
+@pytest.mark.parametrize("shape", [(4, 9, 3), (4, 3, 9), (3, 1, 5), (2, 4, 1)])
+def test_a_written_stack_of_odd_shape_is_read_back(path: Path, shape: tuple[int, int, int]) -> None:
+    array = np.arange(np.prod(shape), dtype=np.uint16).reshape(shape)
+    write_stack(path, array, (5, 5, 5))
+    assert np.array_equal(read_stack(path, role="raw").array, array)
+
+
+def test_a_written_mask_of_truth_values_is_read_back(path: Path) -> None:
+    write_stack(path, PIXELS > 9, None)
+    assert np.array_equal(read_stack(path, role="mask").array, PIXELS > 9)
+
+
+def test_a_written_stack_shows_its_pixel_size_to_other_programs(path: Path) -> None:
+    write_stack(path, PIXELS, (8, 4, 5))
+    with tifffile.TiffFile(path) as tiff:
+        per_centimeter = tiff.pages.first.get_resolution("CENTIMETER")
+    assert per_centimeter == pytest.approx((1e7 / 5, 1e7 / 4))
+
+
+def test_a_stack_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
+    target = tmp_path / "taken"
+    target.mkdir()
+    with pytest.raises(InputError, match="cannot be written"):
+        write_stack(target, PIXELS, None)
+    with pytest.raises(InputError, match="cannot be written"):
+        write_stack(tmp_path / "missing" / "stack.tif", PIXELS, None)
+    assert list(tmp_path.iterdir()) == [target]
+
+
+# Voxel sizes
+
+
+def json_of(**described: object) -> dict:
+    return {"metadata": {"axes": "ZYX", **described}}
+
+
+def imagej(unit: str | None, *, spacing: float | None = 0.02, **options: object) -> dict:
+    described = {"axes": "ZYX", "unit": unit, "spacing": spacing}
+    return {"imagej": True, "metadata": described, **options}
+
+
+def ome(**described: object) -> dict:
+    return {"ome": True, **json_of(**described)}
+
+
+INCH = {"resolution": (200, 200), "resolutionunit": "INCH"}
+CENTIMETER = {"resolution": (2e6, 1e6), "resolutionunit": "CENTIMETER"}
+
+
+@pytest.mark.parametrize(
+    ("options", "size"),
+    [
+        (json_of(spacing=0.005, unit="um") | INCH, (5, 5, 5)),
+        (json_of(spacing=0.005, unit="um"), (5, 5, 5)),
+        (json_of(spacing=0.02, unit="um") | CENTIMETER, (20, 10, 5)),
+        (json_of(spacing=[20, 4, 5], unit="nm") | INCH, (20, 4, 5)),
+        (json_of(spacing=8), None),
+        (json_of(spacing="wide", unit="nm"), None),
+        (json_of(spacing=-5, unit="nm"), None),
+        (json_of(spacing=8, unit="pixel"), None),
+        (INCH, None),
+        (CENTIMETER, None),
+        (imagej("um", resolution=(200, 250)), (20, 4, 5)),
+        (imagej("micron", resolution=(200, 250)), (20, 4, 5)),
+        (imagej("\\u00B5m", resolution=(200, 250)), (20, 4, 5)),
+        (imagej("nm", spacing=20, resolution=(0.2, 0.25)), (20, 4, 5)),
+        (imagej("mm", spacing=2e-5, resolution=(2e5, 2.5e5)), (20, 4, 5)),
+        (imagej("cm", spacing=2e-6) | CENTIMETER, (20, 10, 5)),
+        (imagej("um") | CENTIMETER, (20, 10, 5)),
+        (imagej("um") | INCH, None),
+        (imagej("um"), None),
+        (imagej("um", spacing=None, resolution=(200, 250)), None),
+        (imagej("inch", resolution=(200, 250)), None),
+        (imagej("pixel", resolution=(200, 250)), None),
+        (imagej(None, resolution=(200, 250)), None),
+        (ome(PhysicalSizeX=0.005, PhysicalSizeY=0.004, PhysicalSizeZ=0.02), (20, 4, 5)),
+        (
+            ome(
+                PhysicalSizeX=5,
+                PhysicalSizeXUnit="nm",
+                PhysicalSizeY=4e-6,
+                PhysicalSizeYUnit="mm",
+                PhysicalSizeZ=0.02,
+                PhysicalSizeZUnit="µm",
+            ),
+            (20, 4, 5),
+        ),
+        (ome(PhysicalSizeX=0.005, PhysicalSizeY=0.004), None),
+        (ome(PhysicalSizeX=5, PhysicalSizeY=5, PhysicalSizeZ=5, PhysicalSizeZUnit="pixel"), None),
+    ],
+)
+def test_the_voxel_size_is_what_the_file_says(
+    path: Path, options: dict, size: tuple[float, float, float] | None
+) -> None:
+    tifffile.imwrite(path, PIXELS, **options)
+    assert read_stack(path, role="raw").voxel_size_nm == size
+
+
+# Bad files
+
+
+def test_a_missing_file_is_named_as_it_was_given() -> None:
+    line = refusal(Path("data/nowhere.tif"), "mask")
+    assert line.endswith("no such file; name it as mask under [data] or by --mask")
+
+
+@pytest.mark.parametrize("content", [b"", b"II", b"not an image at all", b"\x89PNG\r\n\x1a\n"])
+def test_a_file_that_is_not_a_tiff_is_refused(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    assert "not a TIFF" in refusal(path) or "truncated" in refusal(path)
+
+
+@pytest.mark.parametrize("options", [{}, {"compression": "zlib"}, {"metadata": None}])
+@pytest.mark.parametrize("share", [0.0, 0.005, 0.1, 0.5, 0.9, 0.99])
+def test_a_truncated_tiff_is_refused(path: Path, options: dict, share: float) -> None:
+    tifffile.imwrite(path, PIXELS, **options)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    refusal(path)
+
+
+def test_a_tiff_without_the_last_pages_is_refused(path: Path) -> None:
+    with tifffile.TiffWriter(path) as writer:
+        for section in PIXELS:
+            writer.write(section, metadata=None, compression="zlib")
+    with tifffile.TiffFile(path) as tiff:
+        third = tiff.pages[3].offset
+    path.write_bytes(path.read_bytes()[:third])
+    assert "truncated" in refusal(path)
+
+
+def test_pages_that_point_back_in_a_circle_are_refused(path: Path) -> None:
+    tifffile.imwrite(path, PIXELS, metadata=None)
+    with tifffile.TiffFile(path) as tiff:
+        first, end = tiff.pages[0].offset, len(tiff.pages) and tiff.pages.next_page_offset
+    content = bytearray(path.read_bytes())
+    content[end : end + 4] = struct.pack("<I", first)
+    path.write_bytes(content)
+    assert "page 8 lies outside" in refusal(path)
+
+
+def test_one_page_is_not_a_stack(path: Path) -> None:
+    tifffile.imwrite(path, PIXELS[0])
+    assert "holds one page (20 x 24) where a stack is needed" in refusal(path)
+
+
+@pytest.mark.parametrize("samples", [3, 4])
+def test_colour_is_refused(path: Path, samples: int) -> None:
+    colour = np.zeros((5, 16, 18, samples), np.uint8)
+    tifffile.imwrite(path, colour, photometric="rgb")
+    assert "RGB" in refusal(path)
+
+
+def test_channels_are_refused(path: Path) -> None:
+    array = np.zeros((2, 5, 3, 8, 9), np.uint8)
+    tifffile.imwrite(path, array, imagej=True, metadata={"axes": "TZCYX"})
+    assert "5 axes, t = 2, z = 5, c = 3, y = 8, x = 9" in refusal(path)
+
+
+def test_axes_in_another_order_are_refused(path: Path) -> None:
+    tifffile.imwrite(path, PIXELS, metadata={"axes": "XYZ"})
+    assert "the axes x = 7, y = 20, z = 24" in refusal(path)
+
+
+@pytest.mark.filterwarnings("ignore:.*zero-size")
+def test_an_image_of_size_zero_is_refused(path: Path) -> None:
+    tifffile.imwrite(path, PIXELS[:0])
+    assert "size zero" in refusal(path)
+
+
+def test_pages_of_different_shapes_are_refused(path: Path) -> None:
+    with tifffile.TiffWriter(path) as writer:
+        writer.write(PIXELS, metadata=None)
+        writer.write(PIXELS[0, :10, :11], metadata=None)
+    assert "different shapes or types (10 x 11 and 7 x 20 x 24)" in refusal(path)
+
+
+def test_complex_values_are_refused(path: Path) -> None:
+    tifffile.imwrite(path, PIXELS.astype(np.complex64))
+    assert "complex64" in refusal(path)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e300])
+def test_values_that_are_not_finite_are_refused(path: Path, value: float) -> None:
+    array = PIXELS.astype(np.float64)
+    array[4, 3, 2] = value
+    tifffile.imwrite(path, array)
+    assert "section 4 holds NaN, infinite or huge values" in refusal(path)
+
+
+@pytest.mark.parametrize("compression", [None, "zlib", "lzw", "zstd"])
+def test_a_header_that_claims_terabytes_is_refused_at_once(
+    path: Path, compression: str | None
+) -> None:
+    tifffile.imwrite(path, PIXELS, metadata=None, compression=compression)
+    for tag in ("ImageWidth", "ImageLength"):
+        with tifffile.TiffFile(path, mode="r+") as tiff:
+            for page in tiff.pages:
+                page.tags[tag].overwrite(1_000_000, dtype="I")
+    line = refusal(path)
+    assert "claims" in line or "GB of memory" in line
+
+
+def test_a_described_shape_beyond_the_pages_is_refused(path: Path) -> None:
+    tifffile.imwrite(path, PIXELS, metadata=None, description='{"shape": [70000, 20, 24]}')
+    assert "claims" in refusal(path)
+
+
+WHOLE_FILES = {
+    "compressed": {"compression": "zlib"},
+    "ImageJ": {"imagej": True},
+    "ome": {"ome": True},
+    "plain": {"metadata": None},
+}
+
+
+@pytest.mark.parametrize("kind", WHOLE_FILES)
+def test_damaged_bytes_are_read_or_refused_in_one_line(path: Path, kind: str) -> None:
+    tifffile.imwrite(path, PIXELS[:5, :6, :7], **WHOLE_FILES[kind])
+    whole = path.read_bytes()
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        content = bytearray(whole)
+        content[rng.integers(4, 400)] = rng.integers(256)
+        path.write_bytes(content)
+        with contextlib.suppress(InputError):
+            assert read_stack(path, role="mask").array.ndim == 3
+
+
+# Folders of PNG sections
+
+
+def write_png(folder: Path, name: str, section: np.ndarray) -> None:
+    folder.mkdir(exist_ok=True)
+    imageio.imwrite(folder / name, section)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_png_sections_are_read_in_natural_order(tmp_path: Path, dtype: type) -> None:
+    folder = tmp_path / "sections"
+    for number in (9, 10, 8, 100):
+        write_png(folder, f"s{number}.png", PIXELS[0].astype(dtype) + number)
+    (folder / "notes.txt").write_text("not a section")
+    (folder / "._s8.png").write_text("left by a copy")
+    stack = read_stack(folder, role="raw")
+    assert stack.array.dtype == dtype
+    assert (stack.array[:, 0, 0] - stack.array[0, 0, 0]).tolist() == [0, 1, 2, 92]
+    assert stack.voxel_size_nm is None
+
+
+def test_png_sections_of_one_bit_are_a_mask(tmp_path: Path) -> None:
+    for number in range(3):
+        write_png(tmp_path / "m", f"{number}.png", PIXELS[number] > 99)
+    assert np.array_equal(read_stack(tmp_path / "m", role="mask").array, PIXELS[:3] > 99)
+
+
+def test_a_folder_without_sections_is_refused(tmp_path: Path) -> None:
+    assert "a folder without PNG files" in refusal(tmp_path)
+
+
+def test_a_folder_with_one_section_is_refused(tmp_path: Path) -> None:
+    write_png(tmp_path, "1.png", PIXELS[0])
+    assert "one PNG where a stack is needed" in refusal(tmp_path)
+
+
+def test_png_sections_of_different_sizes_are_refused(tmp_path: Path) -> None:
+    write_png(tmp_path, "1.png", PIXELS[0])
+    write_png(tmp_path, "2.png", PIXELS[0, :10])
+    assert "1.png is 20 x 24 of 8 bits and 2.png is 10 x 24 of 8 bits" in refusal(tmp_path)
+
+
+def test_png_sections_of_different_depth_are_refused(tmp_path: Path) -> None:
+    write_png(tmp_path, "1.png", PIXELS[0])
+    write_png(tmp_path, "2.png", PIXELS[0].astype(np.uint16))
+    assert "2.png is 20 x 24 of 16 bits" in refusal(tmp_path)
+
+
+def test_colour_png_sections_are_refused(tmp_path: Path) -> None:
+    for number in range(2):
+        write_png(tmp_path, f"{number}.png", np.zeros((8, 8, 3), np.uint8))
+    assert "0.png is a colour image" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("keep", [0, 10, 30, 200])
+def test_a_damaged_png_section_is_refused(tmp_path: Path, keep: int) -> None:
+    for number in range(2):
+        write_png(tmp_path, f"{number}.png", PIXELS[number])
+    damaged = tmp_path / "1.png"
+    damaged.write_bytes(damaged.read_bytes()[:keep])
+    assert "1.png is" in refusal(tmp_path) or "truncated" in refusal(tmp_path)
+
+
+def test_a_png_header_that_claims_gigabytes_is_refused(tmp_path: Path) -> None:
+    for number in range(2):
+        write_png(tmp_path, f"{number}.png", PIXELS[number])
+        content = bytearray((tmp_path / f"{number}.png").read_bytes())
+        content[16:24] = struct.pack(">II", 100_000, 100_000)
+        (tmp_path / f"{number}.png").write_bytes(content)
+    assert "claims" in refusal(tmp_path)

@@ -1,0 +1,94 @@
+"""The processor or GPU of this process, and the precision that it is fast in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+_CPU_BFLOAT16_FLAGS = {"amx_bf16", "avx512_bf16"}
+_AMPERE = 8
+
+
+@dataclass(frozen=True)
+class Device:
+    """What this process trains on.
+
+    Attributes:
+        name: For people: the GPU's name, or the number of CPU cores.
+        kind: `gpu` or `cpu`.
+        precision: The Keras dtype policy that is fastest here without loss of accuracy.
+    """
+
+    name: str
+    kind: str
+    precision: str
+
+
+def configure_device(threads: int | None = None) -> Device:
+    """Sets this process up for training; called before the first network is built.
+
+    A GPU's memory is taken as it is needed, so that several processes can share one.
+
+    Args:
+        threads: CPU cores to use; all of them by default. TensorFlow fixes it at its first
+            operation, a later call cannot change it.
+    """
+    with _quiet():
+        import keras
+
+    if keras.backend.backend() == "tensorflow":
+        return _configure_tensorflow(threads or os.cpu_count() or 1)
+    return Device(f"{keras.backend.backend()}'s default device", "cpu", cpu_precision())
+
+
+def cpu_precision(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """`mixed_bfloat16` where the processor multiplies bfloat16, else `float32`."""
+    try:
+        text = cpuinfo.read_text()
+    except OSError:
+        return "float32"
+    flags = next((line for line in text.splitlines() if line.startswith("flags")), "").split()
+    return "mixed_bfloat16" if _CPU_BFLOAT16_FLAGS & set(flags) else "float32"
+
+
+def _configure_tensorflow(threads: int) -> Device:
+    import tensorflow as tf
+
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+        # Same seed, same device, same result: also what makes a search repeatable.
+        tf.config.experimental.enable_op_determinism()
+        for gpu in tf.config.list_physical_devices("GPU"):
+            tf.config.experimental.set_memory_growth(gpu, True)
+    except RuntimeError:
+        threads = tf.config.threading.get_intra_op_parallelism_threads() or threads
+    with _quiet():
+        tf.zeros(1)  # starts the runtime, which has more to say
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        return Device(f"{threads} CPU core{'s' if threads > 1 else ''}", "cpu", cpu_precision())
+    details = tf.config.experimental.get_device_details(gpus[0])
+    capability = details.get("compute_capability", (0, 0))
+    precision = "mixed_bfloat16" if capability[0] >= _AMPERE else "float32"
+    return Device(details.get("device_name", "GPU"), "gpu", precision)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps what TensorFlow's C++ writes at its start off the terminal.
+
+    Lines of before its logging is set up heed no setting. An error still raises.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    stderr, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(nowhere)

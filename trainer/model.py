@@ -1,0 +1,209 @@
+"""The model folder: a network that other tools can open, and a card that says what it is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trainer.errors import InputError
+from trainer.hyperparameters import Hyperparameters
+
+NETWORK_FILE = "model.keras"
+CARD_FILE = "model.json"
+_FORMAT = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A trained network with what belongs to it.
+
+    Attributes:
+        network: From intensities to probabilities, (example, y, x, 1) both.
+        hyperparameters: Of the run that made it.
+        threshold: Foreground is where the probability reaches it.
+        card: Everything else that is known about the model, as JSON holds it.
+    """
+
+    network: Any
+    hyperparameters: Hyperparameters
+    threshold: float
+    card: Mapping[str, Any]
+
+    def predict(self, raw: np.ndarray) -> np.ndarray:
+        """Probabilities of a volume (z, y, x) of any size, as uint8 with 255 for 1."""
+        from trainer.intensity import Intensity
+        from trainer.predict import predict_sections
+
+        probability = np.empty(raw.shape, np.uint8)
+        intensity = Intensity.measure(raw)
+        for section, values in predict_sections(
+            self.network, raw, intensity, halvings=self.hyperparameters.halvings
+        ):
+            probability[section] = values
+        return probability
+
+    def segment(self, probability: np.ndarray) -> np.ndarray:
+        """Foreground as 1, uint8, of probabilities that `predict` gave."""
+        return (probability >= round(self.threshold * 255)).astype(np.uint8)
+
+
+def build_model(
+    hyperparameters: Hyperparameters,
+    state: Mapping[str, np.ndarray],
+    *,
+    threshold: float,
+    card: Mapping[str, Any],
+) -> Model:
+    """Puts the weights of a training session into a float32 network of Keras's own layers.
+
+    Args:
+        hyperparameters: Of the session.
+        state: As `TrainingSession.state` gave it.
+        threshold: Foreground is where the probability reaches it.
+        card: What else is known about the model.
+    """
+    network = _network(hyperparameters, "float32", stock=True)
+    for weight in network.weights:
+        weight.assign(state[f"model/{weight.path}"])
+    return Model(network, hyperparameters, threshold, card)
+
+
+def save_model(model: Model, folder: Path, *, saved_model: bool = False) -> None:
+    """Writes the folder under a temporary name and renames it; an older one is replaced.
+
+    Args:
+        model: What to write.
+        folder: Gets `model.keras` and `model.json`.
+        saved_model: Whether to write `saved_model/`, for TensorFlow Serving, as well.
+
+    Raises:
+        InputError: The folder holds something else, or cannot be written.
+    """
+    _check_replaceable(folder)
+    partial = folder.with_name(f".{folder.name}.partial-{os.getpid()}")
+    try:
+        partial.mkdir(parents=True, exist_ok=True)
+        model.network.save(partial / NETWORK_FILE)
+        if saved_model:
+            model.network.export(partial / "saved_model", format="tf_saved_model", verbose=False)
+        (partial / CARD_FILE).write_text(json.dumps(_full_card(model, partial), indent=2) + "\n")
+        _replace(partial, folder)
+    except OSError as error:
+        raise InputError(
+            f"{folder}: expected a folder to write the model to, got {error}; choose another"
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def load_model(folder: Path, *, precision: str = "float32", stock: bool = False) -> Model:
+    """Reads a folder that `save_model` wrote, in safe mode and after a check of its hash.
+
+    Args:
+        folder: With `model.keras` and `model.json`.
+        precision: The Keras dtype policy to predict in; weights are float32 in each.
+        stock: Only layers that Keras itself can load, for a model that is written again.
+
+    Raises:
+        InputError: A file is missing, altered or of another kind.
+    """
+    import keras
+
+    card = _load_card(folder)
+    path = folder / NETWORK_FILE
+    if not path.is_file():
+        raise InputError(f"{path}: expected the model's network, found no file; export it again")
+    if sha256(path) != card["sha256"]:
+        raise InputError(
+            f"{path}: expected the file that {CARD_FILE} describes, got one with another SHA-256; "
+            "export the model again"
+        )
+    try:
+        stored = keras.saving.load_model(path, compile=False, safe_mode=True)
+        hyperparameters = Hyperparameters.from_mapping(card["hyperparameters"])
+        network = _network(hyperparameters, precision, stock=stock)
+        network.set_weights(stored.get_weights())
+    except (ValueError, TypeError, KeyError) as error:
+        line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(f"{path}: expected a model of this program, got: {line}") from error
+    return Model(network, hyperparameters, float(card["threshold"]), card)
+
+
+def sha256(path: Path) -> str:
+    """The file's SHA-256 as hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _network(hyperparameters: Hyperparameters, precision: str, *, stock: bool) -> Any:
+    from trainer.unet import build_unet, with_probability
+
+    return with_probability(build_unet(hyperparameters, precision=precision, stock=stock))
+
+
+def _full_card(model: Model, partial: Path) -> dict[str, Any]:
+    return {
+        "format": _FORMAT,
+        **model.card,
+        "hyperparameters": model.hyperparameters.to_mapping(),
+        "threshold": model.threshold,
+        "input": "float32 (example, y, x, 1), sides multiples of "
+        f"{model.hyperparameters.halvings}; the volume's 1st percentile is 0, its 99th is 1",
+        "output": "float32 (example, y, x, 1), the probability of foreground",
+        "sha256": sha256(partial / NETWORK_FILE),
+    }
+
+
+def _load_card(folder: Path) -> dict[str, Any]:
+    path = folder / CARD_FILE
+    if not path.is_file():
+        raise InputError(
+            f"{folder}: expected a model folder with {CARD_FILE}, found none; "
+            "name a folder that `unet-search run` or `unet-search export` wrote"
+        )
+    try:
+        card = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: expected JSON, got: {error}; export the model again") from error
+    checks: dict[str, Callable[[Any], bool]] = {
+        "format": lambda value: value == _FORMAT,
+        "sha256": lambda value: isinstance(value, str),
+        "hyperparameters": lambda value: isinstance(value, dict),
+        "threshold": lambda value: isinstance(value, float) and 0 <= value <= 1,
+    }
+    for key, fits in checks.items():
+        if not isinstance(card, dict) or not fits(card.get(key)):
+            got = card.get(key) if isinstance(card, dict) else card
+            raise InputError(
+                f"{path}: expected a model card with a usable {key!r}, got {got!r}; "
+                "export the model again"
+            )
+    return card
+
+
+def _check_replaceable(folder: Path) -> None:
+    """Only a model is ever replaced: never a folder of the user's that holds something else."""
+    if not folder.exists():
+        return
+    if not folder.is_dir() or (any(folder.iterdir()) and not (folder / CARD_FILE).is_file()):
+        raise InputError(
+            f"{folder}: expected a new or empty folder or an older model, got something else; "
+            "choose another name"
+        )
+
+
+def _replace(partial: Path, folder: Path) -> None:
+    """Renames a finished folder into place; the old one stays until the new one is there."""
+    old = folder.with_name(f".{folder.name}.old-{os.getpid()}")
+    if folder.exists():
+        folder.rename(old)
+    partial.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,50 @@
+"""Probabilities for whole sections of any size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import keras
+import numpy as np
+
+from trainer.intensity import Intensity
+
+_BATCH_VOXELS = 1 << 20
+
+
+def predict_sections(
+    network: keras.Model,
+    raw: np.ndarray,
+    intensity: Intensity,
+    *,
+    halvings: int,
+    sections: Sequence[int] | None = None,
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yields (section number, probability), probability as uint8 (y, x) with 255 for 1.
+
+    A section is mirrored to the next multiple of `halvings` and cut back, so that its size does
+    not matter to the network.
+
+    Args:
+        network: From intensities to probabilities, (example, y, x, 1) both.
+        raw: The volume, (z, y, x), of any type.
+        intensity: The scale of the volume.
+        halvings: The factor between the network's first level and its centre.
+        sections: The sections to predict; all of them by default.
+    """
+    wanted = list(range(len(raw)) if sections is None else sections)
+    height, width = raw.shape[1:]
+    margins = ((0, 0), (0, -height % halvings), (0, -width % halvings))
+    size = max(1, _BATCH_VOXELS // (height * width))
+    for first in range(0, len(wanted), size):
+        numbers = wanted[first : first + size]
+        scaled = intensity.scale(np.stack([raw[number] for number in numbers]))
+        padded = np.pad(scaled, margins, mode="reflect" if min(height, width) > halvings else "edge")
+        output = network.predict_on_batch(padded[..., np.newaxis])
+        for number, probability in zip(numbers, output, strict=True):
+            yield number, to_uint8(probability[:height, :width, 0])
+
+
+def to_uint8(probability: np.ndarray) -> np.ndarray:
+    """Rounds probabilities of 0 to 1 to the 256 steps that they are kept in."""
+    return np.rint(np.clip(probability, 0.0, 1.0) * 255).astype(np.uint8)

@@ -1,0 +1,208 @@
+"""A training run that is advanced epoch by epoch, and can go on elsewhere."""
+
+from __future__ import annotations
+
+import gc
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from trainer.errors import Diverged, InputError
+from trainer.hyperparameters import Hyperparameters
+from trainer.intensity import Intensity
+from trainer.losses import build_loss
+from trainer.metrics import PooledHistogram, Scores
+from trainer.predict import predict_sections
+from trainer.tiles import TileSource
+from trainer.unet import build_unet, with_probability
+from trainer.volume import Volume
+
+TILE_VOXELS = 256 * 256
+"""The unit that an epoch's length is counted in, whatever the size of the tiles."""
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """How long a run is, and which sections it learns from and is judged by.
+
+    Attributes:
+        epochs: Of the full budget; the learning-rate schedule spans all of them.
+        tiles_per_epoch: In tiles of 256 x 256, so that an epoch is the same number of voxels
+            for every tile size.
+        train: Sections to draw tiles from.
+        validation: Sections that the run is scored on after each epoch.
+        seed: Of the weights and of the tiles.
+    """
+
+    epochs: int
+    tiles_per_epoch: int
+    train: Sequence[int]
+    validation: Sequence[int]
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class EpochMetrics:
+    """What one epoch brought.
+
+    Attributes:
+        epoch: Epochs done so far, 1 after the first.
+        loss: Mean over the epoch's steps.
+        scores: On the validation sections, at the threshold that suits them best.
+        recall_at_half: At a threshold of one half; 0 tells a collapse to background.
+        seconds: For training and validation.
+    """
+
+    epoch: int
+    loss: float
+    scores: Scores
+    recall_at_half: float
+    seconds: float
+
+
+class TrainingSession:
+    """One network in training: advance it, keep its state, restore it.
+
+    The state is everything that the rest of the run depends on, and tiles are numbered, so a run
+    that was restored goes on as if it had never stopped.
+    """
+
+    def __init__(
+        self,
+        volume: Volume,
+        hyperparameters: Hyperparameters,
+        plan: TrainingPlan,
+        *,
+        precision: str = "float32",
+        threads: int = 1,
+    ) -> None:
+        _check_size(volume, hyperparameters)
+        keras.utils.set_random_seed(plan.seed)
+        self.hyperparameters = hyperparameters
+        self.plan = plan
+        self.epoch = 0
+        self._volume = volume
+        self._threads = threads
+        self._intensity = Intensity.measure(volume.raw)
+        self._tiles = TileSource(
+            volume, plan.train, hyperparameters, self._intensity, seed=plan.seed
+        )
+        self._network = build_unet(hyperparameters, precision=precision)
+        self._predictor = with_probability(self._network)
+        self._network.compile(
+            optimizer=_build_optimizer(hyperparameters, self.steps_per_epoch * plan.epochs),
+            loss=build_loss(hyperparameters.loss),
+            # On a CPU XLA compiles for half a minute and then runs slower.
+            jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
+        )
+        self._network.optimizer.build(self._network.trainable_variables)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps that come nearest to the epoch's fixed number of voxels, at least one."""
+        voxels = self.hyperparameters.batch_size * self.hyperparameters.tile_size**2
+        return max(1, round(self.plan.tiles_per_epoch * TILE_VOXELS / voxels))
+
+    @property
+    def parameters(self) -> int:
+        """Weights that training changes."""
+        return sum(math.prod(weight.shape) for weight in self._network.trainable_variables)
+
+    def advance(self) -> EpochMetrics:
+        """Trains one epoch and scores it on the validation sections.
+
+        Raises:
+            Diverged: The loss is no longer finite.
+        """
+        started = time.monotonic()
+        loss = self._train()
+        histogram = self._validate()
+        self.epoch += 1
+        return EpochMetrics(
+            epoch=self.epoch,
+            loss=loss,
+            scores=histogram.best(),
+            recall_at_half=histogram.scores(0.5).recall,
+            seconds=time.monotonic() - started,
+        )
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Weights, optimizer and random state, as arrays under their names."""
+        arrays = {name: np.asarray(value) for name, value in self._variables().items()}
+        arrays["epoch"] = np.asarray(self.epoch)
+        return arrays
+
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Goes on from a state of the same network.
+
+        Raises:
+            InputError: The state belongs to another network.
+        """
+        variables = self._variables()
+        missing = sorted(variables.keys() ^ (arrays.keys() - {"epoch"}))
+        if missing:
+            raise InputError(f"expected a state of this network, got one without {missing[0]}")
+        for name, variable in variables.items():
+            variable.assign(arrays[name])
+        self.epoch = int(arrays["epoch"])
+
+    def close(self) -> None:
+        """Gives the network's memory back, as far as the framework does."""
+        del self._network, self._predictor
+        keras.backend.clear_session()
+        gc.collect()
+
+    def _train(self) -> float:
+        steps = self.steps_per_epoch
+        losses = []
+        for images, masks in self._tiles.batches(self.epoch * steps, steps, threads=self._threads):
+            losses.append(float(self._network.train_on_batch(images, masks)))
+            if not math.isfinite(losses[-1]):
+                raise Diverged(f"the loss became {losses[-1]} in epoch {self.epoch + 1}")
+            self._network.reset_metrics()
+        return float(np.mean(losses))
+
+    def _validate(self) -> PooledHistogram:
+        histogram = PooledHistogram()
+        for section, probability in predict_sections(
+            self._predictor,
+            self._volume.raw,
+            self._intensity,
+            halvings=self.hyperparameters.halvings,
+            sections=self.plan.validation,
+        ):
+            histogram.add(probability, self._volume.mask[section])
+        return histogram
+
+    def _variables(self) -> dict[str, Any]:
+        """Every variable that the rest of the run depends on, under a name of its own."""
+        weights = {f"model/{v.path}": v for v in self._network.variables if "metric" not in v.path}
+        optimizer = {f"optimizer/{v.path}": v for v in self._network.optimizer.variables}
+        return weights | optimizer
+
+
+def _build_optimizer(hyperparameters: Hyperparameters, steps: int) -> keras.optimizers.Optimizer:
+    hp = hyperparameters
+    rate: Any = hp.learning_rate
+    if hp.schedule == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(hp.learning_rate, decay_steps=steps)
+    if hp.optimizer == "sgd":
+        return keras.optimizers.SGD(rate, momentum=hp.momentum, nesterov=hp.momentum > 0)
+    adam = {"beta_1": hp.beta_1, "beta_2": hp.beta_2, "epsilon": hp.epsilon}
+    if hp.optimizer == "adamw":
+        return keras.optimizers.AdamW(rate, weight_decay=hp.weight_decay, **adam)
+    return keras.optimizers.Adam(rate, **adam)
+
+
+def _check_size(volume: Volume, hyperparameters: Hyperparameters) -> None:
+    height, width = volume.raw.shape[1:]
+    if min(height, width) < hyperparameters.tile_size:
+        raise InputError(
+            f"tile_size: expected at most {min(height, width)}, the shorter side of the sections "
+            f"({height} x {width}), got {hyperparameters.tile_size}; choose a smaller tile_size"
+        )

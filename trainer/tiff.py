@@ -1,0 +1,153 @@
+"""A stack of sections in one TIFF file, with damage found before memory is spent on it."""
+
+from __future__ import annotations
+
+import logging
+import math
+import struct
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import tifffile
+
+from trainer.errors import InputError
+from trainer.memory import check_memory, check_ratio
+from trainer.voxel_size import VoxelSize, read_voxel_size
+
+# tifffile tells about damage in log lines; what matters of it is checked here and said once.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
+
+# TIFF compression code -> how many times its own length it can hold at best; others: no bound.
+_MOST = {1: 1.0, 5: 3000.0, 8: 1100.0, 32773: 128.0, 32946: 1100.0}
+# Version number -> where the first offset stands, its format, that of a tag count, bytes of a tag.
+_LAYOUTS = {42: (4, "I", "H", 12), 43: (8, "Q", "Q", 20)}
+_TRUNCATED = "it is truncated: copy or export it again"
+_EXPECTED = "a multi-page TIFF or a folder of PNG sections is expected"
+
+
+def read_tiff(path: Path) -> tuple[np.ndarray, VoxelSize | None]:
+    """Read the sections of a TIFF, BigTIFF, OME-TIFF or ImageJ TIFF.
+
+    Args:
+        path: an existing file.
+
+    Returns:
+        The array (z, y, x) as it is stored, and the voxel size where the file says it.
+
+    Raises:
+        InputError: what is wrong with the file, without its name.
+    """
+    _check_pages(path)
+    try:
+        with tifffile.TiffFile(path) as tiff:
+            return _read_sections(tiff), read_voxel_size(tiff)
+    except (InputError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        # A damaged file can make a decoder raise anything; for its owner it is all one.
+        cause = f"{type(error).__name__} {error}".split("\n")[0][:120].strip()
+        raise InputError(f"is damaged ({cause}): copy or export it again") from error
+
+
+def _check_pages(path: Path) -> None:
+    """Walk the chain of pages from its head to its end, which a truncated file does not reach."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        order = {b"II": "<", b"MM": ">"}.get(file.read(2), "")
+        version = _unpack(file, f"{order}H") if order else 0
+        if version not in _LAYOUTS:
+            raise InputError(f"is not a TIFF; {_EXPECTED}")
+        first, offset_format, count_format, tag_bytes = _LAYOUTS[version]
+        file.seek(first)
+        offset = _unpack(file, order + offset_format)
+        seen: set[int] = set()
+        while offset:
+            if offset >= size or offset in seen:
+                raise InputError(f"page {len(seen) + 1} lies outside the file; {_TRUNCATED}")
+            seen.add(offset)
+            file.seek(offset)
+            tags = _unpack(file, order + count_format)
+            file.seek(min(tags * tag_bytes, size), 1)
+            offset = _unpack(file, order + offset_format)
+    if not seen:
+        raise InputError(f"is a TIFF without a page; {_EXPECTED}")
+
+
+def _unpack(file: BinaryIO, layout: str) -> int:
+    data = file.read(struct.calcsize(layout))
+    if len(data) < struct.calcsize(layout):
+        raise InputError(f"ends inside its list of pages; {_TRUNCATED}")
+    return int(struct.unpack(layout, data)[0])
+
+
+def _read_sections(tiff: tifffile.TiffFile) -> np.ndarray:
+    series = list(tiff.series)
+    if not series:
+        raise InputError(f"holds no image; {_EXPECTED}")
+    kinds = {(image.shape, str(image.dtype)) for image in series}
+    if len(kinds) > 1:
+        shapes = " and ".join(sorted({_shown(image.shape) for image in series})[:3])
+        raise InputError(
+            f"holds pages of different shapes or types ({shapes}); "
+            "one stack of equal sections is expected"
+        )
+    # A writer that was given one section at a time leaves a series of one page for each.
+    many = len(series) > 1
+    axes, shape = series[0].axes, series[0].shape
+    if many:
+        axes, shape = f"Z{axes}", (len(series), *shape)
+    shape = _section_shape(axes, shape)
+    _check_size(tiff, shape, series[0].dtype)
+    if not many:
+        return series[0].asarray().reshape(shape)
+    sections = np.empty(shape, series[0].dtype)
+    for number, image in enumerate(series):
+        sections[number] = image.asarray().reshape(shape[1:])
+    return sections
+
+
+def _section_shape(axes: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape (z, y, x) that an image with these axes has, or say why it has none."""
+    if 0 in shape:
+        raise InputError(f"is an image of size zero ({_shown(shape)}); {_EXPECTED}")
+    samples = [length for axis, length in zip(axes, shape, strict=True) if axis == "S"]
+    if math.prod(samples) > 1:
+        raise InputError(
+            f"is an RGB or RGBA image ({_shown(shape)}); save it with one grey value per pixel"
+        )
+    kept = [(a, n) for a, n in zip(axes, shape, strict=True) if n > 1 or a in "YX"]
+    if len(kept) > 3:
+        raise InputError(
+            f"has {len(kept)} axes, {_named(kept)}; three are expected, z, y, x: "
+            "save one channel and one time point alone"
+        )
+    if [axis for axis, _ in kept[-2:]] != ["Y", "X"]:
+        raise InputError(f"has the axes {_named(kept)}; z, y, x in that order are expected")
+    if len(kept) < 3:
+        raise InputError(f"holds one page ({_shown(shape)}) where a stack is needed; {_EXPECTED}")
+    return tuple(length for _, length in kept)
+
+
+def _check_size(tiff: tifffile.TiffFile, shape: tuple[int, ...], dtype: Any) -> None:
+    if dtype is None:
+        raise InputError(f"holds pixels of a type that cannot be read; {_EXPECTED}")
+    nbytes = math.prod(shape) * np.dtype(dtype).itemsize
+    size = tiff.filehandle.size
+    first = tiff.pages.first
+    # Pixels of 1 or 12 bits take whole bytes once they are unpacked.
+    unpacked = np.dtype(dtype).itemsize * 8 / max(1, first.bitspersample)
+    check_ratio(nbytes, size, unpacked * _MOST.get(int(first.compression), math.inf))
+    for number, page in enumerate(tiff.pages, start=1):
+        ends = (o + n for o, n in zip(page.dataoffsets, page.databytecounts, strict=False))
+        if max(ends, default=0) > size:
+            raise InputError(f"the pixels of page {number} lie outside the file; {_TRUNCATED}")
+    check_memory(nbytes)
+
+
+def _named(axes: list[tuple[str, int]]) -> str:
+    return ", ".join(f"{axis.lower()} = {length}" for axis, length in axes)
+
+
+def _shown(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))

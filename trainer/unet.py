@@ -1,0 +1,102 @@
+"""The network: a U-Net (Ronneberger et al. 2015, arXiv 1505.04597) over single sections."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from trainer.hyperparameters import Hyperparameters
+from trainer.normalization import build_normalization
+
+_KERNELS = {"3x3": (3, 2), "effective_5x5": (3, 3), "5x5": (5, 2)}
+"""Kernel size and convolutions in a row of each `kernel`."""
+
+
+def build_unet(
+    hyperparameters: Hyperparameters, *, precision: str = "float32", stock: bool = False
+) -> keras.Model:
+    """Builds the network from intensities (0 to 1 for most voxels) to logits.
+
+    Input and output are (example, y, x, 1), with y and x any multiple of 2 ** depth. Every level
+    on the way down ends in a 2 x 2 max pooling, every level on the way up begins with a 2 x 2
+    transposed convolution and the features of its counterpart.
+
+    Args:
+        hyperparameters: What the network looks like.
+        precision: `float32`, `mixed_bfloat16` or `mixed_float16`; weights are float32 in each.
+        stock: Only layers that Keras itself can load, for a model that leaves this project.
+    """
+    return _Builder(hyperparameters, keras.DTypePolicy(precision), stock).build()
+
+
+def with_probability(network: keras.Model) -> keras.Model:
+    """The same layers with a sigmoid behind them: probabilities in float32."""
+    probability = keras.layers.Activation("sigmoid", dtype="float32", name="probability")
+    return keras.Model(network.inputs, probability(network.outputs[0]), name="unet")
+
+
+class _Builder:
+    """Adds the layers of one network, named after their level."""
+
+    def __init__(self, hyperparameters: Hyperparameters, policy: Any, stock: bool) -> None:
+        self._hp = hyperparameters
+        self._policy = policy
+        self._stock = stock
+
+    def build(self) -> keras.Model:
+        hp = self._hp
+        inputs = keras.Input((None, None, 1), name="raw")
+        # Centred, with a spread near 1, as the initializers of the convolutions expect.
+        x = keras.layers.Rescaling(4.0, offset=-2.0, dtype="float32", name="centred")(inputs)
+        bridges = []
+        for level in range(hp.depth):
+            x = self._level(x, hp.filters * 2**level, f"down_{level}")
+            bridges.append(x)
+            x = keras.layers.MaxPooling2D(2, dtype=self._policy, name=f"down_{level}_pool")(x)
+        x = self._level(x, hp.filters * 2**hp.depth, "centre")
+        for level in reversed(range(hp.depth)):
+            x = self._up(x, bridges[level], hp.filters * 2**level, f"up_{level}")
+        logits = keras.layers.Conv2D(1, 1, dtype="float32", name="logits")(x)
+        return keras.Model(inputs, logits, name="unet")
+
+    def _level(self, x: Any, filters: int, name: str) -> Any:
+        size, repeats = _KERNELS[self._hp.kernel]
+        for index in range(repeats):
+            x = keras.layers.Conv2D(
+                filters,
+                size,
+                padding="same",
+                kernel_initializer="he_normal",
+                # A normalization takes the mean away, and a bias with it.
+                use_bias=self._hp.normalization == "none",
+                dtype=self._policy,
+                name=f"{name}_conv_{index}",
+            )(x)
+            x = self._normalized(x, filters, f"{name}_norm_{index}")
+            x = keras.layers.Activation(
+                self._hp.activation, dtype=self._policy, name=f"{name}_act_{index}"
+            )(x)
+            if index == 0 and self._hp.dropout > 0:
+                x = keras.layers.Dropout(
+                    self._hp.dropout, dtype=self._policy, name=f"{name}_dropout"
+                )(x)
+        return x
+
+    def _up(self, x: Any, bridge: Any, filters: int, name: str) -> Any:
+        x = keras.layers.Conv2DTranspose(
+            filters,
+            2,
+            strides=2,
+            kernel_initializer="he_normal",
+            dtype=self._policy,
+            name=f"{name}_transpose",
+        )(x)
+        x = keras.layers.Concatenate(dtype=self._policy, name=f"{name}_bridge")([bridge, x])
+        return self._level(x, filters, name)
+
+    def _normalized(self, x: Any, filters: int, name: str) -> Any:
+        layer = build_normalization(
+            self._hp.normalization, filters, dtype=self._policy, stock=self._stock, name=name
+        )
+        return x if layer is None else layer(x)

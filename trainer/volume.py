@@ -1,0 +1,126 @@
+"""A volume: grey values and the mask that belongs to them."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from trainer.errors import InputError
+from trainer.stack import Stack, read_stack
+from trainer.voxel_size import VoxelSize
+
+# Types that a volume keeps as they come; the others become float32.
+_KEPT = (np.uint8, np.uint16, np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """What a U-Net is trained and scored on.
+
+    Attributes:
+        raw: grey values, (z, y, x), uint8, uint16 or float32.
+        mask: 1 for foreground, 0 for background, (z, y, x), uint8.
+        voxel_size_nm: edges of a voxel, z, y, x, or None where nobody said.
+        notes: sentences for the user on how the files were read.
+    """
+
+    raw: np.ndarray
+    mask: np.ndarray
+    voxel_size_nm: VoxelSize | None
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def sha256(self) -> str:
+        """Fingerprint of values, shape and type of raw and mask."""
+        digest = hashlib.sha256()
+        for array in (self.raw, self.mask):
+            digest.update(f"{array.shape} {array.dtype.str}".encode())
+            for section in array:
+                digest.update(np.ascontiguousarray(section).data)
+        return digest.hexdigest()
+
+
+def load_volume(raw: Path, mask: Path, voxel_size_nm: Sequence[float] | None = None) -> Volume:
+    """Read a raw stack and its mask.
+
+    Args:
+        raw: TIFF file or folder of PNGs with the grey values.
+        mask: the same for the mask; every value but 0 is foreground.
+        voxel_size_nm: edges of a voxel, z, y, x; wins over what the files say.
+
+    Raises:
+        InputError: one line that names the file and says what is wrong with it.
+    """
+    given = None if voxel_size_nm is None else _checked(voxel_size_nm)
+    values = read_stack(raw, role="raw")
+    labels = read_stack(mask, role="mask")
+    if values.array.shape != labels.array.shape:
+        raise InputError(
+            f"raw {raw} is {_shown(values.array.shape)} and mask {mask} is "
+            f"{_shown(labels.array.shape)} (z x y x x); both must have the same shape"
+        )
+    foreground = (labels.array != 0).view(np.uint8)
+    _check_foreground(foreground, mask)
+    return Volume(
+        _as_raw(values.array),
+        foreground,
+        given or values.voxel_size_nm or labels.voxel_size_nm,
+        (*_notes_on_labels(labels.array, mask), *_notes_on_sizes(values, labels, given)),
+    )
+
+
+def _checked(voxel_size_nm: Sequence[float]) -> VoxelSize:
+    sizes = tuple(voxel_size_nm)
+    if len(sizes) != 3 or not all(_is_length(size) for size in sizes):
+        raise InputError(
+            f"voxel_size_nm is {list(sizes)}; three positive numbers are expected, z, y, x in nm"
+        )
+    return (float(sizes[0]), float(sizes[1]), float(sizes[2]))
+
+
+def _is_length(size: object) -> bool:
+    return isinstance(size, int | float) and math.isfinite(size) and size > 0
+
+
+def _as_raw(array: np.ndarray) -> np.ndarray:
+    """Return the array in native byte order and as a type that a volume keeps."""
+    native = array.dtype.newbyteorder("=")
+    kept = native if native in _KEPT else np.dtype(np.float32)
+    return np.ascontiguousarray(array, dtype=kept)
+
+
+def _check_foreground(foreground: np.ndarray, path: Path) -> None:
+    count = np.count_nonzero(foreground)
+    if count == 0:
+        raise InputError(
+            f"mask {path}: is empty, every value is 0; values other than 0 mark the foreground"
+        )
+    if count == foreground.size:
+        raise InputError(f"mask {path}: is all foreground, no value is 0; background has to be 0")
+
+
+def _notes_on_labels(labels: np.ndarray, path: Path) -> tuple[str, ...]:
+    values = set().union(*(np.unique(section).tolist() for section in labels))
+    if len(values) == 2:
+        return ()
+    return (
+        f"mask {path} holds {len(values)} values: read as instance labels, "
+        "every value but 0 is foreground",
+    )
+
+
+def _notes_on_sizes(raw: Stack, mask: Stack, given: VoxelSize | None) -> tuple[str, ...]:
+    sizes = (raw.voxel_size_nm, mask.voxel_size_nm)
+    if given or None in sizes or sizes[0] == sizes[1]:
+        return ()
+    return (f"raw says voxels of {sizes[0]} nm and mask of {sizes[1]} nm: the raw's size is used",)
+
+
+def _shown(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))

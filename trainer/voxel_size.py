@@ -1,0 +1,117 @@
+"""The size of a voxel, as far as a TIFF file says it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+from xml.etree import ElementTree
+
+import tifffile
+
+VoxelSize: TypeAlias = tuple[float, float, float]
+"""Edges of a voxel in nm, in the order z, y, x."""
+
+# Nanometres in one unit. Inch is missing on purpose: programs write pixels per inch by default.
+_UNITS = {
+    **dict.fromkeys(("nm", "nanometer", "nanometers", "nanometre", "nanometres"), 1.0),
+    **dict.fromkeys(("um", "micron", "microns", "micrometer", "micrometers", "micrometre"), 1e3),
+    **dict.fromkeys(("mm", "millimeter", "millimeters", "millimetre"), 1e6),
+    **dict.fromkeys(("cm", "centimeter", "centimeters", "centimetre"), 1e7),
+    **dict.fromkeys(("a", "å", "angstrom"), 0.1),
+}
+# The micro sign, the Greek letter, and the micro sign as ImageJ writes it in plain ASCII.
+_MICRO = ("µ", "μ", "\\u00b5")
+_CENTIMETER = 3
+_NO_UNIT = 1
+
+
+def read_voxel_size(tiff: tifffile.TiffFile) -> VoxelSize | None:
+    """Return the voxel size in nm, z, y, x, or None where the file does not say all three."""
+    for reader in (_from_ome, _from_imagej, _from_json):
+        size = reader(tiff)
+        if size is not None:
+            return size
+    return None
+
+
+def _from_ome(tiff: tifffile.TiffFile) -> VoxelSize | None:
+    if tiff.ome_metadata is None:
+        return None
+    try:
+        elements = ElementTree.fromstring(tiff.ome_metadata).iter()
+    except ElementTree.ParseError:
+        return None
+    pixels = next((e for e in elements if e.tag.rpartition("}")[2] == "Pixels"), None)
+    if pixels is None:
+        return None
+    keys = [f"PhysicalSize{axis}" for axis in "ZYX"]
+    return _complete([_length(pixels.get(key), pixels.get(f"{key}Unit", "um")) for key in keys])
+
+
+def _from_imagej(tiff: tifffile.TiffFile) -> VoxelSize | None:
+    if not tiff.imagej_metadata:
+        return None
+    spacing, unit = (tiff.imagej_metadata.get(key) for key in ("spacing", "unit"))
+    if unit is None and _resolution_unit(tiff) == _CENTIMETER:
+        unit = "cm"
+    return _complete([_length(spacing, unit), *_in_plane(tiff, unit)])
+
+
+def _from_json(tiff: tifffile.TiffFile) -> VoxelSize | None:
+    described: Mapping[str, Any] = (tiff.shaped_metadata or ({},))[0]
+    if "spacing_nm" in described:
+        return _three(described["spacing_nm"], lambda value: _length(value, "nm"))
+    spacing, unit = described.get("spacing"), described.get("unit")
+    if isinstance(spacing, list):
+        return _three(spacing, lambda value: _length(value, unit))
+    depth = _length(spacing, unit)
+    # Pixels per inch are a default that nobody chose: the one spacing then counts for all axes.
+    in_plane = _in_plane(tiff, unit) if _resolution_unit(tiff) == _CENTIMETER else [depth, depth]
+    return _complete([depth, *in_plane])
+
+
+def _three(values: object, length: Callable[[object], float | None]) -> VoxelSize | None:
+    return _complete([length(value) for value in values]) if isinstance(values, list) else None
+
+
+def _complete(lengths: list[float | None]) -> VoxelSize | None:
+    known = [length for length in lengths if length is not None]
+    return (known[0], known[1], known[2]) if len(known) == len(lengths) == 3 else None
+
+
+def _in_plane(tiff: tifffile.TiffFile, unit: object) -> list[float | None]:
+    units = {_CENTIMETER: "cm", _NO_UNIT: unit}
+    counted_in = units.get(_resolution_unit(tiff))
+    return [_pixel(tiff, f"{axis}Resolution", counted_in) for axis in "YX"]
+
+
+def _pixel(tiff: tifffile.TiffFile, tag: str, unit: object) -> float | None:
+    pixels, units = _tag(tiff, tag, (1, 1))
+    # One pixel per unit is what a writer puts there when it was told nothing.
+    if (pixels, units) == (1, 1) or not pixels:
+        return None
+    # Rounded because a ratio of two integers comes a little beside the length that was meant.
+    length = _length(units / pixels, unit)
+    return None if length is None else float(f"{length:.6g}")
+
+
+def _resolution_unit(tiff: tifffile.TiffFile) -> int:
+    return int(_tag(tiff, "ResolutionUnit", _NO_UNIT))
+
+
+def _tag(tiff: tifffile.TiffFile, name: str, default: Any) -> Any:
+    return tiff.pages.first.tags.valueof(name, default=default)
+
+
+def _length(value: object, unit: object) -> float | None:
+    """Return a length in nm, or None unless it is a positive number of a known unit."""
+    name = str(unit).strip().lower()
+    for micro in _MICRO:
+        name = name.replace(micro, "u")
+    try:
+        length = float(str(value)) * _UNITS[name]
+    except (ValueError, KeyError):
+        return None
+    # 0.005 um times 1000 is not quite 5 nm.
+    return round(length, 9) if math.isfinite(length) and length > 0 else None
