@@ -4,9 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from trainer.hyperparameters import Hyperparameters
+from trainer.split import Split
+from trainer.volume import Volume
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What all trials of a worker have in common.
+
+    Attributes:
+        volume: To train on and to validate with.
+        split: Which sections serve for what.
+        checkpoints: Folder of the trials' checkpoints.
+        threads: CPU cores of a worker.
+    """
+
+    volume: Volume
+    split: Split
+    checkpoints: Path
+    threads: int
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from search.config import Config
@@ -58,9 +59,7 @@ def _time_epoch(config: Config, data: StudyData, precision: str) -> tuple[float,
         validation=data.split.validation[:1],
         seed=config.study.seed,
     )
-    session = TrainingSession(
-        data.volume, config.build_space().middle(), plan, precision=precision
-    )
+    session = TrainingSession(data.volume, config.build_space().middle(), plan, precision=precision)
     session.advance()
     started = time.monotonic()
     session.advance()
@@ -97,6 +96,6 @@ def _hours(config: Config, epoch_seconds: float, slots: int) -> dict[str, float 
     }
 
 
-def _bounded(epochs: list[float], seconds: float, hours: float | None) -> float | None:
+def _bounded(epochs: Sequence[float], seconds: float, hours: float | None) -> float | None:
     limits = [min(epochs) * seconds / 3600] if epochs else []
     return round(min([*limits, *([hours] if hours else [])]), 3)

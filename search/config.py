@@ -16,7 +16,9 @@ from trainer.errors import InputError
 
 _PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _Positive = Annotated[int, Field(ge=1, strict=True)]
-_Sections = tuple[Annotated[int, Field(ge=0, strict=True)], Annotated[int, Field(ge=1, strict=True)]]
+_Sections = tuple[
+    Annotated[int, Field(ge=0, strict=True)], Annotated[int, Field(ge=1, strict=True)]
+]
 
 
 class _Section(BaseModel):

@@ -17,7 +17,9 @@ from trainer.errors import InputError
 from trainer.model import CARD_FILE, Model, load_model, save_model
 
 
-def export_trial(config: Config, study: optuna.Study, out: Path, number: int | None) -> dict[str, Any]:
+def export_trial(
+    config: Config, study: optuna.Study, out: Path, number: int | None
+) -> dict[str, Any]:
     """Writes `model.keras`, `saved_model/` and the card `model.json`.
 
     Args:
@@ -57,8 +59,7 @@ def _of_trial(config: Config, study: optuna.Study, number: int) -> Model:
     if not 0 <= number < len(trials) or trials[number].state is not TrialState.COMPLETE:
         state = trials[number].state.name if 0 <= number < len(trials) else "not there"
         raise InputError(
-            f"--trial: expected a trial at full budget, {number} is {state}; "
-            "see `unet-search best`"
+            f"--trial: expected a trial at full budget, {number} is {state}; see `unet-search best`"
         )
     trial = trials[number]
     data = json.loads(study.user_attrs["defined_by"])["data"]

@@ -44,7 +44,7 @@ class Interruption:
             raise KeyboardInterrupt
         self._requested = True
         self._announce(
-            "interrupted: the running trials finish their epoch and are kept; once more ends at once"
+            "interrupted: the running trials finish their epoch and are kept; again ends at once"
         )
 
 

@@ -48,7 +48,9 @@ def recover(study: optuna.Study) -> int:
     return enqueue_continuations(study)
 
 
-def end_for_now(study: optuna.Study, trial: optuna.Trial, reason: str, *, lost: bool = False) -> None:
+def end_for_now(
+    study: optuna.Study, trial: optuna.Trial, reason: str, *, lost: bool = False
+) -> None:
     """Tells FAIL, and that the trial goes on as another one.
 
     Args:

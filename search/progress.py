@@ -54,7 +54,12 @@ class Progress:
     def _print_now_and_then(self, standing: Standing) -> None:
         ended, now = sum(standing.counts.values()), time.monotonic()
         if ended != self._ended or now - self._shown >= _PLAIN_SECONDS:
-            self._console.print(f"{self._title}: {self._line(standing)}", highlight=False)
+            self._console.print(
+                f"{self._title}: {self._line(standing)}",
+                highlight=False,
+                markup=False,
+                soft_wrap=True,
+            )
             self._ended, self._shown = ended, now
 
     def _line(self, standing: Standing) -> str:

@@ -50,7 +50,7 @@ def expected_epochs(name: str, *, epochs: int) -> float:
         for index in range(len(brackets))
     ]
     total = sum(weight * length for weight, length in zip(weights, lengths, strict=True))
-    return total / sum(weights)
+    return float(total / sum(weights))
 
 
 def _mean_length(bracket: list[int], epochs: int) -> float:

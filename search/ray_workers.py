@@ -12,8 +12,8 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError, RayError
 
-from search.assignment import Assignment, Event, Failure
-from search.runner import Task, TrialRunner
+from search.assignment import Assignment, Event, Failure, Task
+from search.runner import TrialRunner
 from trainer.errors import InputError
 
 _HELD_LONG_ENOUGH = 25
@@ -67,7 +67,7 @@ def ray_cluster(cpus: int | None = None) -> Iterator[None]:
 def largest_node_cpus() -> float:
     """Cores of the cluster's largest node: what a trial that runs alone can have."""
     nodes = [node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"]]
-    return max([1.0, *nodes])
+    return float(max([1.0, *nodes]))
 
 
 class RayWorkers:

@@ -12,14 +12,13 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from search import finalists
-
+from search.assignment import Task
 from search.config import Config
 from search.coordinator import Coordinator, Ending, Terms
 from search.data import StudyData, load_data
 from search.interruption import Interruption
 from search.progress import Progress
 from search.results import WINNER, model_folder
-from search.runner import Task
 from search.study import open_study
 from search.workers import InlineWorkers, Workers
 from storage.checkpoints import CheckpointStore
@@ -109,7 +108,9 @@ class SearchRun:
             last = self._coordinate(final, terms, folder, interruption, title, alone=True)
             trained = finalists.trained(self._config, final, winner)
             if trained is None:
-                failed = last if last.kind != "done" else Ending("failed", "the final training failed")
+                failed = (
+                    last if last.kind != "done" else Ending("failed", "the final training failed")
+                )
                 return Result(failed, winner, None)
             source = replace(source, study=final, trial=trained)
         model = finalists.save_winner(source, winner, self._data, model_folder(self._config))
@@ -145,7 +146,9 @@ class SearchRun:
 
     def _build_workers(self, checkpoints: Path, *, alone: bool) -> Workers:
         config = self._config.workers
-        task = Task(self._data.volume, self._data.split, checkpoints.absolute(), config.cpus_per_trial)
+        task = Task(
+            self._data.volume, self._data.split, checkpoints.absolute(), config.cpus_per_trial
+        )
         if config.where == "inline":
             return InlineWorkers(task)
         from search.ray_workers import RayWorkers, largest_node_cpus

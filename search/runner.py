@@ -4,36 +4,18 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from search.assignment import Assignment, Begun, EpochReport, Failure
+from search.assignment import Assignment, Begun, EpochReport, Failure, Task
 from storage.checkpoints import Checkpoint, CheckpointStore
 from trainer.device import Device, configure_device
 from trainer.errors import Diverged
-from trainer.session import EpochMetrics, TrainingPlan, TrainingSession
-from trainer.split import Split
-from trainer.volume import Volume
+
+if TYPE_CHECKING:
+    # The coordinator names this class to start workers; the framework is for them to load.
+    from trainer.session import EpochMetrics, TrainingSession
 
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True, eq=False)
-class Task:
-    """What all trials of a worker have in common.
-
-    Attributes:
-        volume: To train on and to validate with.
-        split: Which sections serve for what.
-        checkpoints: Folder of the trials' checkpoints.
-        threads: CPU cores of a worker.
-    """
-
-    volume: Volume
-    split: Split
-    checkpoints: Path
-    threads: int
 
 
 class TrialRunner:
@@ -69,11 +51,20 @@ class TrialRunner:
         self.close()
         if self._device is None:
             self._device = configure_device(self._task.threads)
+        from trainer.session import TrainingPlan, TrainingSession
+
+        split = self._task.split
         self._assignment = assignment
         self._session = TrainingSession(
             self._task.volume,
             assignment.hyperparameters,
-            _plan(assignment, self._task.split),
+            TrainingPlan(
+                epochs=assignment.epochs,
+                tiles_per_epoch=assignment.tiles_per_epoch,
+                train=split.train if assignment.train_on == "train" else split.all,
+                validation=split.validation,
+                seed=assignment.seed,
+            ),
             precision=self._device.precision,
             threads=self._task.threads,
         )
@@ -102,16 +93,6 @@ class TrialRunner:
             ),
         )
         return EpochReport(metrics.epoch, metrics.scores.dice, self._history, facts)
-
-
-def _plan(assignment: Assignment, split: Split) -> TrainingPlan:
-    return TrainingPlan(
-        epochs=assignment.epochs,
-        tiles_per_epoch=assignment.tiles_per_epoch,
-        train=split.train if assignment.train_on == "train" else split.all,
-        validation=split.validation,
-        seed=assignment.seed,
-    )
 
 
 def _facts(metrics: EpochMetrics) -> dict[str, float]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import optuna
 
 SAMPLERS = ("tpe", "random")
@@ -17,4 +19,7 @@ def build_sampler(name: str, *, seed: int) -> optuna.samplers.BaseSampler:
     """
     if name == "random":
         return optuna.samplers.RandomSampler(seed=seed)
-    return optuna.samplers.TPESampler(seed=seed, group=True)
+    with warnings.catch_warnings():
+        # `group` is called experimental; without it conditional dimensions are not modelled.
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.samplers.TPESampler(seed=seed, group=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -54,7 +55,7 @@ def open_finalists(config: Config, storage: BaseStorage) -> optuna.Study:
         pruner=build_pruner("none", epochs=1),
         load_if_exists=True,
     )
-    study.set_metric_names([METRIC])
+    _name_metric(study)
     return study
 
 
@@ -75,12 +76,19 @@ def load_study(config: Config, storage: BaseStorage) -> optuna.Study:
 
 def _found(study: optuna.Study, config: Config, identity: Mapping[str, Any]) -> None:
     """Writes what a new study is; its identity last, since that is what makes it one."""
-    study.set_metric_names([METRIC])
+    _name_metric(study)
     study.set_user_attr("config", config.model_dump_json(exclude_none=True))
     study.set_user_attr("software", json.dumps(describe_software()))
     for params in config.start:
         study.enqueue_trial(params, skip_if_exists=True)
     study.set_user_attr(_IDENTITY, json.dumps(identity))
+
+
+def _name_metric(study: optuna.Study) -> None:
+    with warnings.catch_warnings():
+        # "Experimental" since Optuna 3.2; it is what the dashboard calls the objective.
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        study.set_metric_names([METRIC])
 
 
 def _identity(config: Config, data: StudyData) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from search.assignment import Assignment, Begun, EpochReport, Event, Failure
-from search.runner import Task, TrialRunner
+from search.assignment import Assignment, Begun, EpochReport, Event, Failure, Task
+from search.runner import TrialRunner
 
 
 class Workers(Protocol):

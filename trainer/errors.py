@@ -1,9 +1,8 @@
 """What can go wrong in a U-Net run, apart from programming errors.
 
-    ValueError
-      InputError          the user's input is wrong: one line says what was expected, what came, what to do
-    ArithmeticError
-      Diverged            the training left the numbers that it can go on with
+- `InputError` (a `ValueError`): the user's input is wrong; one line says what was expected, what
+  came and what to do.
+- `Diverged` (an `ArithmeticError`): the training left the numbers that it can go on with.
 """
 
 
@@ -11,5 +10,5 @@ class InputError(ValueError):
     """Input that cannot be used; its message is one line for the person who gave it."""
 
 
-class Diverged(ArithmeticError):
+class Diverged(ArithmeticError):  # noqa: N818 - says what happened, as ZeroDivision does
     """A loss or a weight that is no longer finite."""

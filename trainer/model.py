@@ -170,7 +170,7 @@ def _load_card(folder: Path) -> dict[str, Any]:
             "name a folder that `unet-search run` or `unet-search export` wrote"
         )
     try:
-        card = json.loads(path.read_text())
+        card: dict[str, Any] = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: expected JSON, got: {error}; export the model again") from error
     checks: dict[str, Callable[[Any], bool]] = {

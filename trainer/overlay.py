@@ -37,9 +37,7 @@ def draw_overlay(gray: np.ndarray, truth: np.ndarray, prediction: np.ndarray) ->
     ):
         picture[wrong] = 0.4 * picture[wrong] + 0.6 * np.asarray(colour, np.float32)
     drawn = picture.astype(np.uint8)
-    outlines, _ = cv2.findContours(
-        truth.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
-    )
+    outlines, _ = cv2.findContours(truth.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(drawn, outlines, -1, (255, 255, 255), 1)
     return drawn
 

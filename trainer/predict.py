@@ -39,7 +39,9 @@ def predict_sections(
     for first in range(0, len(wanted), size):
         numbers = wanted[first : first + size]
         scaled = intensity.scale(np.stack([raw[number] for number in numbers]))
-        padded = np.pad(scaled, margins, mode="reflect" if min(height, width) > halvings else "edge")
+        padded = np.pad(
+            scaled, margins, mode="reflect" if min(height, width) > halvings else "edge"
+        )
         output = network.predict_on_batch(padded[..., np.newaxis])
         for number, probability in zip(numbers, output, strict=True):
             yield number, to_uint8(probability[:height, :width, 0])
@@ -47,4 +49,5 @@ def predict_sections(
 
 def to_uint8(probability: np.ndarray) -> np.ndarray:
     """Rounds probabilities of 0 to 1 to the 256 steps that they are kept in."""
-    return np.rint(np.clip(probability, 0.0, 1.0) * 255).astype(np.uint8)
+    rounded: np.ndarray = np.rint(np.clip(probability, 0.0, 1.0) * 255).astype(np.uint8)
+    return rounded

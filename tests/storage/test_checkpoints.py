@@ -154,10 +154,10 @@ def test_file_under_the_name_of_another_epoch_is_passed_over(store: CheckpointSt
 
 
 def test_damaged_shape_is_no_shorter_array(store: CheckpointStore) -> None:
-    path = store.save(1, make(1))
+    path = store.save(1, Checkpoint(1, {"a": np.zeros(20_000)}))
     content = path.read_bytes()
-    assert content.count(b"(2000,)") == 1
-    path.write_bytes(content.replace(b"(2000,)", b"(1000,)"))
+    assert content.count(b"(20000,)") == 1
+    path.write_bytes(content.replace(b"(20000,)", b"(10000,)"))
     assert store.load(1) is None
 
 
