@@ -33,6 +33,7 @@ class Terms:
         seed: Of weights and tiles.
         retries: How often a trial may lose its worker and go on.
         keep: Finished trials whose checkpoints are kept, the best ones.
+        epochs_expected: Of a trial, on average, as far as the pruner lets it.
         budget: When the search ends.
     """
 
@@ -42,6 +43,7 @@ class Terms:
     seed: int
     retries: int
     keep: int
+    epochs_expected: float
     budget: Budget
 
 
@@ -64,11 +66,11 @@ class Standing:
 
     Attributes:
         running: Trials under way, and the epochs that each has done.
-        counts: Ended trials by state.
+        counts: Ended trials by state, without those that go on as another one.
         best: The best trial at full budget so far, its number and value.
         leading: The best value of any epoch so far.
         spent: Against the budget.
-        epochs_each: Of a trial at full budget.
+        epochs_each: Of a trial, on average, as far as the pruner lets it.
     """
 
     running: dict[int, int] = field(default_factory=dict)
@@ -76,7 +78,7 @@ class Standing:
     best: tuple[int, float] | None = None
     leading: float | None = None
     spent: Spent = field(default_factory=Spent)
-    epochs_each: int = 0
+    epochs_each: float = 0.0
 
 
 class Coordinator:
@@ -108,7 +110,7 @@ class Coordinator:
         self._failures: list[str] = []
         self._ending: Ending | None = None
         self._clock = time.monotonic()
-        self.standing = Standing(epochs_each=terms.epochs)
+        self.standing = Standing(epochs_each=terms.epochs_expected)
 
     def run(self) -> Ending:
         """Runs trials until the budget is spent, a stop is asked for, or nothing works."""
@@ -157,11 +159,14 @@ class Coordinator:
 
     def _handle(self, event: Event) -> None:
         trial, outcome = self._running[event.trial], event.outcome
+        if isinstance(outcome, EpochReport):
+            self.standing.spent.epochs += 1
+            self._failures.clear()
+        # Before anything goes on: nobody waits for an epoch more than they have to.
+        self._look_for_an_end()
         if isinstance(outcome, Failure):
             self._end_failed(trial, outcome)
         elif isinstance(outcome, EpochReport):
-            self.standing.spent.epochs += 1
-            self._failures.clear()
             self._report(trial, outcome)
             self._go_on(trial, outcome)
         elif outcome.last is not None:
@@ -214,7 +219,7 @@ class Coordinator:
         if failure.kind == "lost" and lineage.attempt(trial) < self._terms.retries:
             lineage.end_for_now(self._study, trial, failure.reason, lost=True)
             lineage.enqueue_continuations(self._study)
-            self._ended(trial, TrialState.FAIL)
+            self._ended(trial, None)
         else:
             self._fail(trial, failure)
         self._count_failure(failure)
@@ -243,12 +248,14 @@ class Coordinator:
         reason = self._ending.reason if self._ending else "stopped"
         lineage.end_for_now(self._study, trial, reason)
         lineage.enqueue_continuations(self._study)
-        self._ended(trial, TrialState.FAIL)
+        self._ended(trial, None)
 
-    def _ended(self, trial: optuna.Trial, state: TrialState) -> None:
+    def _ended(self, trial: optuna.Trial, state: TrialState | None) -> None:
+        """Forgets a trial; without a state it goes on as another one, and is not counted."""
         self._running.pop(trial.number, None)
         self.standing.running.pop(trial.number, None)
-        self.standing.counts[state.name] = self.standing.counts.get(state.name, 0) + 1
+        if state is not None:
+            self.standing.counts[state.name] = self.standing.counts.get(state.name, 0) + 1
 
     def _discard_checkpoints(self, number: int, complete: bool) -> None:
         """Keeps the checkpoints of the best finished trials, and deletes the others'."""
@@ -279,8 +286,9 @@ class Coordinator:
                 continue
             spent.trials += int(not lineage.is_continuation(trial))
             spent.epochs += lineage.epochs_of_its_own(trial)
-            counts = self.standing.counts
-            counts[trial.state.name] = counts.get(trial.state.name, 0) + 1
+            if not trial.user_attrs.get(lineage.GOES_ON):
+                counts = self.standing.counts
+                counts[trial.state.name] = counts.get(trial.state.name, 0) + 1
             if trial.intermediate_values:
                 leading = max(trial.intermediate_values.values())
                 self.standing.leading = max(leading, self.standing.leading or 0.0)

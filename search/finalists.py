@@ -78,6 +78,7 @@ def final_terms(config: Config, study: optuna.Study) -> Terms:
         seed=config.study.seed,
         retries=config.workers.retries,
         keep=1,
+        epochs_expected=config.final.epochs,
         budget=Budget(trials=counted + new),
     )
 

@@ -13,6 +13,7 @@ from search.budget import Budget
 from search.coordinator import Standing
 
 _PLAIN_SECONDS = 15.0
+_PRIOR_TRIALS = 4
 
 
 class Progress:
@@ -109,7 +110,9 @@ class Progress:
     def _epochs_left(self, standing: Standing, trials: int) -> float:
         ended = sum(standing.counts.get(name, 0) for name in ("COMPLETE", "PRUNED"))
         underway = sum(standing.running.values())
-        each = (standing.spent.epochs - underway) / ended if ended else standing.epochs_each
+        # What was expected weighs as much as a few trials that have ended.
+        trained = standing.spent.epochs - underway + _PRIOR_TRIALS * standing.epochs_each
+        each = trained / (ended + _PRIOR_TRIALS)
         to_come = trials - standing.spent.trials + len(standing.running)
         return max(0.0, to_come * each - underway)
 

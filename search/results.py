@@ -50,13 +50,14 @@ def best_rows(study: optuna.Study, config: Config, top: int) -> list[dict[str, A
 def status_row(study: optuna.Study, budget: Budget) -> dict[str, Any]:
     """The whole study as `status --json` prints it."""
     trials = study.get_trials(deepcopy=False)
+    successors = {trial.user_attrs.get(lineage.RETRIED_FROM): trial.number for trial in trials}
     counts: dict[str, int] = {state.name: 0 for state in TrialState}
     for trial in trials:
         counts[trial.state.name] += 1
     return {
         "study": study.study_name,
         "counts": counts,
-        "trials": [_status_of(trial) for trial in trials],
+        "trials": [_status_of(trial, successors.get(trial.number)) for trial in trials],
         "budget": {
             "trials": budget.trials,
             "epochs": budget.epochs,
@@ -73,14 +74,17 @@ def model_folder(config: Config) -> Path:
     return config.folder / "model"
 
 
-def _status_of(trial: FrozenTrial) -> dict[str, Any]:
+def _status_of(trial: FrozenTrial, successor: int | None) -> dict[str, Any]:
     attributes = dict(trial.user_attrs)
+    reason = attributes.pop(lineage.REASON, None)
+    if successor is not None:
+        reason = f"{reason}; goes on as trial {successor}"
     return {
         "number": trial.number,
         "state": trial.state.name,
         "value": trial.value,
         "epochs": trial.last_step or 0,
         "params": trial.params,
-        "reason": attributes.pop(lineage.REASON, None),
+        "reason": reason,
         "user_attrs": attributes,
     }

@@ -18,6 +18,7 @@ from search.coordinator import Coordinator, Ending, Terms
 from search.data import StudyData, load_data
 from search.interruption import Interruption
 from search.progress import Progress
+from search.pruners import expected_epochs
 from search.results import WINNER, model_folder
 from search.study import open_study
 from search.workers import InlineWorkers, Workers
@@ -83,6 +84,9 @@ class SearchRun:
             seed=config.study.seed,
             retries=config.workers.retries,
             keep=config.study.keep,
+            epochs_expected=expected_epochs(
+                config.study.pruner, epochs=config.study.epochs_per_trial
+            ),
             budget=config.build_budget(),
         )
         return self._coordinate(

@@ -24,8 +24,9 @@ def build_phantom(sections: int, height: int, width: int, seed: int) -> Volume:
     """Build a volume that looks like an electron micrograph of brain tissue, with its mask.
 
     Cells with dark membranes hold textured cytoplasm, each of a brightness of its own. In them lie
-    mitochondria, 14 to 30 voxels thick, with a double membrane and cristae: the foreground. Dark
-    cells, vesicles and bodies of the same grey without cristae make a threshold useless.
+    mitochondria, 17 to 30 voxels thick, with a double membrane and cristae: the foreground, 11 % of
+    the volume, evenly along z. Dark cells, vesicles, and bodies of the same grey without cristae
+    make a threshold useless. Made for 24 x 96 x 96 voxels and more; less has no room for tissue.
 
     Args:
         sections: voxels along z.

@@ -103,10 +103,11 @@ def _profiles(raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     steps = (max(1, length // _PIXELS_PER_SIDE) for length in raw.shape[1:])
     rows, columns = (slice(step // 2, None, step) for step in steps)
     profiles = raw[:, rows, columns].reshape(len(raw), -1).astype(np.float64)
+    sizes = np.linalg.norm(profiles, axis=1, keepdims=True)
     profiles -= profiles.mean(axis=1, keepdims=True)
     lengths = np.linalg.norm(profiles, axis=1, keepdims=True)
-    # Rounding leaves a trace of a mean that is not a binary fraction.
-    varied = lengths > 1e-9 * max(1.0, float(lengths.max(initial=0)))
+    # Rounding leaves a trace of a value that is not a binary fraction.
+    varied = lengths > 1e-9 * sizes
     return profiles / np.where(varied, lengths, 1) * varied, varied[:, 0]
 
 
