@@ -7,14 +7,12 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 
 # Nothing heavy is imported here: `--help` answers at once.
 
 app = typer.Typer(
     add_completion=False,
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     help="Find the best U-Net for a microscopy volume.",
@@ -45,15 +43,12 @@ def _run() -> int:
 
     try:
         code = app(standalone_mode=False)
-    except click.ClickException as error:
-        return _refuse(error.format_message())
+    except typer.TyperException as error:
+        return _refuse(f"{error.format_message()} See `unet-search --help`.")
     except (InputError, StorageError) as error:
         return _refuse(str(error))
-    except (click.Abort, KeyboardInterrupt):
-        return 130
-    except BrokenPipeError:
-        # Whoever read the output has seen enough, as `head` has.
-        sys.stdout = None
+    except SystemExit:
+        # How Typer and Rich end where whoever read the output has seen enough, as `head` has.
         return 0
     return code if isinstance(code, int) else 0
 
@@ -66,7 +61,9 @@ def _refuse(message: str) -> int:
 @app.command()
 def run(
     config: _Config,
-    trials: Annotated[int | None, typer.Option(help="The study's total number of trials.")] = None,
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="The study's total number of trials.")
+    ] = None,
     hours: Annotated[float | None, typer.Option(help="The study's total hours.")] = None,
     raw: _Raw = None,
     mask: _Mask = None,
@@ -195,13 +192,10 @@ def dashboard(
 
 def _open(config: Path) -> tuple[Any, Any]:
     from search.config import load_config
-    from search.study import load_study
-    from storage.database import database_from_environment
-    from storage.studies import open_study_storage
+    from search.study import find_study
 
     loaded = load_config(config)
-    storage = open_study_storage(database_from_environment(loaded.study.runs))
-    return loaded, load_study(loaded, storage)
+    return loaded, find_study(loaded)
 
 
 def _sizes(text: str | None) -> tuple[float, ...] | None:

@@ -14,7 +14,7 @@ from search.budget import Budget
 from search.space import Space, build_space
 from trainer.errors import InputError
 
-_PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 _Positive = Annotated[int, Field(ge=1, strict=True)]
 _Sections = tuple[
     Annotated[int, Field(ge=0, strict=True)], Annotated[int, Field(ge=1, strict=True)]
@@ -81,7 +81,7 @@ class DataConfig(_Section):
 class SplitConfig(_Section):
     """`[split]`: which sections serve for what, in contiguous blocks with a gap between them."""
 
-    validation: Annotated[float, Field(gt=0, lt=1)] | _Sections = 0.2
+    validation: Annotated[float, Field(gt=0, lt=1, strict=True)] | _Sections = 0.2
     gap: Literal["auto"] | Annotated[int, Field(ge=0, strict=True)] = "auto"
     holdout: _Sections | None = None
 
@@ -91,7 +91,7 @@ class WorkersConfig(_Section):
 
     where: Literal["ray", "inline"] = "ray"
     cpus_per_trial: _Positive = 1
-    gpus_per_trial: Annotated[float, Field(ge=0, le=64)] = 0.0
+    gpus_per_trial: Annotated[float, Field(ge=0, le=64, strict=True)] = 0.0
     trials_per_worker: _Positive = 25
     retries: Annotated[int, Field(ge=0, strict=True)] = 2
 
@@ -139,13 +139,7 @@ def load_config(path: Path, **changes: Any) -> Config:
     Raises:
         InputError: In one line, what is wrong with which key.
     """
-    table = _read(path)
-    for name, value in changes.items():
-        if value is not None:
-            section, key = name.split("__")
-            table.setdefault(section, {})[key] = value
-    if {"raw", "mask"} & {n.split("__")[1] for n, v in changes.items() if v is not None}:
-        table["data"].pop("phantom", None)
+    table = _changed(_read(path), changes)
     try:
         config = Config.model_validate(table)
     except ValidationError as error:
@@ -161,6 +155,19 @@ def _read(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise InputError(f"{path}: expected TOML, got: {error}; correct the file") from None
+
+
+def _changed(table: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    for name, value in changes.items():
+        section, key = name.split("__")
+        target = table.setdefault(section, {})
+        # Anything but a table is refused with the rest of the file.
+        if value is None or not isinstance(target, dict):
+            continue
+        target[key] = value
+        if section == "data":
+            target.pop("phantom", None)
+    return table
 
 
 def _check_space(config: Config, path: Path) -> None:
@@ -181,6 +188,8 @@ def _explain(error: ValidationError) -> str:
         return f"{key}: expected a value, found none; add it"
     if first["type"] == "value_error":
         return f"{key}: {str(first['msg']).removeprefix('Value error, ')}"
+    if first["type"] in ("model_type", "dict_type"):
+        return f"{key}: expected a section [{key}], got {first['input']!r}; correct it"
     expected = str(first["msg"]).replace("Input should", "the value should").replace("'", '"')
     return f"{key}: {expected}, got {first['input']!r}; correct it"
 

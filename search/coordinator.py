@@ -19,6 +19,7 @@ from storage.checkpoints import CheckpointStore
 
 _WAIT_SECONDS = 1.0
 _FAILURES_IN_A_ROW = 3
+_ROOM_SECONDS = 300.0
 SECONDS_SPENT = "seconds_spent"
 
 
@@ -109,6 +110,7 @@ class Coordinator:
         self._running: dict[int, optuna.Trial] = {}
         self._failures: list[str] = []
         self._ending: Ending | None = None
+        self._without_room_since: float | None = None
         self._clock = time.monotonic()
         self.standing = Standing(epochs_each=terms.epochs_expected)
 
@@ -118,44 +120,71 @@ class Coordinator:
         self._take_stock()
         while True:
             self._look_for_an_end()
-            if self._ending is None:
-                self._begin_trials()
-            if not self._running:
+            all_begun = self._ending is not None or self._begin_trials()
+            if all_begun and not self._running:
                 break
+            self._wait_for_room()
             for event in self._workers.wait(_WAIT_SECONDS):
                 self._handle(event)
             self._tick()
         return self._ending or Ending("done", "every trial of the budget has ended")
 
-    def _begin_trials(self) -> None:
-        while self._workers.free() > 0 and self._may_begin():
-            trial = self._study.ask()
-            try:
-                hyperparameters = self._space.suggest(trial)
-            except ValueError as error:
-                # Only a trial that somebody enqueued can be impossible: the space was checked.
-                self._fail(trial, Failure("error", str(error).splitlines()[0]))
-                continue
-            lineage.inherit_checkpoint(trial, self._checkpoints)
-            self._running[trial.number] = trial
-            self.standing.running[trial.number] = 0
-            self.standing.spent.trials += int(lineage.RETRIED_FROM not in trial.user_attrs)
-            self._workers.begin(
-                Assignment(
-                    trial=trial.number,
-                    hyperparameters=hyperparameters,
-                    epochs=self._terms.epochs,
-                    tiles_per_epoch=self._terms.tiles_per_epoch,
-                    train_on=self._terms.train_on,
-                    seed=self._terms.seed,
-                )
-            )
+    def _begin_trials(self) -> bool:
+        """Gives every free worker a trial, and tells whether none is left to begin."""
+        while self._workers.free() > 0:
+            trial = self._next_trial()
+            if trial is None:
+                return True
+            self._begin(trial)
+        return False
 
-    def _may_begin(self) -> bool:
-        if self._terms.budget.allows_another(self.standing.spent):
-            return True
-        waiting = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-        return any(lineage.is_continuation(trial) for trial in waiting)
+    def _next_trial(self) -> optuna.Trial | None:
+        """One that goes on, which the budget has paid for already, or else a new one."""
+        trial = lineage.take_continuation(self._study)
+        if trial is None and self._terms.budget.allows_another(self.standing.spent):
+            trial = self._study.ask()
+            self.standing.spent.trials += 1
+        return trial
+
+    def _begin(self, trial: optuna.Trial) -> None:
+        enqueued = lineage.enqueued_values(trial.storage.get_trial(trial._trial_id))
+        try:
+            self._space.check(enqueued, "enqueued")
+            hyperparameters = self._space.suggest(trial)
+        except ValueError as error:
+            # Only a trial that somebody enqueued can be impossible: the space was checked.
+            if not enqueued:
+                raise
+            self._fail(trial, Failure("error", str(error).splitlines()[0]))
+            return
+        lineage.inherit_checkpoint(trial, self._checkpoints)
+        self._running[trial.number] = trial
+        self.standing.running[trial.number] = 0
+        self._workers.begin(
+            Assignment(
+                trial=trial.number,
+                hyperparameters=hyperparameters,
+                epochs=self._terms.epochs,
+                tiles_per_epoch=self._terms.tiles_per_epoch,
+                train_on=self._terms.train_on,
+                seed=self._terms.seed,
+            )
+        )
+
+    def _wait_for_room(self) -> None:
+        """Nodes come and go; where none has come for minutes, the trials fit on none."""
+        if self._running:
+            self._without_room_since = None
+            return
+        now = time.monotonic()
+        self._without_room_since = self._without_room_since or now
+        if now - self._without_room_since >= _ROOM_SECONDS:
+            self._ending = Ending(
+                "failed",
+                f"no worker had room for a trial in {_ROOM_SECONDS / 60:.0f} minutes; "
+                "ask for fewer CPUs or GPUs in [workers]",
+            )
+        time.sleep(_WAIT_SECONDS)
 
     def _handle(self, event: Event) -> None:
         trial, outcome = self._running[event.trial], event.outcome
@@ -167,29 +196,36 @@ class Coordinator:
         if isinstance(outcome, Failure):
             self._end_failed(trial, outcome)
         elif isinstance(outcome, EpochReport):
-            self._report(trial, outcome)
-            self._go_on(trial, outcome)
+            self._take(trial, outcome)
         elif outcome.last is not None:
             trial.set_user_attr(lineage.INHERITED, outcome.last.epoch)
-            self._report(trial, outcome.last)
-            self._go_on(trial, outcome.last)
+            self._take(trial, outcome.last)
         elif self._ending is not None:
             self._end_for_now(trial)
         else:
             self._workers.advance(trial.number)
 
-    def _report(self, trial: optuna.Trial, report: EpochReport) -> None:
-        """Reports the epoch, and those that the trial inherited with its checkpoint."""
-        reported = self.standing.running[trial.number]
+    def _report(self, trial: optuna.Trial, report: EpochReport) -> bool:
+        """Reports the epoch, and those that the trial inherited with its checkpoint.
+
+        Returns:
+            Whether the pruner stops the trial now. It is asked about every epoch, since it keeps
+            the value at each rung to judge the others by.
+        """
+        reported, pruned = self.standing.running[trial.number], False
         for epoch in range(reported + 1, report.epoch + 1):
             trial.report(report.history[epoch - 1], epoch)
+            pruned = epoch < self._terms.epochs and trial.should_prune()
         self.standing.running[trial.number] = report.epoch
         self.standing.leading = max(report.value, self.standing.leading or 0.0)
+        return pruned
 
-    def _go_on(self, trial: optuna.Trial, report: EpochReport) -> None:
+    def _take(self, trial: optuna.Trial, report: EpochReport) -> None:
+        """Reports the epoch, and ends the trial or lets it go on."""
+        pruned = self._report(trial, report)
         if report.epoch >= self._terms.epochs:
             self._tell(trial, TrialState.COMPLETE, report)
-        elif trial.should_prune():
+        elif pruned:
             reason = f"stopped by the pruner after {report.epoch} of {self._terms.epochs} epochs"
             self._tell(trial, TrialState.PRUNED, report, reason)
         elif self._ending is not None:
@@ -222,7 +258,7 @@ class Coordinator:
             self._ended(trial, None)
         else:
             self._fail(trial, failure)
-        self._count_failure(failure)
+            self._count_failure(failure)
 
     def _fail(self, trial: optuna.Trial, failure: Failure) -> None:
         trial.set_user_attr(lineage.REASON, failure.reason)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 from wsgiref.simple_server import make_server
 
 from search.config import Config
 from search.presentation import say
-from search.study import load_study
-from storage.database import database_from_environment
-from storage.studies import open_study_storage
+from search.study import find_study
 from trainer.errors import InputError
 
 _HOST = "127.0.0.1"
@@ -24,15 +21,12 @@ def serve_dashboard(config: Config, port: int) -> None:
     """
     from optuna_dashboard import wsgi
 
-    storage = open_study_storage(database_from_environment(config.study.runs))
-    study = load_study(config, storage)
+    study = find_study(config)
     try:
-        server = make_server(_HOST, port, wsgi(storage))
+        server = make_server(_HOST, port, wsgi(study._storage))
     except OSError as error:
-        if error.errno != errno.EADDRINUSE:
-            raise
         raise InputError(
-            f"--port: expected a free port of {_HOST}, {port} is taken; choose another"
+            f"--port: expected a free port of {_HOST}, got {port}: {error.strerror}; choose another"
         ) from None
     say(f"http://{_HOST}:{port}/dashboard/studies/{study._study_id}  (Ctrl-C ends it)")
     with server:

@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 
 from search.config import Config
 from search.finalists import Source, build_trial_model
-from search.results import best_trials, model_folder
+from search.results import WINNER, best_trials, model_folder
 from trainer.device import configure_device
 from trainer.errors import InputError
 from trainer.model import CARD_FILE, Model, load_model, save_model
@@ -42,7 +42,8 @@ def export_trial(
 
 def _winner(config: Config, study: optuna.Study) -> Model:
     folder = model_folder(config)
-    if (folder / CARD_FILE).is_file():
+    # Without a winner it is the model of a study that was deleted.
+    if WINNER in study.user_attrs and (folder / CARD_FILE).is_file():
         configure_device()
         return load_model(folder, stock=True)
     best = best_trials(study, 1)

@@ -77,7 +77,8 @@ def final_terms(config: Config, study: optuna.Study) -> Terms:
         train_on=config.final.train_on,
         seed=config.study.seed,
         retries=config.workers.retries,
-        keep=1,
+        # Every winner's: a later one need not score higher on its own validation.
+        keep=counted + new,
         epochs_expected=config.final.epochs,
         budget=Budget(trials=counted + new),
     )

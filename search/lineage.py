@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
@@ -30,6 +32,11 @@ def counts_towards_budget(trial: FrozenTrial) -> bool:
 def attempt(trial: FrozenTrial | optuna.Trial) -> int:
     """How many workers the trial and its forerunners have lost."""
     return int(trial.user_attrs.get(ATTEMPT, 0))
+
+
+def enqueued_values(trial: FrozenTrial) -> dict[str, Any]:
+    """The values that somebody gave the trial, in place of the sampler's."""
+    return dict(trial.system_attrs.get("fixed_params", {}))
 
 
 def recover(study: optuna.Study) -> int:
@@ -81,19 +88,48 @@ def enqueue_continuations(study: optuna.Study) -> int:
     ]
     for trial in waiting:
         study.enqueue_trial(
-            trial.params or dict(trial.system_attrs.get("fixed_params", {})),
+            # A trial that was killed while it was being asked for has only some of its values.
+            {**enqueued_values(trial), **trial.params},
             user_attrs={RETRIED_FROM: trial.number, ATTEMPT: attempt(trial)}
             | {name: value for name, value in trial.user_attrs.items() if name == PLAN},
         )
     return len(waiting)
 
 
+def take_continuation(study: optuna.Study) -> optuna.Trial | None:
+    """Takes the first waiting trial that goes on from another one, whatever waits before it."""
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+        # What `ask` does with the first of all.
+        if is_continuation(trial) and study._storage.set_trial_state_values(
+            trial._trial_id, TrialState.RUNNING
+        ):
+            return optuna.Trial(study, trial._trial_id)
+    return None
+
+
 def inherit_checkpoint(trial: optuna.Trial, checkpoints: CheckpointStore) -> None:
-    """Copies the forerunner's newest checkpoint, so that the trial goes on from there."""
-    forerunner = trial.user_attrs.get(RETRIED_FROM)
-    if forerunner is not None:
-        checkpoints.inherit(trial.number, int(forerunner))
-        checkpoints.delete(int(forerunner))
+    """Copies the newest checkpoint of its line, so that the trial goes on from there.
+
+    Without a forerunner it has none: what lies under its number is of a study that was deleted.
+    """
+    checkpoints.delete(trial.number)
+    forerunners = _forerunners(trial)
+    for forerunner in forerunners:
+        # The nearest may have been killed before it inherited anything itself.
+        if checkpoints.inherit(trial.number, forerunner) is not None:
+            break
+    for forerunner in forerunners:
+        checkpoints.delete(forerunner)
+
+
+def _forerunners(trial: optuna.Trial) -> list[int]:
+    """The trials that this one goes on from, the nearest first."""
+    trials, line = trial.study.get_trials(deepcopy=False), []
+    before = trial.user_attrs.get(RETRIED_FROM)
+    while before is not None:
+        line.append(int(before))
+        before = trials[int(before)].user_attrs.get(RETRIED_FROM)
+    return line
 
 
 def epochs_of_its_own(trial: FrozenTrial) -> int:

@@ -84,14 +84,14 @@ class RayWorkers:
         cpus: float,
         gpus: float = 0.0,
         trials_per_worker: int = _HELD_LONG_ENOUGH,
-        limit: int | None = None,
+        runner: type = TrialRunner,
     ) -> None:
         # The volume is put into the object store once, and read from there by every worker of a
         # node without a copy.
         self._task = ray.put(replace(task, threads=max(1, math.floor(cpus))))
         self._resources = {"num_cpus": cpus, "num_gpus": gpus}
         self._trials_per_worker = trials_per_worker
-        self._limit = limit
+        self._runner = runner
         self._workers: list[_Worker] = []
 
     def free(self) -> int:
@@ -111,8 +111,7 @@ class RayWorkers:
             if wanted > 0
         ]
         # A share such as a third of a GPU is not exact in binary.
-        slots = math.floor(min(room, default=0.0) + 1e-6)
-        return slots if self._limit is None else min(slots, self._limit)
+        return math.floor(min(room, default=0.0) + 1e-6)
 
     def begin(self, assignment: Assignment) -> None:
         """Gives the trial to an idle worker, or to a new one."""
@@ -167,7 +166,7 @@ class RayWorkers:
         return Event(trial, outcome)
 
     def _start(self) -> _Worker:
-        actor = ray.remote(TrialRunner).options(
+        actor = ray.remote(self._runner).options(
             **self._resources, max_restarts=0, max_task_retries=0
         )
         worker = _Worker(actor.remote(self._task))

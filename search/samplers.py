@@ -17,6 +17,7 @@ def build_sampler(name: str, *, seed: int) -> optuna.samplers.BaseSampler:
             conditional dimensions are modelled together) or `random`.
         seed: The same seed and history give the same trials.
     """
+    seed %= 2**32
     if name == "random":
         return optuna.samplers.RandomSampler(seed=seed)
     with warnings.catch_warnings():

@@ -6,6 +6,7 @@ import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from decimal import Decimal
 from typing import Any
 
 import optuna
@@ -73,28 +74,37 @@ class Dimension:
 
     def holds(self, value: Any) -> bool:
         """Whether the sampler could have given this value."""
+        if isinstance(value, bool):
+            return False
         if self.choices:
             return value in self.choices
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if not isinstance(value, int if isinstance(self.low, int) else int | float):
             return False
-        if isinstance(self.low, int) and value != int(value):
-            return False
-        return _number(self.low) <= value <= _number(self.high)
+        within = _number(self.low) <= value <= _number(self.high)
+        return within and math.isclose(value, self._on_grid(value), abs_tol=1e-12)
 
     def middle(self) -> Any:
         """A value from the middle, on the dimension's own scale."""
         if self.choices:
             return self.choices[len(self.choices) // 2]
         low, high = _number(self.low), _number(self.high)
-        value = math.sqrt(low * high) if self.log else (low + high) / 2
-        return int(value) if isinstance(self.low, int) else value
+        return self._on_grid(math.sqrt(low * high) if self.log else (low + high) / 2)
 
     def to_json(self) -> Any:
         """The dimension as a config would write it."""
         if self.choices:
             return list(self.choices)
         table = {"low": self.low, "high": self.high, "log": self.log, "step": self.step}
-        return {key: value for key, value in table.items() if value not in (None, False)}
+        return {
+            key: value for key, value in table.items() if value is not None and value is not False
+        }
+
+    def _on_grid(self, value: float) -> float | int:
+        """The value, or the nearest one that a sampler would give."""
+        low, step = _number(self.low), self.step or int(isinstance(self.low, int))
+        if step:
+            value = low + round((value - low) / step) * step
+        return int(value) if isinstance(self.low, int) else value
 
 
 @dataclass(frozen=True)
@@ -204,7 +214,7 @@ def _build_range(name: str, table: Mapping[str, Any]) -> Dimension:
     low, high, log = table["low"], table["high"], table.get("log", False)
     step = table.get("step")
     for key, bound in (("low", low), ("high", high), ("step", step)):
-        if bound is not None and (isinstance(bound, bool) or not isinstance(bound, int | float)):
+        if bound is not None and not _is_number(bound):
             raise InputError(f"space.{name}.{key}: expected a number, got {bound!r}")
     if not isinstance(log, bool):
         raise InputError(f"space.{name}.log: expected true or false, got {log!r}")
@@ -214,20 +224,40 @@ def _build_range(name: str, table: Mapping[str, Any]) -> Dimension:
             "exchange them, or give a single value to fix it"
         )
     if log and (low <= 0 or step is not None):
-        raise InputError(f"space.{name}: expected low above 0 and no step with log = true")
+        got = f"low = {low}" if step is None else f"step = {step}"
+        raise InputError(
+            f"space.{name}: expected low above 0 and no step with log = true, got {got}; "
+            "correct it, or set log = false"
+        )
+    if step is not None:
+        _check_step(name, low, high, step)
     if isinstance(getattr(Hyperparameters, name), float):
         low, high = float(low), float(high)
     return Dimension(name, low=low, high=high, log=log, step=step)
+
+
+def _check_step(name: str, low: float, high: float, step: float) -> None:
+    whole = isinstance(getattr(Hyperparameters, name), int)
+    if step <= 0 or (whole and not isinstance(step, int)):
+        kind = "whole number" if whole else "number"
+        raise InputError(f"space.{name}.step: expected a {kind} above 0, got {step!r}")
+    # As they are written: in binary 0.5 is no multiple of 0.1.
+    rest = (Decimal(str(high)) - Decimal(str(low))) % Decimal(str(step))
+    if rest:
+        raise InputError(
+            f"space.{name}: expected whole steps from low = {low} to high = {high}, "
+            f"got step = {step}; end at {Decimal(str(high)) - rest}"
+        )
 
 
 def _check_networks(space: Space) -> None:
     """Refuses a space that holds a network that cannot be built."""
     values = {each.name: each.extremes() for each in space.dimensions}
     values |= {name: (value,) for name, value in space.fixed.items()}
-    for name, each in values.items():
-        for value in each:
-            # A depth and a tile size that fit with any of the other, judged together below.
-            _try({"depth": 1, "tile_size": 4096, name: value})
+    for name in values.keys() - {"depth", "tile_size"}:
+        for value in values[name]:
+            _try({name: value})
+    # These two have to fit each other.
     for depth in values.get("depth", (Hyperparameters.depth,)):
         for size in values.get("tile_size", (Hyperparameters.tile_size,)):
             _try({"depth": depth, "tile_size": size})
@@ -238,6 +268,10 @@ def _try(params: Mapping[str, Any]) -> None:
         Hyperparameters.from_mapping(params)
     except InputError as error:
         raise InputError(f"space.{error}") from None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _number(bound: float | int | None) -> float:

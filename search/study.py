@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage
+from optuna.trial import TrialState
 
 from search.config import Config
 from search.data import StudyData
 from search.provenance import describe_software
 from search.pruners import build_pruner
 from search.samplers import build_sampler
+from storage.database import database_from_environment
+from storage.studies import open_study_storage
 from trainer.errors import InputError
 
 METRIC = "validation Dice"
@@ -24,6 +28,8 @@ _IDENTITY = "defined_by"
 def open_study(config: Config, data: StudyData, storage: BaseStorage) -> optuna.Study:
     """Creates the study, or goes on with the one of that name.
 
+    A study that was killed before it was described is taken as a new one.
+
     Raises:
         InputError: The study of that name has another space, data or length of trials, so that
             its trials could not be compared with new ones.
@@ -32,13 +38,15 @@ def open_study(config: Config, data: StudyData, storage: BaseStorage) -> optuna.
         storage=storage,
         study_name=config.study.name,
         direction="maximize",
-        sampler=build_sampler(config.study.sampler, seed=config.study.seed),
         pruner=build_pruner(config.study.pruner, epochs=config.study.epochs_per_trial),
         load_if_exists=True,
     )
+    begun = sum(trial.state is not TrialState.WAITING for trial in study.get_trials(deepcopy=False))
+    # A search that goes on must not draw the same values as at its start once more.
+    study.sampler = build_sampler(config.study.sampler, seed=config.study.seed + begun)
     identity = _identity(config, data)
     known = study.user_attrs.get(_IDENTITY)
-    if known is not None or study.get_trials(deepcopy=False):
+    if known is not None or begun:
         _check_same(config.study.name, json.loads(known or "{}"), identity)
     else:
         _found(study, config, identity)
@@ -59,19 +67,28 @@ def open_finalists(config: Config, storage: BaseStorage) -> optuna.Study:
     return study
 
 
-def load_study(config: Config, storage: BaseStorage) -> optuna.Study:
-    """Opens the study to read it.
+def find_study(config: Config) -> optuna.Study:
+    """Opens the study to read it, and makes no database where there is none.
 
     Raises:
         InputError: There is none of that name.
+        StorageError: The database cannot be used.
     """
+    database = database_from_environment(config.study.runs)
+    if database.is_sqlite and not Path(str(database.url.database)).exists():
+        raise _none_of_that_name(config)
+    storage = open_study_storage(database)
     try:
         return optuna.load_study(study_name=config.study.name, storage=storage)
     except KeyError:
-        raise InputError(
-            f"study.name: expected a study that has been started, found none named "
-            f"{config.study.name!r}; start it with `unet-search run`"
-        ) from None
+        raise _none_of_that_name(config) from None
+
+
+def _none_of_that_name(config: Config) -> InputError:
+    return InputError(
+        f"study.name: expected a study that has been started, found none named "
+        f"{config.study.name!r}; start it with `unet-search run`"
+    )
 
 
 def _found(study: optuna.Study, config: Config, identity: Mapping[str, Any]) -> None:

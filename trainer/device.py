@@ -57,11 +57,11 @@ def cpu_precision(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
 def _configure_tensorflow(threads: int) -> Device:
     import tensorflow as tf
 
+    # Same seed, same device, same result: also what makes a search repeatable.
+    tf.config.experimental.enable_op_determinism()
     try:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(1)
-        # Same seed, same device, same result: also what makes a search repeatable.
-        tf.config.experimental.enable_op_determinism()
         for gpu in tf.config.list_physical_devices("GPU"):
             tf.config.experimental.set_memory_growth(gpu, True)
     except RuntimeError:

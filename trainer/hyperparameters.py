@@ -60,7 +60,7 @@ class Hyperparameters:
         filters: Of the first level; every level below has twice as many.
         kernel: `3x3` (two convolutions a level), `effective_5x5` (three) or `5x5` (two true ones).
         activation: After each convolution.
-        normalization: `batch`, `layer` (per example, over features), `group` (of 8) or `none`.
+        normalization: `batch`, `layer` (per voxel, over features), `group` (of 8) or `none`.
         dropout: Share of features dropped between the two convolutions of a level.
         tile_size: Side of the square tiles, in voxels.
         flip_probability: Of a mirrored tile, along each axis.

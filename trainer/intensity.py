@@ -24,7 +24,7 @@ class Intensity:
     @classmethod
     def measure(cls, raw: np.ndarray) -> Intensity:
         """Reads the percentiles from an even sample of at most two million voxels."""
-        stride = max(1, raw.size // _SAMPLE_VOXELS)
+        stride = -(-raw.size // _SAMPLE_VOXELS)
         # An odd stride does not fall into step with rows whose length is a power of two.
         sample = raw.reshape(-1)[:: stride | 1]
         low, high = (float(value) for value in np.percentile(sample, (1, 99)))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +13,11 @@ import numpy as np
 
 from trainer.errors import InputError
 from trainer.hyperparameters import Hyperparameters
+from trainer.replacement import replace_folder
 
 NETWORK_FILE = "model.keras"
 CARD_FILE = "model.json"
+_SAVED_MODEL = "saved_model"
 _FORMAT = 1
 
 
@@ -77,7 +77,7 @@ def build_model(
 
 
 def save_model(model: Model, folder: Path, *, saved_model: bool = False) -> None:
-    """Writes the folder under a temporary name and renames it; an older one is replaced.
+    """Writes the folder whole or not at all; an older model in its place is replaced.
 
     Args:
         model: What to write.
@@ -87,21 +87,17 @@ def save_model(model: Model, folder: Path, *, saved_model: bool = False) -> None
     Raises:
         InputError: The folder holds something else, or cannot be written.
     """
-    _check_replaceable(folder)
-    partial = folder.with_name(f".{folder.name}.partial-{os.getpid()}")
     try:
-        partial.mkdir(parents=True, exist_ok=True)
-        model.network.save(partial / NETWORK_FILE)
-        if saved_model:
-            model.network.export(partial / "saved_model", format="tf_saved_model", verbose=False)
-        (partial / CARD_FILE).write_text(json.dumps(_full_card(model, partial), indent=2) + "\n")
-        _replace(partial, folder)
+        _check_replaceable(folder)
+        with replace_folder(folder) as new:
+            model.network.save(new / NETWORK_FILE)
+            if saved_model:
+                model.network.export(new / _SAVED_MODEL, format="tf_saved_model", verbose=False)
+            (new / CARD_FILE).write_text(json.dumps(_full_card(model, new), indent=2) + "\n")
     except OSError as error:
         raise InputError(
             f"{folder}: expected a folder to write the model to, got {error}; choose another"
         ) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def load_model(folder: Path, *, precision: str = "float32", stock: bool = False) -> Model:
@@ -149,7 +145,7 @@ def _network(hyperparameters: Hyperparameters, precision: str, *, stock: bool) -
     return with_probability(build_unet(hyperparameters, precision=precision, stock=stock))
 
 
-def _full_card(model: Model, partial: Path) -> dict[str, Any]:
+def _full_card(model: Model, folder: Path) -> dict[str, Any]:
     return {
         "format": _FORMAT,
         **model.card,
@@ -158,7 +154,7 @@ def _full_card(model: Model, partial: Path) -> dict[str, Any]:
         "input": "float32 (example, y, x, 1), sides multiples of "
         f"{model.hyperparameters.halvings}; the volume's 1st percentile is 0, its 99th is 1",
         "output": "float32 (example, y, x, 1), the probability of foreground",
-        "sha256": sha256(partial / NETWORK_FILE),
+        "sha256": sha256(folder / NETWORK_FILE),
     }
 
 
@@ -177,7 +173,7 @@ def _load_card(folder: Path) -> dict[str, Any]:
         "format": lambda value: value == _FORMAT,
         "sha256": lambda value: isinstance(value, str),
         "hyperparameters": lambda value: isinstance(value, dict),
-        "threshold": lambda value: isinstance(value, float) and 0 <= value <= 1,
+        "threshold": lambda value: type(value) in (int, float) and 0 <= value <= 1,
     }
     for key, fits in checks.items():
         if not isinstance(card, dict) or not fits(card.get(key)):
@@ -186,24 +182,19 @@ def _load_card(folder: Path) -> dict[str, Any]:
                 f"{path}: expected a model card with a usable {key!r}, got {got!r}; "
                 "export the model again"
             )
+    try:
+        Hyperparameters.from_mapping(card["hyperparameters"])
+    except InputError as error:
+        raise InputError(f"{path}: {error}; export the model again") from error
     return card
 
 
 def _check_replaceable(folder: Path) -> None:
     """Only a model is ever replaced: never a folder of the user's that holds something else."""
-    if not folder.exists():
-        return
-    if not folder.is_dir() or (any(folder.iterdir()) and not (folder / CARD_FILE).is_file()):
+    names = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    foreign = names - {NETWORK_FILE, CARD_FILE, _SAVED_MODEL}
+    if foreign or (names and CARD_FILE not in names):
         raise InputError(
-            f"{folder}: expected a new or empty folder or an older model, got something else; "
-            "choose another name"
+            f"{folder}: expected a new or empty folder or an older model, found "
+            f"{min(foreign or names)}; choose another name"
         )
-
-
-def _replace(partial: Path, folder: Path) -> None:
-    """Renames a finished folder into place; the old one stays until the new one is there."""
-    old = folder.with_name(f".{folder.name}.old-{os.getpid()}")
-    if folder.exists():
-        folder.rename(old)
-    partial.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)

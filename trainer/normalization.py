@@ -35,7 +35,9 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[
         )
         if training:
             self._follow(self.moving_mean, mean)
-            self._follow(self.moving_variance, variance)
+            # TensorFlow divides this variance by n - 1, Keras's layer by n.
+            count = tf.reduce_prod(tf.cast(tf.shape(inputs)[:-1], variance.dtype))
+            self._follow(self.moving_variance, variance * (count - 1.0) / count)
         return output
 
     def _follow(self, moving: Any, value: Any) -> None:
@@ -46,7 +48,7 @@ def build_normalization(kind: str, filters: int, *, dtype: Any, stock: bool, nam
     """Builds the layer that `kind` names, or None for `none`.
 
     Args:
-        kind: `batch`, `layer` (per example, over features), `group` or `none`.
+        kind: `batch`, `layer` (per voxel, over features), `group` or `none`.
         filters: Channels of the layer's input.
         dtype: Keras dtype policy.
         stock: Only layers that Keras itself can load.
@@ -61,6 +63,5 @@ def build_normalization(kind: str, filters: int, *, dtype: Any, stock: bool, nam
         groups = groups if filters % groups == 0 else 1
         return keras.layers.GroupNormalization(groups, dtype=dtype, name=name)
     fused = not stock and keras.backend.backend() == "tensorflow"
-    layer = FusedBatchNormalization if fused else keras.layers.BatchNormalization
     layer = FusedBatchNormalization if fused else keras.layers.BatchNormalization
     return layer(momentum=_MOMENTUM, dtype=dtype, name=name)

@@ -59,8 +59,8 @@ def write_overlays(
             picture = draw_overlay(
                 scaled.astype(np.uint8), volume.mask[section], prediction[section]
             )
-            _write_png(folder / f"section-{section:04d}.png", picture)
-        _write_text(folder / "evaluation.json", json.dumps(dict(scores), indent=2) + "\n")
+            _write(folder / f"section-{section:04d}.png", _encode_png(picture))
+        _write(folder / "evaluation.json", (json.dumps(dict(scores), indent=2) + "\n").encode())
     except OSError as error:
         raise InputError(
             f"--out: expected a folder that can be written, got {folder}: {error.strerror}; "
@@ -68,14 +68,15 @@ def write_overlays(
         ) from None
 
 
-def _write_png(path: Path, picture: np.ndarray) -> None:
+def _encode_png(picture: np.ndarray) -> bytes:
     _, encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(encoded.tobytes())
-    partial.replace(path)
+    return encoded.tobytes()
 
 
-def _write_text(path: Path, text: str) -> None:
+def _write(path: Path, content: bytes) -> None:
     partial = path.with_suffix(".partial")
-    partial.write_text(text)
-    partial.replace(path)
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import keras
 import numpy as np
 
+from trainer.errors import Diverged
 from trainer.intensity import Intensity
 
 _BATCH_VOXELS = 1 << 20
@@ -31,6 +32,9 @@ def predict_sections(
         intensity: The scale of the volume.
         halvings: The factor between the network's first level and its centre.
         sections: The sections to predict; all of them by default.
+
+    Raises:
+        Diverged: The network gives no numbers.
     """
     wanted = list(range(len(raw)) if sections is None else sections)
     height, width = raw.shape[1:]
@@ -43,6 +47,8 @@ def predict_sections(
             scaled, margins, mode="reflect" if min(height, width) > halvings else "edge"
         )
         output = network.predict_on_batch(padded[..., np.newaxis])
+        if np.isnan(output).any():
+            raise Diverged("the network's probabilities are no longer numbers")
         for number, probability in zip(numbers, output, strict=True):
             yield number, to_uint8(probability[:height, :width, 0])
 

@@ -7,7 +7,6 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
@@ -17,7 +16,9 @@ from trainer.hyperparameters import Hyperparameters
 from trainer.intensity import Intensity
 from trainer.losses import build_loss
 from trainer.metrics import PooledHistogram, Scores
+from trainer.optimizer import build_optimizer
 from trainer.predict import predict_sections
+from trainer.state import read_state, write_state
 from trainer.tiles import TileSource
 from trainer.unet import build_unet, with_probability
 from trainer.volume import Volume
@@ -95,7 +96,7 @@ class TrainingSession:
         self._network = build_unet(hyperparameters, precision=precision)
         self._predictor = with_probability(self._network)
         self._network.compile(
-            optimizer=_build_optimizer(hyperparameters, self.steps_per_epoch * plan.epochs),
+            optimizer=build_optimizer(hyperparameters, self.steps_per_epoch * plan.epochs),
             loss=build_loss(hyperparameters.loss),
             # On a CPU XLA compiles for half a minute and then runs slower.
             jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
@@ -117,7 +118,7 @@ class TrainingSession:
         """Trains one epoch and scores it on the validation sections.
 
         Raises:
-            Diverged: The loss is no longer finite.
+            Diverged: The loss is no longer finite, or the probabilities are no numbers.
         """
         started = time.monotonic()
         loss = self._train()
@@ -133,9 +134,7 @@ class TrainingSession:
 
     def state(self) -> dict[str, np.ndarray]:
         """Weights, optimizer and random state, as arrays under their names."""
-        arrays = {name: np.asarray(value) for name, value in self._variables().items()}
-        arrays["epoch"] = np.asarray(self.epoch)
-        return arrays
+        return {**read_state(self._network), "epoch": np.asarray(self.epoch)}
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Goes on from a state of the same network.
@@ -143,12 +142,7 @@ class TrainingSession:
         Raises:
             InputError: The state belongs to another network.
         """
-        variables = self._variables()
-        missing = sorted(variables.keys() ^ (arrays.keys() - {"epoch"}))
-        if missing:
-            raise InputError(f"expected a state of this network, got one without {missing[0]}")
-        for name, variable in variables.items():
-            variable.assign(arrays[name])
+        write_state(self._network, {n: array for n, array in arrays.items() if n != "epoch"})
         self.epoch = int(arrays["epoch"])
 
     def close(self) -> None:
@@ -178,25 +172,6 @@ class TrainingSession:
         ):
             histogram.add(probability, self._volume.mask[section])
         return histogram
-
-    def _variables(self) -> dict[str, Any]:
-        """Every variable that the rest of the run depends on, under a name of its own."""
-        weights = {f"model/{v.path}": v for v in self._network.variables if "metric" not in v.path}
-        optimizer = {f"optimizer/{v.path}": v for v in self._network.optimizer.variables}
-        return weights | optimizer
-
-
-def _build_optimizer(hyperparameters: Hyperparameters, steps: int) -> keras.optimizers.Optimizer:
-    hp = hyperparameters
-    rate: Any = hp.learning_rate
-    if hp.schedule == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(hp.learning_rate, decay_steps=steps)
-    if hp.optimizer == "sgd":
-        return keras.optimizers.SGD(rate, momentum=hp.momentum, nesterov=hp.momentum > 0)
-    adam = {"beta_1": hp.beta_1, "beta_2": hp.beta_2, "epsilon": hp.epsilon}
-    if hp.optimizer == "adamw":
-        return keras.optimizers.AdamW(rate, weight_decay=hp.weight_decay, **adam)
-    return keras.optimizers.Adam(rate, **adam)
 
 
 def _check_size(volume: Volume, hyperparameters: Hyperparameters) -> None:

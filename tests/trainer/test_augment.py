@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from trainer.augment import Field, draw_field, jitter_intensity
+from trainer.hyperparameters import Hyperparameters
+
+SIZE = 32
+SECTION = (70, 90)
+# The interpolation of cv2 knows 32 places between two voxels.
+STEP = 1 / 32 + 1e-4
+
+
+def hyperparameters(**values: Any) -> Hyperparameters:
+    still = {"flip_probability": 0.0, "rotation_degrees": 0.0, "zoom": 0.0}
+    return Hyperparameters(**{"depth": 2, "tile_size": SIZE, **still, **values})
+
+
+def draw(seed: int, section: tuple[int, int] = SECTION, **values: Any) -> Field:
+    return draw_field(np.random.default_rng(seed), hyperparameters(**values), section)
+
+
+EVERYTHING = {"flip_probability": 0.5, "rotation_degrees": 180.0, "zoom": 0.5}
+KINDS = [
+    {},
+    {"flip_probability": 1.0},
+    {"rotation_degrees": 180.0},
+    {"zoom": 0.9},
+    EVERYTHING,
+    {**EVERYTHING, "tile_size": 64},  # reaches beyond the section when it is turned
+]
+
+
+class Fixed:
+    """Draws the same share of every range, and no flips."""
+
+    def __init__(self, share: float) -> None:
+        self._share = share
+
+    def uniform(self, low: float, high: float) -> float:
+        return low + self._share * (high - low)
+
+    def random(self, size: int) -> np.ndarray:
+        return np.ones(size)
+
+    def integers(self, low: int, _high: int) -> int:
+        return low
+
+
+@pytest.mark.parametrize("values", KINDS)
+@pytest.mark.parametrize("seed", range(5))
+def test_image_and_mask_come_from_the_same_places(values: dict[str, Any], seed: int) -> None:
+    # Image and mask hold where they are: the place that one is read at, the other rounds.
+    field = draw(seed, **values)
+    for places in np.indices(SECTION):
+        image = field.sample(places.astype(np.float32))
+        mask = field.sample(places.astype(np.uint8), labels=True)
+        assert np.abs(image - mask).max() <= 0.5 + STEP
+
+
+@pytest.mark.parametrize("values", KINDS)
+@pytest.mark.parametrize("seed", range(5))
+def test_an_image_that_shows_its_mask_agrees_with_it(values: dict[str, Any], seed: int) -> None:
+    mask = (np.random.default_rng(seed).random((14, 18)) < 0.4).astype(np.uint8)
+    mask = np.kron(mask, np.ones((5, 5), np.uint8))
+    field = draw(seed, **values)
+    image, labels = field.sample(mask * 200), field.sample(mask, labels=True)
+    pure = (image == 0) | (image == 200)
+    assert pure.mean() > 0.4
+    assert np.array_equal(image[pure], labels[pure] * 200)
+    assert np.array_equal(field.sample(mask * 200, labels=True), labels * 200)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_an_upright_tile_is_an_exact_cut(seed: int) -> None:
+    field = draw(seed)
+    section = np.random.default_rng(0).integers(0, 65536, SECTION).astype(np.uint16)
+    top, left = int(field.y[0, 0]), int(field.x[0, 0])
+    cut = section[top : top + SIZE, left : left + SIZE]
+    assert np.array_equal(field.sample(section), cut)
+    assert np.array_equal(field.sample(section, labels=True), cut)
+
+
+def test_a_tile_as_large_as_the_section_is_the_section() -> None:
+    section = np.random.default_rng(0).integers(0, 256, (64, 64)).astype(np.uint8)
+    assert np.array_equal(draw(1, (64, 64), tile_size=64).sample(section), section)
+
+
+def test_both_flips_turn_the_section_by_half() -> None:
+    section = np.random.default_rng(0).integers(0, 256, (64, 64)).astype(np.uint8)
+    field = draw(1, (64, 64), tile_size=64, flip_probability=1.0)
+    assert np.array_equal(field.sample(section), section[::-1, ::-1])
+    assert np.array_equal(field.sample(section, labels=True), section[::-1, ::-1])
+
+
+def test_each_axis_is_flipped_on_its_own() -> None:
+    section = np.random.default_rng(0).integers(0, 256, (64, 64)).astype(np.uint8)
+    tiles = {
+        draw(seed, (64, 64), tile_size=64, flip_probability=0.5).sample(section).tobytes()
+        for seed in range(40)
+    }
+    flips = (section, section[::-1], section[:, ::-1], section[::-1, ::-1])
+    assert tiles == {np.ascontiguousarray(flip).tobytes() for flip in flips}
+
+
+@pytest.mark.parametrize("labels", [False, True])
+def test_a_quarter_turn_is_a_quarter_turn(labels: bool) -> None:
+    section = np.random.default_rng(0).integers(0, 256, (64, 64)).astype(np.float32)
+    turned = hyperparameters(tile_size=64, rotation_degrees=180.0)
+    field = draw_field(Fixed(0.75), turned, (64, 64))  # type: ignore[arg-type]
+    np.testing.assert_allclose(field.sample(section, labels=labels), np.rot90(section), atol=0.01)
+
+
+@pytest.mark.parametrize(("share", "factor"), [(0.0, 1 / 1.5), (0.5, 1.0), (1.0, 1.5)])
+def test_zoom_is_the_largest_factor_either_way(share: float, factor: float) -> None:
+    field = draw_field(Fixed(share), hyperparameters(zoom=0.5), SECTION)  # type: ignore[arg-type]
+    np.testing.assert_allclose(np.diff(field.y, axis=0), 1 / factor, rtol=1e-5)
+    np.testing.assert_allclose(np.diff(field.x, axis=1), 1 / factor, rtol=1e-5)
+
+
+@pytest.mark.parametrize("values", KINDS)
+def test_no_tile_has_vacant_corners(values: dict[str, Any]) -> None:
+    section = np.ones(SECTION, np.uint8)
+    for seed in range(20):
+        field = draw(seed, **values)
+        assert field.sample(section).all()
+        assert field.sample(section, labels=True).all()
+
+
+def test_a_tile_that_fits_reaches_no_further_than_the_section() -> None:
+    for seed in range(100):
+        field = draw(seed, **EVERYTHING)
+        for axis, extent in zip((field.y, field.x), SECTION, strict=True):
+            assert axis.min() > -0.01
+            assert axis.max() < extent - 0.99
+
+
+def test_tiles_come_from_the_whole_section() -> None:
+    fields = [draw(seed) for seed in range(600)]
+    for name, extent in (("y", SECTION[0]), ("x", SECTION[1])):
+        starts = {int(getattr(field, name).min()) for field in fields}
+        assert starts == set(range(extent - SIZE + 1))
+
+
+def test_the_intensity_stays_where_nothing_may_change() -> None:
+    tile = np.random.default_rng(0).random((8, 8)).astype(np.float32)
+    still = hyperparameters(brightness=0.0, contrast=0.0)
+    changed = jitter_intensity(np.random.default_rng(1), still, tile)
+    np.testing.assert_allclose(changed, tile, atol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_brightness_shifts_and_contrast_stretches_about_the_middle(seed: int) -> None:
+    limits = hyperparameters(brightness=0.2, contrast=0.3)
+    tile = np.array([[0.0, 0.5, 1.0]], np.float32)
+    dark, middle, bright = jitter_intensity(np.random.default_rng(seed), limits, tile)[0]
+    assert abs(middle - 0.5) <= 0.2
+    assert 0.7 <= bright - dark <= 1.3
+    assert bright - middle == pytest.approx(middle - dark, abs=1e-6)
+
+
+def test_the_whole_range_of_contrast_and_brightness_is_drawn() -> None:
+    limits = hyperparameters(brightness=0.2, contrast=0.3)
+    random, tile = np.random.default_rng(0), np.array([[0.0, 1.0]], np.float32)
+    tiles = np.stack([jitter_intensity(random, limits, tile)[0] for _ in range(300)])
+    contrasts, middles = np.diff(tiles, axis=1), tiles.mean(axis=1)
+    assert contrasts.min() < 0.75 < 1.25 < contrasts.max()
+    assert middles.min() < 0.32 < 0.68 < middles.max()
+    assert tiles.dtype == np.float32

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+from trainer.errors import InputError
+from trainer.hyperparameters import CHOICES, Hyperparameters
+
+NUMBERS = [f.name for f in fields(Hyperparameters) if not isinstance(f.default, str)]
+WHOLE = [name for name in NUMBERS if isinstance(getattr(Hyperparameters, name), int)]
+
+
+def refusal(**values: Any) -> str:
+    with pytest.raises(InputError) as caught:
+        Hyperparameters(**values)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_an_unknown_word_is_refused_with_the_known_ones(name: str) -> None:
+    message = refusal(**{name: "adagrad"})
+    assert message == f"{name}: expected one of {', '.join(CHOICES[name])}, got 'adagrad'"
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_every_known_word_is_taken(name: str) -> None:
+    for word in CHOICES[name]:
+        assert getattr(Hyperparameters(**{name: word}), name) == word
+
+
+def test_the_categorical_ones_are_those_with_choices() -> None:
+    assert {f.name for f in fields(Hyperparameters)} - set(NUMBERS) == set(CHOICES)
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("value", ["3", None, True, float("nan"), float("inf"), -1e-9, -1])
+def test_what_is_no_number_in_range_is_refused_by_its_name(name: str, value: Any) -> None:
+    message = refusal(**{name: value})
+    assert message.startswith(f"{name}: expected a")
+    assert message.endswith(f"got {value!r}")
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_fraction_is_refused_where_a_whole_number_is_needed(name: str) -> None:
+    assert refusal(**{name: 8.0}) == f"{name}: expected a whole number, got 8.0"
+
+
+def test_the_line_says_the_range() -> None:
+    expected = "dropout: expected a number from 0 to 0.95, got 0.96"
+    assert refusal(dropout=0.96) == expected
+
+
+def test_a_whole_number_is_taken_for_a_fraction() -> None:
+    assert Hyperparameters(learning_rate=1, zoom=0).learning_rate == 1
+
+
+@pytest.mark.parametrize(("depth", "tile_size"), [(3, 8), (4, 48), (5, 256), (8, 512)])
+def test_a_tile_that_the_depth_can_halve_is_taken(depth: int, tile_size: int) -> None:
+    assert Hyperparameters(depth=depth, tile_size=tile_size).halvings == 2**depth
+
+
+@pytest.mark.parametrize(("depth", "tile_size"), [(4, 24), (5, 250), (8, 128)])
+def test_a_tile_that_the_depth_cannot_halve_is_refused(depth: int, tile_size: int) -> None:
+    message = refusal(depth=depth, tile_size=tile_size)
+    assert message.startswith(f"tile_size: expected a multiple of {2**depth} ")
+    assert f"got {tile_size};" in message
+
+
+def test_values_come_back_from_json() -> None:
+    given = Hyperparameters(optimizer="sgd", learning_rate=3e-4, depth=3, tile_size=64)
+    kept = json.loads(json.dumps(given.to_mapping()))
+    assert Hyperparameters.from_mapping(kept) == given
+
+
+def test_a_mapping_needs_only_what_differs_from_the_defaults() -> None:
+    assert Hyperparameters.from_mapping({"depth": 4}) == Hyperparameters(depth=4)
+
+
+def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(InputError, match=r"^learning_rat: expected one of activation, .*zoom;"):
+        Hyperparameters.from_mapping({"learning_rat": 1e-3})

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from trainer.hyperparameters import Hyperparameters
+from trainer.intensity import Intensity
+from trainer.tiles import TileSource
+from trainer.volume import Volume
+
+SHAPE = (6, 48, 60)
+IDENTITY = Intensity(0.0, 1.0)
+STILL = {
+    "flip_probability": 0.0,
+    "rotation_degrees": 0.0,
+    "zoom": 0.0,
+    "brightness": 0.0,
+    "contrast": 0.0,
+}
+
+
+def volume() -> Volume:
+    random = np.random.default_rng(0)
+    raw = random.integers(0, 1000, SHAPE).astype(np.uint16)
+    return Volume(raw, (raw > 600).astype(np.uint8), None)
+
+
+def source(
+    of: Volume | None = None,
+    sections: Sequence[int] = range(6),
+    intensity: Intensity = IDENTITY,
+    seed: int = 5,
+    **values: Any,
+) -> TileSource:
+    hp = Hyperparameters(**{"depth": 2, "tile_size": 16, "batch_size": 3, **values})
+    return TileSource(of or volume(), sections, hp, intensity, seed)
+
+
+def test_the_same_seed_and_number_give_the_same_tile() -> None:
+    for number in (0, 1, 17, 10**9):
+        for one, other in zip(source().tile(number), source().tile(number), strict=True):
+            assert np.array_equal(one, other)
+
+
+def test_another_number_or_seed_gives_another_tile() -> None:
+    tiles = [source(seed=seed).tile(number)[0] for seed in (5, 6) for number in range(4)]
+    assert len({tile.tobytes() for tile in tiles}) == len(tiles)
+
+
+def test_the_order_of_asking_does_not_matter() -> None:
+    tiles = source()
+    later = tiles.tile(9)[0]
+    tiles.tile(2)
+    assert np.array_equal(tiles.tile(9)[0], later)
+
+
+def test_an_unchanged_tile_is_cut_out_of_one_section() -> None:
+    whole = volume()
+    image, mask = source(whole, **STILL).tile(0)
+    windows = np.lib.stride_tricks.sliding_window_view(whole.raw, (16, 16), axis=(1, 2))
+    places = np.argwhere((windows == np.rint(image)).all(axis=(-1, -2)))
+    assert len(places) == 1
+    z, y, x = places[0]
+    assert np.array_equal(mask, whole.mask[z, y : y + 16, x : x + 16])
+
+
+def test_image_and_mask_stay_together_through_everything() -> None:
+    mask = np.kron(np.random.default_rng(1).random((2, 8, 10)) < 0.5, np.ones((3, 6, 6)))
+    shown = Volume((200 * mask).astype(np.uint8), mask.astype(np.uint8), None)
+    tiles = source(shown, brightness=0.0, contrast=0.0, zoom=0.5)
+    for number in range(10):
+        image, labels = tiles.tile(number)
+        pure = (image < 0.01) | (image > 199.99)
+        assert pure.mean() > 0.3
+        np.testing.assert_allclose(image[pure], 200 * labels[pure], atol=0.01)
+
+
+def test_only_the_sections_named_are_read() -> None:
+    raw = np.arange(6, dtype=np.uint8)[:, None, None] * np.ones(SHAPE, np.uint8)
+    levels = Volume(raw, np.zeros(SHAPE, np.uint8), None)
+    tiles = source(levels, range(2, 5), brightness=0.0, contrast=0.0)
+    seen = {float(tiles.tile(number)[0].mean().round(3)) for number in range(40)}
+    assert seen == {2.0, 3.0, 4.0}
+
+
+def test_the_intensity_of_the_volume_is_applied() -> None:
+    flat = Volume(np.full(SHAPE, 150, np.uint8), np.zeros(SHAPE, np.uint8), None)
+    image, _ = source(flat, intensity=Intensity(100.0, 200.0), brightness=0.0).tile(0)
+    np.testing.assert_allclose(image, 0.5, atol=1e-6)
+
+
+def test_a_tile_as_large_as_the_section_is_the_section() -> None:
+    square = Volume(volume().raw[:, :48, :48], volume().mask[:, :48, :48], None)
+    image, mask = source(square, range(1), tile_size=48, **STILL).tile(3)
+    np.testing.assert_allclose(image, square.raw[0], atol=1e-3)
+    assert np.array_equal(mask, square.mask[0])
+
+
+def test_a_batch_is_the_next_tiles_with_a_channel() -> None:
+    tiles = source()
+    images, masks = tiles.batch(2)
+    assert images.shape == masks.shape == (3, 16, 16, 1)
+    assert images.dtype == masks.dtype == np.float32
+    assert set(np.unique(masks)) <= {0.0, 1.0}
+    for index in range(3):
+        image, mask = tiles.tile(6 + index)
+        assert np.array_equal(images[index, ..., 0], image)
+        assert np.array_equal(masks[index, ..., 0], mask)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize("count", [0, 1, 2, 11])
+def test_batches_are_those_of_batch_in_order(threads: int, count: int) -> None:
+    tiles = source()
+    drawn = list(tiles.batches(4, count, threads=threads))
+    assert len(drawn) == count
+    for number, (images, masks) in enumerate(drawn, start=4):
+        expected = tiles.batch(number)
+        assert np.array_equal(images, expected[0])
+        assert np.array_equal(masks, expected[1])
+
+
+def test_who_stops_half_way_leaves_no_thread_behind() -> None:
+    batches = source().batches(0, 10_000, threads=2)
+    next(batches)
+    batches.close()  # type: ignore[attr-defined]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("tiles")]
+
+
+def test_only_a_few_batches_are_prepared_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    tiles, asked = source(), []
+    batch = tiles.batch
+    monkeypatch.setattr(tiles, "batch", lambda number: (asked.append(number), batch(number))[1])
+    batches = tiles.batches(0, 100, threads=2)
+    next(batches)
+    time.sleep(0.05)
+    assert 1 <= len(asked) <= 5
+    batches.close()  # type: ignore[attr-defined]
+
+
+def test_an_error_in_a_thread_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(number: int) -> None:
+        raise MemoryError(f"batch {number}")
+
+    tiles = source()
+    monkeypatch.setattr(tiles, "batch", fail)
+    with pytest.raises(MemoryError, match="batch 0"):
+        list(tiles.batches(0, 5))

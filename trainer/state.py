@@ -1,0 +1,46 @@
+"""What a training run goes on from: arrays under names that every process gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from trainer.errors import InputError
+
+
+def read_state(network: keras.Model) -> dict[str, np.ndarray]:
+    """Weights, optimizer and random state of a compiled network."""
+    return {name: np.asarray(variable) for name, variable in _variables(network).items()}
+
+
+def write_state(network: keras.Model, arrays: Mapping[str, np.ndarray]) -> None:
+    """Gives the network a state that `read_state` took.
+
+    Raises:
+        InputError: The state belongs to another network, which stays as it is.
+    """
+    variables = _variables(network)
+    expected = {name: tuple(variable.shape) for name, variable in variables.items()}
+    got = {name: array.shape for name, array in arrays.items()}
+    for name in sorted(expected.keys() | got.keys()):
+        if expected.get(name) != got.get(name):
+            wanted, found = (shapes.get(name, "nothing") for shapes in (expected, got))
+            raise InputError(
+                f"{name}: expected the state of this network, {wanted}, got {found}; "
+                "restore it with the hyperparameters that made it"
+            )
+    for name, variable in variables.items():
+        variable.assign(arrays[name])
+
+
+def _variables(network: keras.Model) -> dict[str, Any]:
+    """Every variable that the rest of the run depends on, under a name of its own."""
+    # Keras numbers the random states of dropout through the whole process, so that their own paths
+    # differ from session to session: each goes by its layer's name.
+    layers = {
+        f"model/{layer.name}/{v.name}": v for layer in network.layers for v in layer.variables
+    }
+    return layers | {f"optimizer/{v.path}": v for v in network.optimizer.variables}
