@@ -160,13 +160,12 @@ def _read(path: Path) -> dict[str, Any]:
 def _changed(table: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in changes.items():
         section, key = name.split("__")
-        target = table.setdefault(section, {})
         # Anything but a table is refused with the rest of the file.
-        if value is None or not isinstance(target, dict):
+        if value is None or not isinstance(table.setdefault(section, {}), dict):
             continue
-        target[key] = value
+        table[section][key] = value
         if section == "data":
-            target.pop("phantom", None)
+            table[section].pop("phantom", None)
     return table
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from wsgiref.simple_server import make_server
+from socketserver import ThreadingMixIn
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from search.config import Config
 from search.presentation import say
@@ -11,6 +12,17 @@ from trainer.errors import InputError
 
 _HOST = "127.0.0.1"
 """It has no authentication and can delete studies, so it is not for other machines."""
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    """Answers a browser's requests side by side: a slow plot does not hold up the page."""
+
+    daemon_threads = True
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
+        """Writes nothing: a page polls every few seconds."""
 
 
 def serve_dashboard(config: Config, port: int) -> None:
@@ -23,7 +35,7 @@ def serve_dashboard(config: Config, port: int) -> None:
 
     study = find_study(config)
     try:
-        server = make_server(_HOST, port, wsgi(study._storage))
+        server = make_server(_HOST, port, wsgi(study._storage), _Server, _Quiet)
     except OSError as error:
         raise InputError(
             f"--port: expected a free port of {_HOST}, got {port}: {error.strerror}; choose another"

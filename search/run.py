@@ -108,7 +108,8 @@ class SearchRun:
             final = finalists.open_final(self._config, storage, winner)
             terms = finalists.final_terms(self._config, final)
             folder = self._config.folder / "finalists"
-            title = f"final training of trial {winner.number}"
+            seen = " (Dice on sections that it trains on)" if terms.train_on == "all" else ""
+            title = f"final training of trial {winner.number}{seen}"
             last = self._coordinate(final, terms, folder, interruption, title, alone=True)
             trained = finalists.trained(self._config, final, winner)
             if trained is None:

@@ -33,7 +33,7 @@ def build_unet(
 def with_probability(network: keras.Model) -> keras.Model:
     """The same layers with a sigmoid behind them: probabilities in float32."""
     probability = keras.layers.Activation("sigmoid", dtype="float32", name="probability")
-    return keras.Model(network.inputs, probability(network.outputs[0]), name="unet")
+    return keras.Model(network.inputs[0], probability(network.outputs[0]), name="unet")
 
 
 class _Builder:

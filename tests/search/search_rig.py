@@ -1,0 +1,102 @@
+"""A study on which one coordinator after the other runs, as after restarts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+from fake_workers import FakeWorkers, learning_curve
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from search.budget import Budget
+from search.coordinator import Coordinator, Ending, Standing, Terms
+from search.samplers import build_sampler
+from search.space import Space, build_space
+from storage.checkpoints import CheckpointStore
+
+SPACE: Mapping[str, Any] = {
+    "learning_rate": {"low": 1e-5, "high": 1e-1, "log": True},
+    "loss": ["bce", "dice"],
+    "depth": 2,
+}
+
+
+class SearchRig:
+    """Opens its study anew for every run: nothing is left of the process before but its data."""
+
+    def __init__(self, open_storage: Callable[[], BaseStorage], folder: Path) -> None:
+        self._open_storage = open_storage
+        self._storage: BaseStorage | None = None
+        self.checkpoints = CheckpointStore(folder / "trials")
+        self.space: Space = build_space(SPACE)
+        self.pruner: optuna.pruners.BasePruner = optuna.pruners.NopPruner()
+        self.sampler, self.seed = "random", 0
+        self.epochs, self.keep, self.retries = 3, 2, 2
+        self.shown: list[Standing] = []
+        self.coordinator: Coordinator | None = None
+
+    def study(self) -> optuna.Study:
+        self._storage = self._open_storage()
+        return optuna.create_study(
+            storage=self._storage,
+            study_name="mito",
+            direction="maximize",
+            sampler=build_sampler(self.sampler, seed=self.seed),
+            pruner=self.pruner,
+            load_if_exists=True,
+        )
+
+    def workers(self, slots: int = 1, script: Any = None, curve: Any = None) -> FakeWorkers:
+        return FakeWorkers(self.checkpoints, slots, script or {}, curve or learning_curve)
+
+    def run(
+        self,
+        budget: Budget,
+        workers: FakeWorkers | None = None,
+        stop_requested: Callable[[], bool] = lambda: False,
+        study: optuna.Study | None = None,
+    ) -> Ending:
+        self.coordinator = Coordinator(
+            study or self.study(),
+            self.space,
+            workers or self.workers(),
+            self.checkpoints,
+            Terms(
+                epochs=self.epochs,
+                tiles_per_epoch=5,
+                train_on="train",
+                seed=11,
+                retries=self.retries,
+                keep=self.keep,
+                epochs_expected=self.epochs,
+                budget=budget,
+            ),
+            stop_requested=stop_requested,
+            show=self.shown.append,
+        )
+        return self.coordinator.run()
+
+    @property
+    def standing(self) -> Standing:
+        assert self.coordinator is not None
+        return self.coordinator.standing
+
+    def trials(self, *states: TrialState) -> list[FrozenTrial]:
+        """All trials, and what must hold of them whatever happened."""
+        storage = self._storage or self._open_storage()
+        trials = optuna.load_study(study_name="mito", storage=storage).get_trials()
+        assert [trial.number for trial in trials] == list(range(len(trials)))
+        for trial in trials:
+            full = trial.last_step == self.epochs
+            assert (trial.state is TrialState.COMPLETE) <= full
+            if trial.state is TrialState.COMPLETE:
+                assert trial.value == trial.intermediate_values[self.epochs]
+            steps = list(trial.intermediate_values)
+            assert steps == list(range(1, len(steps) + 1))
+            if trial.state is TrialState.FAIL:
+                assert trial.user_attrs["reason"]
+                assert "\n" not in trial.user_attrs["reason"]
+        return [trial for trial in trials if not states or trial.state in states]

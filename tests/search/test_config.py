@@ -1,0 +1,240 @@
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search.budget import Budget
+from search.config import load_config
+from trainer.errors import InputError
+
+ROOT = Path(__file__).parents[2]
+SMALL = """
+[study]
+name = "mito"
+epochs_per_trial = 3
+tiles_per_epoch = 10
+
+[budget]
+trials = 4
+
+[data]
+phantom = { sections = 24, height = 64, width = 64 }
+
+[space]
+learning_rate = { low = 1e-4, high = 1e-2, log = true }
+depth = 2
+tile_size = 32
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "mito.toml"
+
+
+def changed(*replacements: tuple[str, str], more: str = "") -> str:
+    text = SMALL
+    for old, new in replacements:
+        assert old in text
+        text = text.replace(old, new)
+    return text + more
+
+
+def refusal(path: Path, text: str, **changes: Any) -> str:
+    path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        load_config(path, **changes)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+    return message.removeprefix(f"{path}: ")
+
+
+@pytest.mark.parametrize("shipped", sorted((ROOT / "configs").glob("*.toml")), ids=lambda p: p.name)
+def test_a_shipped_configuration_loads(shipped: Path) -> None:
+    config = load_config(shipped)
+    assert config.build_space().dimensions
+    assert config.final is not None
+    opening = shipped.read_text().splitlines()[:10]
+    assert all(any(word in line for line in opening) for word in ("Costs:", "Reaches:", "Run:"))
+
+
+def test_the_smallest_configuration_has_the_rest_by_default(path: Path) -> None:
+    path.write_text(SMALL)
+    config = load_config(path)
+    assert (config.study.sampler, config.study.pruner, config.study.seed) == ("tpe", "hyperband", 0)
+    assert (config.study.keep, config.workers.where, config.workers.retries) == (3, "ray", 2)
+    assert (config.split.validation, config.split.gap, config.split.holdout) == (0.2, "auto", None)
+    assert config.final is None
+    assert config.folder == Path("runs/mito")
+    assert config.build_budget() == Budget(trials=4)
+    assert [each.name for each in config.build_space().dimensions] == ["learning_rate"]
+
+
+def test_values_of_the_command_line_take_the_place_of_the_files(path: Path) -> None:
+    path.write_text(SMALL)
+    config = load_config(path, budget__trials=9, budget__hours=0.5)
+    assert config.build_budget() == Budget(trials=9, hours=0.5)
+    assert load_config(path, budget__trials=None).budget.trials == 4
+
+
+def test_files_of_the_command_line_take_the_place_of_a_phantom(path: Path) -> None:
+    path.write_text(SMALL)
+    config = load_config(path, data__raw="a.tif", data__mask="b.tif")
+    assert (config.data.raw, config.data.mask) == (Path("a.tif"), Path("b.tif"))
+    assert config.data.phantom is None
+    message = refusal(path, SMALL, data__raw="a.tif", data__mask=None)
+    assert message == "data: expected both raw and mask, or a phantom"
+
+
+def test_a_mask_of_the_command_line_leaves_the_files_raw(path: Path) -> None:
+    path.write_text(
+        changed(
+            (
+                "phantom = { sections = 24, height = 64, width = 64 }",
+                'raw = "a.tif"\nmask = "b.tif"',
+            )
+        )
+    )
+    config = load_config(path, data__mask="c.tif")
+    assert (config.data.raw, config.data.mask) == (Path("a.tif"), Path("c.tif"))
+
+
+def test_a_budget_of_the_command_line_is_enough(path: Path) -> None:
+    path.write_text(changed(("[budget]\ntrials = 4\n", "")))
+    assert load_config(path, budget__trials=2).build_budget() == Budget(trials=2)
+
+
+def test_a_file_that_is_not_there_is_named(path: Path) -> None:
+    with pytest.raises(InputError, match=r"mito\.toml: expected a configuration file, found none"):
+        load_config(path)
+    with pytest.raises(InputError, match="expected a configuration file"):
+        load_config(path.parent)
+
+
+def test_bytes_that_are_no_text_are_no_toml(path: Path) -> None:
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match=r"mito\.toml: expected TOML") as caught:
+        load_config(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["[study\nname = 1", 'name = "mito', "trials = = 4", "a = 1\na = 2"]
+)
+def test_a_slip_in_the_toml_is_placed(path: Path, text: str) -> None:
+    with pytest.raises(tomllib.TOMLDecodeError):
+        tomllib.loads(text)
+    message = refusal(path, text)
+    assert message.startswith("expected TOML, got: ")
+    assert "line" in message or "end of document" in message
+
+
+RAW = 'raw = "a.tif"\nmask = "b.tif"'
+PHANTOM = "phantom = { sections = 24, height = 64, width = 64 }"
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        (changed(("[study]\nname", "[studdy]\nname")), ["study"]),
+        (changed(("trials = 4", "trails = 4")), ["budget.trails", "did you mean 'trials'?"]),
+        (changed(("name =", "naem =")), ["study.name", "found none"]),
+        (changed(more="[modle]\na = 1\n"), ["modle", "known key", "known are budget, data"]),
+        (changed(more="[finals]\nepochs = 1\n"), ["finals", "did you mean 'final'?"]),
+        (changed(more="[final]\nepoch = 1\n"), ["final.epochs", "found none"]),
+        (changed(more="[final]\nepochs = 1\nx = 1\n"), ["final.x", "known are epochs, train_on"]),
+        (changed(("height = 64", "hight = 64")), ["data.phantom.hight", "did you mean 'height'?"]),
+        (
+            changed(more="[workers]\nwhere = 'mars'\n"),
+            ["workers.where", '"ray" or "inline"', "'mars'"],
+        ),
+        (changed(more="[workers]\ngpus_per_trial = true\n"), ["workers.gpus_per_trial", "True"]),
+        (changed(more="[workers]\ncpus_per_trial = 0\n"), ["workers.cpus_per_trial", "0"]),
+        (changed(("trials = 4", "trials = true")), ["budget.trials", "integer", "True"]),
+        (changed(("trials = 4", "trials = 4.5")), ["budget.trials", "integer", "4.5"]),
+        (changed(("trials = 4", "trials = '4'")), ["budget.trials", "integer", "'4'"]),
+        (changed(("trials = 4", "trials = 0")), ["budget.trials", "greater", "0"]),
+        (changed(("trials = 4", "hours = true")), ["budget.hours", "number", "True"]),
+        (changed(("trials = 4", "hours = '2'")), ["budget.hours", "number", "'2'"]),
+        (changed(("trials = 4", "hours = 0")), ["budget.hours", "greater than 0", "0"]),
+        (changed(("trials = 4", "hours = inf")), ["budget.hours", "finite", "inf"]),
+        (changed(("trials = 4", "hours = nan")), ["budget.hours", "nan"]),
+        (changed(("trials = 4", "")), ["budget", "at least one of trials, epochs and hours"]),
+        (changed(("[budget]\ntrials = 4\n", "")), ["budget", "found none"]),
+        (changed(("[data]\n" + PHANTOM, "")), ["data", "found none"]),
+        (changed((PHANTOM, "")), ["data", "both raw and mask, or a phantom"]),
+        (changed((PHANTOM, 'raw = "a.tif"')), ["data", "both raw and mask, or a phantom"]),
+        (changed((PHANTOM, f"{PHANTOM}\n{RAW}")), ["data", "both raw and mask, or a phantom"]),
+        (changed((PHANTOM, f"{RAW}\nvoxel_size_nm = [5, 5]")), ["data.voxel_size_nm"]),
+        (changed((PHANTOM, f"{RAW}\nvoxel_size_nm = [5, 5, 0]")), ["data.voxel_size_nm.2", "0"]),
+        (changed((PHANTOM, f"{RAW}\nvoxel_size_nm = 5")), ["data.voxel_size_nm", "5"]),
+        (changed((PHANTOM, "raw = 3\nmask = 4")), ["data.raw", "3"]),
+        (changed(more="[split]\nvalidation = 1.5\n"), ["split.validation", "1.5"]),
+        (changed(more="[split]\nvalidation = true\n"), ["split.validation", "True"]),
+        (changed(more="[split]\nvalidation = [3]\n"), ["split.validation", "[3]"]),
+        (changed(more="[split]\ngap = 'wide'\n"), ["split.gap", "'wide'"]),
+        (changed(more="[split]\ngap = -1\n"), ["split.gap", "-1"]),
+        (changed(more="[split]\nholdout = 3\n"), ["split.holdout", "3"]),
+        (changed(('"mito"', '"a/b"')), ["study.name", "'a/b'"]),
+        (changed(('"mito"', '".."')), ["study.name", "'..'"]),
+        (changed(('"mito"', '""')), ["study.name", "''"]),
+        (changed(('"mito"', '"mito\\n"')), ["study.name", "'mito\\n'"]),
+        (changed(('"mito"', f'"{"m" * 65}"')), ["study.name"]),
+        (changed(('"mito"', "7")), ["study.name", "string", "7"]),
+        (changed(('"mito"', '"mito"\nsampler = "gp"')), ["study.sampler", '"tpe" or "random"']),
+        (changed(('"mito"', '"mito"\nseed = -1')), ["study.seed", "-1"]),
+        (
+            changed(("[budget]\ntrials = 4", "")).replace("[study]", "budget = 4\n[study]"),
+            ["budget", "a section [budget]", "4"],
+        ),
+        (
+            changed(("low = 1e-4, high = 1e-2", "low = 1e-2, high = 1e-4")),
+            ["space.learning_rate", "low below high"],
+        ),
+        (
+            changed(("learning_rate", "learning_rte")),
+            ["space.learning_rte", "did you mean 'learning_rate'?"],
+        ),
+        (changed(("tile_size = 32", "tile_size = 33")), ["space.tile_size", "multiple of 4", "33"]),
+        (changed(more="[[start]]\nlearning_rate = 1.0\n"), ["start[0].learning_rate", "1.0"]),
+        (changed(more="[[start]]\n[[start]]\nlr = 1.0\n"), ["start[1].lr", "learning_rate"]),
+        (changed(more="[start]\nlearning_rate = 1e-3\n"), ["start"]),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_what_is_wrong_is_said_in_one_line_that_names_the_key(
+    path: Path, text: str, parts: list[str]
+) -> None:
+    message = refusal(path, text)
+    assert message.startswith(parts[0])
+    for part in parts:
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    ("section", "changes"),
+    [
+        ("budget", {"budget__trials": 3}),
+        ("data", {"data__raw": "a.tif", "data__mask": "b.tif"}),
+    ],
+)
+def test_a_section_that_is_none_is_refused_with_values_of_the_command_line_too(
+    path: Path, section: str, changes: dict[str, Any]
+) -> None:
+    text = f"{section} = 3\n" + SMALL.replace(f"[{section}]", "[else]")
+    assert f"[{section}]" in refusal(path, text, **changes)
+
+
+def test_a_list_of_volumes_is_refused_and_not_crashed_into(path: Path) -> None:
+    message = refusal(path, changed(("[data]", "[[data]]")), data__raw="a.tif", data__mask="b.tif")
+    assert message.startswith("data")
+
+
+def test_a_value_of_the_command_line_is_checked_like_the_files(path: Path) -> None:
+    assert refusal(path, SMALL, budget__trials=0).startswith("budget.trials")
+    assert refusal(path, SMALL, budget__hours=0.0).startswith("budget.hours")
+    assert refusal(path, SMALL, budget__hours=float("nan")).startswith("budget.hours")

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from typing import get_args
+
+import optuna
+import pytest
+
+from search.config import StudyConfig
+from search.pruners import PRUNERS, build_pruner, expected_epochs, rungs
+
+
+def stops(epochs: int, trials: int) -> list[int | None]:
+    """After which epoch Optuna's own pruner stops each trial, None for those at full budget."""
+    study = optuna.create_study(
+        study_name="mito",
+        direction="maximize",
+        # A sampler that learns would pass more and more of its trials on.
+        sampler=optuna.samplers.RandomSampler(seed=4),
+        pruner=build_pruner("hyperband", epochs=epochs),
+    )
+    found: list[int | None] = []
+    for _ in range(trials):
+        trial = study.ask()
+        quality, stopped = trial.suggest_float("quality", 0, 1), None
+        for epoch in range(1, epochs):
+            trial.report(quality, epoch)
+            if trial.should_prune():
+                stopped = epoch
+                break
+        state = optuna.trial.TrialState.PRUNED if stopped else None
+        study.tell(trial, None if stopped else quality, state=state)
+        found.append(stopped)
+    return found
+
+
+def test_a_config_knows_the_pruners_that_there_are() -> None:
+    assert get_args(StudyConfig.model_fields["pruner"].annotation) == PRUNERS
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3, 6, 9, 27])
+def test_trials_are_stopped_at_the_rungs_and_nowhere_else(epochs: int) -> None:
+    found = {stop for stop in stops(epochs, trials=150) if stop}
+    assert found == {rung for bracket in rungs("hyperband", epochs=epochs) for rung in bracket}
+
+
+@pytest.mark.parametrize(
+    ("epochs", "expected"),
+    [(1, [[]]), (2, [[1]]), (3, [[1], []]), (6, [[1, 3], [3]]), (9, [[1, 3], [3], []])],
+)
+def test_each_bracket_begins_to_stop_later(epochs: int, expected: list[list[int]]) -> None:
+    assert rungs("hyperband", epochs=epochs) == expected
+
+
+def test_no_pruner_stops_nothing() -> None:
+    assert rungs("none", epochs=9) == []
+    assert expected_epochs("none", epochs=9) == 9
+    trial = optuna.create_study(pruner=build_pruner("none", epochs=9)).ask()
+    trial.report(0.0, 1)
+    assert not trial.should_prune()
+
+
+@pytest.mark.parametrize("epochs", [6, 9, 27])
+def test_the_expected_length_of_a_trial_is_about_that_of_a_search(epochs: int) -> None:
+    lengths = [stop or epochs for stop in stops(epochs, trials=200)]
+    assert expected_epochs("hyperband", epochs=epochs) == pytest.approx(
+        sum(lengths) / len(lengths), rel=0.3
+    )

@@ -1,0 +1,259 @@
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import fields
+from typing import Any
+
+import optuna
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from search.space import Dimension, Space, build_space
+from trainer.errors import InputError
+from trainer.hyperparameters import CHOICES, Hyperparameters
+
+NAMES = [field.name for field in fields(Hyperparameters)]
+
+
+def dimension(space: Space, name: str) -> Dimension:
+    return next(each for each in space.dimensions if each.name == name)
+
+
+def ask(space: Space, **enqueued: Any) -> tuple[Hyperparameters, dict[str, Any]]:
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    if enqueued:
+        study.enqueue_trial(enqueued)
+    trial = study.ask()
+    return space.suggest(trial), trial.params
+
+
+def refusal(table: dict[str, Any]) -> str:
+    with pytest.raises(InputError) as caught:
+        build_space(table)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_empty_table_is_a_range_that_can_be_searched(name: str) -> None:
+    space = build_space({name: {}})
+    (only,) = space.dimensions
+    assert only.name == name
+    assert only.choices or only.low < only.high
+    run, params = ask(space)
+    assert params == {name: getattr(run, name)}
+
+
+def test_a_list_is_a_choice_and_a_value_is_fixed() -> None:
+    space = build_space({"loss": ["bce", "dice"], "depth": 3, "epsilon": 1e-4})
+    assert [each.name for each in space.dimensions] == ["loss"]
+    run, params = ask(space, loss="dice")
+    assert (run.loss, run.depth, run.epsilon) == ("dice", 3, 1e-4)
+    assert params == {"loss": "dice"}
+
+
+def test_bounds_stand_beside_the_defaults_of_the_range() -> None:
+    only = dimension(build_space({"learning_rate": {"low": 1e-3}}), "learning_rate")
+    assert (only.low, only.high, only.log) == (1e-3, 1e-1, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "values"),
+    [
+        ("depth", {"low": 2, "high": 4}, {2, 3, 4}),
+        ("filters", {"low": 8, "high": 24, "step": 8}, {8, 16, 24}),
+        ("dropout", {"low": 0.0, "high": 0.5, "step": 0.25}, {0.0, 0.25, 0.5}),
+        ("loss", ["bce", "dice"], {"bce", "dice"}),
+    ],
+)
+def test_every_value_of_a_dimension_comes_and_no_other(
+    name: str, table: Any, values: set[Any]
+) -> None:
+    space = build_space({name: table, "tile_size": 64})
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
+    assert {getattr(space.suggest(study.ask()), name) for _ in range(60)} == values
+
+
+def test_a_logarithmic_range_is_searched_by_powers() -> None:
+    space = build_space({"learning_rate": {"low": 1e-5, "high": 1e-1, "log": True}})
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
+    drawn = [space.suggest(study.ask()).learning_rate for _ in range(200)]
+    assert all(1e-5 <= value <= 1e-1 for value in drawn)
+    assert 0.35 < sum(value < 1e-3 for value in drawn) / 200 < 0.65
+
+
+def test_whole_bounds_of_a_real_dimension_make_a_real_range() -> None:
+    only = dimension(build_space({"rotation_degrees": {"low": 0, "high": 90}}), "rotation_degrees")
+    assert isinstance(only.low, float)
+    assert not ask(build_space({"rotation_degrees": {"low": 0, "high": 90}}))[
+        0
+    ].rotation_degrees.is_integer()
+
+
+@pytest.mark.parametrize(
+    ("table", "parts"),
+    [
+        ({"learnin_rate": 0.1}, ["space.learnin_rate", "did you mean 'learning_rate'?"]),
+        ({"xyz": 0.1}, ["space.xyz", "known are activation, "]),
+        ({"learning_rate": {"low": 1e-2, "high": 1e-4}}, ["space.learning_rate", "low below high"]),
+        ({"learning_rate": {"low": 1e-2, "high": 1e-2}}, ["space.learning_rate", "low below high"]),
+        ({"depth": {"low": 4, "high": 2}}, ["space.depth", "low = 4 and high = 2"]),
+        ({"learning_rate": {"low": "1e-4"}}, ["space.learning_rate.low", "a number", "'1e-4'"]),
+        ({"learning_rate": {"high": True}}, ["space.learning_rate.high", "a number", "True"]),
+        ({"learning_rate": {"high": math.inf}}, ["space.learning_rate.high", "a number"]),
+        ({"learning_rate": {"low": math.nan}}, ["space.learning_rate.low", "a number"]),
+        (
+            {"learning_rate": {"lo": 1e-4}},
+            ["space.learning_rate", "low, high, log or step", "'lo'"],
+        ),
+        ({"dropout": {"log": 1}}, ["space.dropout.log", "true or false"]),
+        ({"dropout": {"log": True}}, ["space.dropout", "low above 0", "low = 0.0"]),
+        ({"learning_rate": {"step": 0.01}}, ["space.learning_rate", "no step", "step = 0.01"]),
+        ({"dropout": {"step": 0}}, ["space.dropout.step", "above 0", "0"]),
+        ({"dropout": {"step": -0.1}}, ["space.dropout.step", "above 0", "-0.1"]),
+        ({"dropout": {"high": 0.5, "step": 0.2}}, ["space.dropout", "whole steps", "end at 0.4"]),
+        ({"depth": {"low": 1, "high": 3, "step": 0.5}}, ["space.depth.step", "whole number"]),
+        ({"filters": {"low": 8, "high": 20, "step": 8}}, ["space.filters", "end at 16"]),
+        ({"loss": []}, ["space.loss", "a list of different values", "[]"]),
+        ({"loss": ["bce", "bce"]}, ["space.loss", "a list of different values"]),
+        ({"loss": {"low": 1, "high": 2}}, ["space.loss", "a list of words"]),
+        ({"batch_size": {"log": True}}, ["space.batch_size", "a list of choices"]),
+        ({"loss": ["bce", "hinge"]}, ["space.loss", "bce_dice", "'hinge'"]),
+        ({"loss": [["bce"]]}, ["space.loss", "['bce']"]),
+        ({"loss": 3}, ["space.loss", "got 3"]),
+        ({"batch_size": [8, 8.5]}, ["space.batch_size", "whole number", "8.5"]),
+        ({"batch_size": [True]}, ["space.batch_size", "whole number", "True"]),
+        ({"learning_rate": "fast"}, ["space.learning_rate", "a number", "'fast'"]),
+        ({"learning_rate": -1.0}, ["space.learning_rate", "-1.0"]),
+        ({"dropout": {"high": 2.0}}, ["space.dropout", "0.95", "2.0"]),
+        ({"depth": {"low": 2.0, "high": 4}}, ["space.depth", "whole number", "2.0"]),
+        ({"depth": {"low": 2, "high": 4.0}}, ["space.depth", "whole number", "4.0"]),
+        ({"depth": {"low": 3, "high": 20}}, ["space.depth", "20"]),
+        ({"tile_size": 100, "depth": 3}, ["space.tile_size", "multiple of 8", "100"]),
+        ({"tile_size": 99, "depth": 4}, ["space.tile_size", "multiple of 16", "99"]),
+        ({"tile_size": [128, 100], "depth": 3}, ["space.tile_size", "multiple of 8", "100"]),
+        (
+            {"tile_size": 48, "depth": {"low": 2, "high": 5}},
+            ["space.tile_size", "multiple of 32", "depth"],
+        ),
+        (
+            {"tile_size": {"low": 32, "high": 128}, "depth": 4},
+            ["space.tile_size", "multiple of 16", "33"],
+        ),
+    ],
+    ids=lambda value: str(value)[:60],
+)
+def test_a_space_that_cannot_be_searched_is_refused_in_a_line_that_names_the_key(
+    table: dict[str, Any], parts: list[str]
+) -> None:
+    message = refusal(table)
+    assert message.startswith(parts[0])
+    for part in parts:
+        assert part in message
+
+
+def test_tiles_and_depths_that_fit_each_other_are_taken() -> None:
+    space = build_space(
+        {"tile_size": {"low": 32, "high": 128, "step": 32}, "depth": {"low": 1, "high": 5}}
+    )
+    assert space.largest_tile() == 128
+
+
+@pytest.mark.parametrize(
+    ("table", "largest"), [({}, 256), ({"tile_size": 64}, 64), ({"tile_size": [64, 128]}, 128)]
+)
+def test_the_largest_tile_is_known(table: dict[str, Any], largest: int) -> None:
+    assert build_space({**table, "depth": 3}).largest_tile() == largest
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_middle_of_a_default_range_is_a_run(name: str) -> None:
+    space = build_space({name: {}})
+    assert dimension(space, name).holds(getattr(space.middle(), name))
+
+
+def test_the_middle_of_stepped_tiles_can_be_halved() -> None:
+    space = build_space({"tile_size": {"low": 32, "high": 64, "step": 32}, "depth": 5})
+    assert space.middle().tile_size in (32, 64)
+
+
+def test_the_middle_of_a_logarithmic_range_is_that_of_its_powers() -> None:
+    space = build_space({"learning_rate": {"low": 1e-5, "high": 1e-1, "log": True}})
+    assert space.middle().learning_rate == pytest.approx(1e-3)
+
+
+TABLE = {
+    "learning_rate": {"low": 1e-5, "high": 1e-1, "log": True},
+    "dropout": {"low": 0.0, "high": 0.5, "step": 0.1},
+    "depth": {"low": 2, "high": 4},
+    "loss": ["bce", "dice"],
+    "filters": 16,
+}
+
+
+def test_a_space_comes_back_from_what_is_kept_of_it() -> None:
+    space = build_space(TABLE)
+    kept = json.loads(json.dumps(space.to_json()))
+    assert kept == TABLE
+    assert build_space(kept) == space
+
+
+def test_a_range_that_begins_at_zero_keeps_its_beginning() -> None:
+    kept = build_space({"dropout": {"low": 0, "high": 0.5}}).to_json()
+    assert kept == {"dropout": {"low": 0.0, "high": 0.5}}
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.sampled_from(sorted(TABLE.keys() - {"filters"})), st.integers(0, 2**32 - 1))
+def test_what_the_sampler_gives_is_held_and_completes_to_the_same_run(name: str, seed: int) -> None:
+    space = build_space(TABLE)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
+    trial = study.ask()
+    run = space.suggest(trial)
+    assert dimension(space, name).holds(trial.params[name])
+    assert space.complete(trial.params) == run
+    space.check(trial.params, "start[0]")
+
+
+@pytest.mark.parametrize(
+    ("params", "part"),
+    [
+        ({"learning_rte": 1e-3}, "start[0].learning_rte"),
+        ({"filters": 16}, "start[0].filters"),
+        ({"learning_rate": 1.0}, "start[0].learning_rate"),
+        ({"learning_rate": "1e-3"}, "'1e-3'"),
+        ({"learning_rate": math.nan}, "nan"),
+        ({"learning_rate": math.inf}, "inf"),
+        ({"learning_rate": True}, "True"),
+        ({"depth": 5}, "start[0].depth"),
+        ({"depth": 3.0}, "3.0"),
+        ({"depth": math.inf}, "inf"),
+        ({"dropout": 0.25}, "start[0].dropout"),
+        ({"loss": "hinge"}, "'hinge'"),
+        ({"loss": ["bce"]}, "['bce']"),
+    ],
+    ids=str,
+)
+def test_values_outside_of_the_space_are_refused(params: dict[str, Any], part: str) -> None:
+    with pytest.raises(InputError) as caught:
+        build_space(TABLE).check(params, "start[0]")
+    assert part in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_truth_value_is_no_choice_among_numbers() -> None:
+    assert not Dimension("batch_size", choices=(1, 2)).holds(True)
+
+
+def test_values_inside_of_the_space_are_taken_some_or_all() -> None:
+    space = build_space(TABLE)
+    space.check({}, "start[0]")
+    space.check({"learning_rate": 1e-5, "dropout": 0.3, "depth": 4, "loss": "dice"}, "start[0]")
+
+
+def test_the_words_of_every_default_choice_are_known() -> None:
+    for name, words in CHOICES.items():
+        assert dimension(build_space({name: {}}), name).choices == words

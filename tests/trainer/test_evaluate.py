@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from trainer.errors import InputError
+from trainer.evaluate import Evaluation, evaluate, evaluate_files
+from trainer.hyperparameters import Hyperparameters
+from trainer.model import Model, build_model, save_model
+from trainer.stack import write_stack
+from trainer.unet import build_unet
+from trainer.volume import Volume
+
+# Keras 3.15 asks a TensorFlow variable for its array in a way that numpy 2 will not know.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning:keras.src.backend"
+)
+
+HP = Hyperparameters(depth=1, filters=2, tile_size=32)
+SHAPE = (3, 20, 31)
+
+
+class Echo:
+    """A network that takes the brightness for the probability."""
+
+    def predict_on_batch(self, images: np.ndarray) -> np.ndarray:
+        return np.clip(images, 0, 1)
+
+
+def model(threshold: float = 0.5) -> Model:
+    return Model(Echo(), HP, threshold, {})
+
+
+def volume() -> Volume:
+    """Two objects, of 60 and 32 voxels.
+
+    The first is bright, the second half bright; 24 bright voxels are no object.
+    """
+    mask = np.zeros(SHAPE, np.uint8)
+    mask[0:3, 2:6, 2:7] = 1
+    mask[1:3, 10:14, 10:14] = 1
+    raw = np.where(mask == 1, 200, 0).astype(np.uint8)
+    raw[1:3, 10:14, 10:14] = 100
+    raw[0, 2:6, 20:26] = 200
+    return Volume(raw, mask, None)
+
+
+@pytest.fixture
+def scored() -> Evaluation:
+    return evaluate(model(0.6), volume())
+
+
+def test_the_scores_are_those_of_the_models_threshold(scored: Evaluation) -> None:
+    # 60 voxels are right, 24 false, 32 missed.
+    scores = scored.scores
+    assert scores.dice == pytest.approx(2 * 60 / (84 + 92))
+    assert scores.iou == pytest.approx(60 / (60 + 24 + 32))
+    assert scores.precision == pytest.approx(60 / 84)
+    assert scores.recall == pytest.approx(60 / 92)
+    assert (scores.threshold, scores.voxels) == (0.6, 3 * 20 * 31)
+
+
+def test_the_best_threshold_is_found_apart_from_it(scored: Evaluation) -> None:
+    assert scored.best.dice == pytest.approx(2 * 92 / (116 + 92))
+    assert scored.best.threshold <= 0.5
+    assert evaluate(model(0.3), volume()).scores.dice == scored.best.dice
+
+
+def test_objects_are_counted_in_sections_and_in_the_volume(scored: Evaluation) -> None:
+    sections, whole = scored.instances_2d, scored.instances_3d
+    assert (sections.found, sections.total, sections.predicted) == (3, 5, 4)
+    assert (whole.found, whole.total, whole.predicted) == (1, 2, 2)
+
+
+def test_the_probabilities_are_kept(scored: Evaluation) -> None:
+    assert scored.probability.dtype == np.uint8
+    assert scored.probability[0, 3, 3] == 255
+    assert scored.probability[1, 11, 11] == 128
+    assert scored.probability[0, 19, 30] == 0
+
+
+def test_the_mapping_has_every_name_and_is_json(scored: Evaluation) -> None:
+    mapping = json.loads(json.dumps(scored.to_mapping()))
+    names = {"dice", "iou", "precision", "recall", "threshold", "voxels"}
+    names |= {"instances_2d", "instances_3d", "best_threshold", "dice_at_best_threshold"}
+    assert set(mapping) == names
+    for kind in ("instances_2d", "instances_3d"):
+        assert set(mapping[kind]) == {"found", "total", "predicted", "precision", "recall", "f1"}
+    assert mapping["dice_at_best_threshold"] > mapping["dice"]
+
+
+@pytest.fixture(scope="module")
+def files(device: object, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("evaluate")
+    state = {f"model/{w.path}": np.asarray(w) for w in build_unet(HP).weights}
+    save_model(build_model(HP, state, threshold=0.5, card={}), folder / "model")
+    write_stack(folder / "raw.tif", volume().raw, None)
+    write_stack(folder / "mask.tif", volume().mask, None)
+    return {name.split(".")[0]: folder / name for name in ("model", "raw.tif", "mask.tif")}
+
+
+def test_files_are_scored_and_the_overlays_written(files: dict[str, Path], tmp_path: Path) -> None:
+    scores = evaluate_files(**files, out=tmp_path)
+    assert scores["voxels"] == 3 * 20 * 31
+    assert json.loads((tmp_path / "evaluation.json").read_text()) == scores
+    assert len(list(tmp_path.glob("section-*.png"))) == 3
+
+
+@pytest.mark.parametrize("name", ["model", "raw", "mask"])
+def test_a_missing_file_is_named(files: dict[str, Path], tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match=str(tmp_path / "nowhere")):
+        evaluate_files(**{**files, name: tmp_path / "nowhere"})
+
+
+def test_an_empty_truth_and_an_empty_prediction_agree() -> None:
+    nothing = replace(volume(), mask=np.zeros(SHAPE, np.uint8), raw=np.zeros(SHAPE, np.uint8))
+    assert evaluate(model(), nothing).scores.dice == 1.0

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from keras import ops
+
+from trainer.hyperparameters import CHOICES
+from trainer.losses import build_loss
+
+pytestmark = pytest.mark.usefixtures("device")
+
+SHAPE = (2, 6, 5, 1)
+NAMES = CHOICES["loss"]
+
+
+def by_hand(name: str, mask: np.ndarray, logits: np.ndarray) -> float:
+    probability = 1 / (1 + np.exp(-logits))
+    bce = -np.mean(mask * np.log(probability) + (1 - mask) * np.log(1 - probability))
+    dice = (2 * np.sum(mask * probability) + 1) / (np.sum(mask) + np.sum(probability) + 1)
+    losses = {"bce": bce, "dice": 1 - dice, "log_dice": -np.log(dice), "bce_dice": bce + 1 - dice}
+    return float(losses[name])
+
+
+def example(seed: int = 0, foreground: float = 0.3) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(seed)
+    mask = (random.random(SHAPE) < foreground).astype(np.float64)
+    return mask, random.normal(0, 3, SHAPE)
+
+
+def loss(name: str, mask: np.ndarray, logits: np.ndarray, dtype: str = "float64") -> float:
+    tensors = (ops.convert_to_tensor(part.astype(dtype)) for part in (mask, logits))
+    value = build_loss(name)(*tensors)
+    assert tuple(value.shape) == ()
+    return float(value)
+
+
+def gradient(name: str, mask: np.ndarray, logits: np.ndarray, dtype: str = "float64") -> np.ndarray:
+    import tensorflow as tf
+
+    at = tf.constant(logits, dtype)
+    with tf.GradientTape() as tape:
+        tape.watch(at)
+        value = build_loss(name)(tf.constant(mask, dtype), at)
+    return np.asarray(tape.gradient(value, at))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("foreground", [0.0, 0.3, 1.0])
+def test_each_loss_is_its_formula(name: str, foreground: float) -> None:
+    mask, logits = example(foreground=foreground)
+    expected = by_hand(name, mask, logits)
+    assert loss(name, mask, logits) == pytest.approx(expected, rel=1e-10)
+    assert loss(name, mask, logits, "float32") == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("foreground", [0.0, 0.3])
+def test_gradients_are_those_of_finite_differences(name: str, foreground: float) -> None:
+    mask, logits = example(1, foreground)
+    exact, step = gradient(name, mask, logits), 1e-5
+    for index in [(0, 0, 0, 0), (0, 3, 2, 0), (1, 5, 4, 0)]:
+        moved = np.zeros(SHAPE)
+        moved[index] = step
+        rise = by_hand(name, mask, logits + moved) - by_hand(name, mask, logits - moved)
+        assert exact[index] == pytest.approx(rise / (2 * step), rel=1e-5, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("height", [-1e4, 0.0, 1e4])
+@pytest.mark.parametrize("foreground", [0.0, 0.3, 1.0])
+def test_extreme_logits_and_empty_masks_stay_finite(
+    name: str, height: float, foreground: float
+) -> None:
+    mask, _ = example(foreground=foreground)
+    logits = np.full(SHAPE, height)
+    assert np.isfinite(loss(name, mask, logits, "float32"))
+    assert np.isfinite(gradient(name, mask, logits, "float32")).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("foreground", [0.0, 0.3, 1.0])
+def test_a_perfect_prediction_costs_nothing(name: str, foreground: float) -> None:
+    mask, _ = example(foreground=foreground)
+    assert loss(name, mask, 1e4 * (2 * mask - 1), "float32") == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_batch_without_foreground_still_drives_the_logits_down(name: str) -> None:
+    assert (gradient(name, np.zeros(SHAPE), np.zeros(SHAPE), "float32") > 0).all()
+
+
+def test_bce_of_a_wrong_extreme_is_the_logit() -> None:
+    assert loss("bce", np.zeros(SHAPE), np.full(SHAPE, 1e4), "float32") == 1e4
+
+
+def test_dice_is_pooled_over_the_batch() -> None:
+    mask, logits = np.zeros(SHAPE), np.full(SHAPE, 1e4)
+    mask[1] = 1
+    # 30 of 60 voxels are foreground, 60 are predicted; a mean over tiles would be 0.48.
+    assert loss("dice", mask, logits) == pytest.approx(1 - 61 / 91)

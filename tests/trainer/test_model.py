@@ -1,0 +1,309 @@
+from __future__ import annotations
+
+import errno
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from trainer.errors import InputError
+from trainer.hyperparameters import Hyperparameters
+from trainer.model import (
+    CARD_FILE,
+    NETWORK_FILE,
+    Model,
+    build_model,
+    load_model,
+    save_model,
+    sha256,
+)
+from trainer.unet import build_unet, with_probability
+
+# Keras 3.15 asks a TensorFlow variable for its array in a way that numpy 2 will not know.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning:keras.src.backend"
+)
+
+HP = Hyperparameters(depth=2, filters=4, tile_size=32, dropout=0.1)
+
+
+class Stub:
+    """A network that is written as a word, for what concerns the folder alone."""
+
+    def __init__(self, word: str = "network", error: OSError | None = None) -> None:
+        self._word, self._error = word, error
+
+    def save(self, path: Path) -> None:
+        path.write_text(self._word)
+        if self._error:
+            raise self._error
+
+
+def stub(word: str = "network", error: OSError | None = None) -> Model:
+    return Model(Stub(word, error), HP, 0.5, {"study": "s"})
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def message_of(call: Callable[[], Any]) -> str:
+    with pytest.raises(InputError) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def trained(device: Any) -> tuple[keras.Model, Model]:
+    """A network as training builds it, and the model that is made of its state."""
+    network = with_probability(build_unet(HP))
+    random = np.random.default_rng(0)
+    for weight in network.weights:
+        low, high = (0.5, 1.5) if len(weight.shape) == 1 else (-0.4, 0.4)
+        weight.assign(random.uniform(low, high, weight.shape))
+    state = {f"model/{weight.path}": np.asarray(weight) for weight in network.weights}
+    return network, build_model(HP, state, threshold=0.4, card={"study": "quick"})
+
+
+@pytest.fixture(scope="module")
+def folder(trained: tuple[keras.Model, Model], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / "model"
+    save_model(trained[1], folder, saved_model=True)
+    return folder
+
+
+@pytest.fixture
+def copy(folder: Path, tmp_path: Path) -> Path:
+    (tmp_path / "copy").mkdir()
+    for name in (NETWORK_FILE, CARD_FILE):
+        (tmp_path / "copy" / name).write_bytes((folder / name).read_bytes())
+    return tmp_path / "copy"
+
+
+def example() -> np.ndarray:
+    return np.random.default_rng(1).random((2, 24, 32, 1)).astype(np.float32)
+
+
+def output(network: keras.Model) -> np.ndarray:
+    return np.asarray(network(example(), training=False))
+
+
+def test_a_model_has_the_weights_of_its_training(trained: tuple[keras.Model, Model]) -> None:
+    network, model = trained
+    expected = output(network)
+    assert expected.std() > 0.03
+    np.testing.assert_allclose(output(model.network), expected, atol=1e-5)
+
+
+def test_what_was_saved_is_loaded(trained: tuple[keras.Model, Model], folder: Path) -> None:
+    model = load_model(folder)
+    assert (model.hyperparameters, model.threshold) == (HP, 0.4)
+    assert model.card["study"] == "quick"
+    np.testing.assert_allclose(output(model.network), output(trained[0]), atol=1e-3)
+
+
+def test_a_model_predicts_in_bfloat16_nearly_the_same(
+    trained: tuple[keras.Model, Model], folder: Path
+) -> None:
+    model = load_model(folder, precision="mixed_bfloat16")
+    assert model.network.get_layer("centre_conv_0").compute_dtype == "bfloat16"
+    np.testing.assert_allclose(output(model.network), output(trained[0]), atol=0.05)
+
+
+def test_a_loaded_model_can_be_saved_again(folder: Path, tmp_path: Path) -> None:
+    save_model(load_model(folder, stock=True), tmp_path / "again")
+    one, other = (load_model(path).network for path in (folder, tmp_path / "again"))
+    np.testing.assert_allclose(output(one), output(other), atol=1e-6)
+
+
+def test_plain_keras_opens_the_network_in_safe_mode(
+    trained: tuple[keras.Model, Model], folder: Path
+) -> None:
+    network = keras.saving.load_model(folder / NETWORK_FILE, safe_mode=True)
+    assert {type(layer).__module__.split(".")[0] for layer in network.layers} == {"keras"}
+    np.testing.assert_allclose(output(network), output(trained[0]), atol=1e-3)
+    with zipfile.ZipFile(folder / NETWORK_FILE) as archive:
+        assert b"trainer" not in archive.read("config.json")
+
+
+def test_the_saved_model_serves_the_same(trained: tuple[keras.Model, Model], folder: Path) -> None:
+    import tensorflow as tf
+
+    served = tf.saved_model.load(str(folder / "saved_model"))
+    probability = np.asarray(served.serve(example()))
+    np.testing.assert_allclose(probability, output(trained[0]), atol=1e-3)
+
+
+def test_the_saved_model_is_written_only_when_asked_for(tmp_path: Path) -> None:
+    save_model(stub(), tmp_path / "model")
+    assert names(tmp_path / "model") == [CARD_FILE, NETWORK_FILE]
+
+
+def test_the_card_says_what_the_model_is(folder: Path) -> None:
+    card = json.loads((folder / CARD_FILE).read_text())
+    assert card["hyperparameters"] == HP.to_mapping()
+    assert (card["study"], card["threshold"], card["format"]) == ("quick", 0.4, 1)
+    assert card["sha256"] == sha256(folder / NETWORK_FILE)
+
+
+def test_a_volume_of_any_size_and_brightness_is_predicted(
+    trained: tuple[keras.Model, Model],
+) -> None:
+    model = trained[1]
+    raw = np.random.default_rng(2).integers(0, 200, (3, 23, 30)).astype(np.uint8)
+    probability = model.predict(raw)
+    assert (probability.shape, probability.dtype) == (raw.shape, np.uint8)
+    brighter = model.predict(raw.astype(np.uint16) * 200 + 5000)
+    assert np.abs(probability.astype(int) - brighter).max() <= 1
+
+
+def test_foreground_reaches_the_threshold() -> None:
+    probability = np.array([[[0, 101, 102, 103, 255]]], np.uint8)
+    model = Model(None, HP, 0.4, {})
+    assert model.segment(probability).tolist() == [[[0, 0, 1, 1, 1]]]
+    assert model.segment(probability).dtype == np.uint8
+
+
+def test_a_new_folder_is_made_with_its_parents(tmp_path: Path) -> None:
+    save_model(stub(), tmp_path / "a" / "b")
+    assert names(tmp_path / "a") == ["b"]
+
+
+def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    save_model(stub(), tmp_path / "model")
+    assert names(tmp_path / "model") == [CARD_FILE, NETWORK_FILE]
+
+
+def test_an_older_model_is_replaced(tmp_path: Path) -> None:
+    save_model(stub("old"), tmp_path / "model")
+    (tmp_path / "model" / "saved_model").mkdir()
+    save_model(stub("new"), tmp_path / "model")
+    assert names(tmp_path / "model") == [CARD_FILE, NETWORK_FILE]
+    assert (tmp_path / "model" / NETWORK_FILE).read_text() == "new"
+    assert names(tmp_path) == ["model"]
+
+
+@pytest.mark.parametrize("others", [["notes.txt"], [NETWORK_FILE], [CARD_FILE, "shard1of1.bin"]])
+def test_a_folder_that_holds_something_else_is_left_alone(
+    tmp_path: Path, others: list[str]
+) -> None:
+    for name in others:
+        (tmp_path / name).write_text("mine")
+    message = message_of(lambda: save_model(stub(), tmp_path))
+    assert message.startswith(f"{tmp_path}: expected a new or empty folder or an older model")
+    assert {(tmp_path / name).read_text() for name in others} == {"mine"}
+    assert names(tmp_path) == sorted(others)
+
+
+def test_a_file_in_the_place_of_the_folder_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "model").write_text("mine")
+    message = message_of(lambda: save_model(stub(), tmp_path / "model"))
+    assert message.startswith(f"{tmp_path / 'model'}: expected a folder")
+    assert (tmp_path / "model").read_text() == "mine"
+
+
+def test_a_file_in_the_place_of_a_parent_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    message = message_of(lambda: save_model(stub(), tmp_path / "file" / "model"))
+    assert "expected a folder to write the model to" in message
+
+
+def test_a_full_disk_leaves_the_older_model_and_nothing_else(tmp_path: Path) -> None:
+    save_model(stub("old"), tmp_path / "model")
+    full = OSError(errno.ENOSPC, "No space left on device")
+    message = message_of(lambda: save_model(stub("half", full), tmp_path / "model"))
+    assert "No space left on device" in message
+    assert (tmp_path / "model" / NETWORK_FILE).read_text() == "old"
+    assert names(tmp_path) == ["model"]
+
+
+def test_a_folder_without_a_card_is_no_model(tmp_path: Path) -> None:
+    message = message_of(lambda: load_model(tmp_path / "nowhere"))
+    assert message.startswith(f"{tmp_path / 'nowhere'}: expected a model folder with {CARD_FILE}")
+
+
+def test_a_card_without_a_network_is_refused(copy: Path) -> None:
+    (copy / NETWORK_FILE).unlink()
+    message = message_of(lambda: load_model(copy))
+    assert message.startswith(f"{copy / NETWORK_FILE}: expected the model's network")
+
+
+def test_an_altered_network_is_refused(copy: Path) -> None:
+    content = bytearray((copy / NETWORK_FILE).read_bytes())
+    content[len(content) // 2] ^= 1
+    (copy / NETWORK_FILE).write_bytes(content)
+    message = message_of(lambda: load_model(copy))
+    assert message.startswith(
+        f"{copy / NETWORK_FILE}: expected the file that {CARD_FILE} describes"
+    )
+
+
+@pytest.mark.parametrize("text", ["", "{", "\xff\xfe", '{"format": 1'])
+def test_a_card_that_is_no_json_is_refused(copy: Path, text: str) -> None:
+    (copy / CARD_FILE).write_bytes(text.encode("latin-1"))
+    assert message_of(lambda: load_model(copy)).startswith(f"{copy / CARD_FILE}: expected JSON")
+
+
+@pytest.mark.parametrize("text", ["[]", "null", '"card"', "{}"])
+def test_json_that_is_no_card_is_refused(copy: Path, text: str) -> None:
+    (copy / CARD_FILE).write_text(text)
+    message = message_of(lambda: load_model(copy))
+    assert message.startswith(f"{copy / CARD_FILE}: expected a model card with a usable 'format'")
+
+
+def change_card(folder: Path, **values: Any) -> None:
+    card = json.loads((folder / CARD_FILE).read_text())
+    (folder / CARD_FILE).write_text(json.dumps(card | values))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("format", 2),
+        ("sha256", None),
+        ("hyperparameters", [1]),
+        ("threshold", "high"),
+        ("threshold", 1.5),
+        ("threshold", True),
+        ("threshold", float("nan")),
+    ],
+)
+def test_a_card_with_an_unusable_value_is_refused_by_its_key(
+    copy: Path, key: str, value: Any
+) -> None:
+    change_card(copy, **{key: value})
+    message = message_of(lambda: load_model(copy))
+    assert message.startswith(f"{copy / CARD_FILE}: expected a model card with a usable {key!r}")
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [({"deep": 2}, "deep: expected one of"), ({"depth": 2.5}, "depth: expected a whole number")],
+)
+def test_a_card_with_wrong_hyperparameters_is_refused_by_their_name(
+    copy: Path, values: dict[str, Any], expected: str
+) -> None:
+    change_card(copy, hyperparameters=values)
+    assert message_of(lambda: load_model(copy)).startswith(f"{copy / CARD_FILE}: {expected}")
+
+
+@pytest.mark.parametrize("values", [{"filters": 8}, {"depth": 1}])
+def test_a_card_of_another_network_is_refused(copy: Path, values: dict[str, Any]) -> None:
+    change_card(copy, hyperparameters=HP.to_mapping() | values)
+    message = message_of(lambda: load_model(copy))
+    assert message.startswith(f"{copy / NETWORK_FILE}: expected a model of this program")
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 and no more", b"word"])
+def test_a_network_that_is_no_keras_file_is_refused(copy: Path, content: bytes) -> None:
+    (copy / NETWORK_FILE).write_bytes(content)
+    change_card(copy, sha256=sha256(copy / NETWORK_FILE))
+    message = message_of(lambda: load_model(copy))
+    assert message.startswith(f"{copy / NETWORK_FILE}: expected a model of this program")

@@ -1,0 +1,245 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from trainer import session as module
+from trainer.errors import Diverged, InputError
+from trainer.hyperparameters import Hyperparameters
+from trainer.session import EpochMetrics, TrainingPlan, TrainingSession
+from trainer.volume import Volume
+
+pytestmark = pytest.mark.usefixtures("device")
+
+SMALL = {"depth": 1, "filters": 2, "tile_size": 32, "batch_size": 4}
+
+
+def open_session(
+    volume: Volume,
+    *,
+    epochs: int = 3,
+    tiles: int = 1,
+    seed: int = 0,
+    precision: str = "float32",
+    **values: Any,
+) -> TrainingSession:
+    plan = TrainingPlan(
+        epochs=epochs,
+        tiles_per_epoch=tiles,
+        train=range(12),
+        validation=range(20, 24),
+        seed=seed,
+    )
+    return TrainingSession(
+        volume, Hyperparameters(**{**SMALL, **values}), plan, precision=precision
+    )
+
+
+def assert_identical(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> None:
+    assert one.keys() == other.keys()
+    differing = [name for name in one if one[name].tobytes() != other[name].tobytes()]
+    assert not differing
+
+
+@pytest.fixture(scope="module")
+def learner(phantom: Volume) -> Iterator[TrainingSession]:
+    session = open_session(
+        phantom, epochs=4, tiles=6, filters=4, depth=2, learning_rate=0.01, dropout=0.1
+    )
+    yield session
+    session.close()
+
+
+@pytest.fixture(scope="module")
+def epochs(learner: TrainingSession) -> list[EpochMetrics]:
+    return [learner.advance() for _ in range(3)]
+
+
+@pytest.fixture(scope="module")
+def shared(phantom: Volume) -> Iterator[TrainingSession]:
+    """A session that tests may change, for what does not depend on its weights."""
+    session = open_session(phantom)
+    yield session
+    session.close()
+
+
+def test_the_loss_falls_and_dice_rises(epochs: list[EpochMetrics], phantom: Volume) -> None:
+    losses = [metrics.loss for metrics in epochs]
+    assert losses == sorted(losses, reverse=True)
+    # Calling everything foreground is what costs nothing to learn.
+    share = phantom.mask[20:].mean()
+    assert epochs[-1].scores.dice > 2 * share / (1 + share) + 0.1
+    assert epochs[-1].scores.dice > epochs[0].scores.dice
+
+
+def test_an_epoch_says_what_it_brought(epochs: list[EpochMetrics]) -> None:
+    assert [metrics.epoch for metrics in epochs] == [1, 2, 3]
+    for metrics in epochs:
+        assert metrics.scores.voxels == 4 * 96 * 96
+        assert 0 <= metrics.recall_at_half <= 1
+        assert 0 < metrics.seconds < 600
+
+
+def test_the_score_is_that_of_the_best_threshold_on_the_validation_sections(
+    epochs: list[EpochMetrics], learner: TrainingSession, phantom: Volume
+) -> None:
+    from trainer.model import build_model
+
+    model = build_model(
+        learner.hyperparameters, learner.state(), threshold=epochs[-1].scores.threshold, card={}
+    )
+    mask, prediction = phantom.mask[20:], model.segment(model.predict(phantom.raw))[20:]
+    dice = 2 * np.sum(mask & prediction) / (mask.sum() + prediction.sum())
+    assert dice == pytest.approx(epochs[-1].scores.dice, abs=1e-3)
+
+
+def test_parameters_are_those_that_training_changes(shared: TrainingSession) -> None:
+    # Convolutions 1-2, 2-2, 2-4, 4-4, 4-2, 2-2; transposed 4-2; logits; gamma and beta.
+    convolutions = 9 * (1 * 2 + 2 * 2 + 2 * 4 + 4 * 4 + 4 * 2 + 2 * 2)
+    others = (4 * 4 * 2 + 2) + (2 + 1) + 2 * (2 + 2 + 4 + 4 + 2 + 2)
+    assert shared.parameters == convolutions + others
+
+
+@pytest.mark.parametrize(
+    ("tiles", "batch_size", "tile_size", "steps"),
+    [(64, 8, 256, 8), (64, 8, 64, 128), (10, 4, 256, 2), (11, 4, 256, 3), (1, 16, 512, 1)],
+)
+def test_an_epoch_is_the_same_number_of_voxels_for_every_tile(
+    shared: TrainingSession,
+    monkeypatch: pytest.MonkeyPatch,
+    tiles: int,
+    batch_size: int,
+    tile_size: int,
+    steps: int,
+) -> None:
+    values = Hyperparameters(batch_size=batch_size, tile_size=tile_size)
+    plan = TrainingPlan(epochs=1, tiles_per_epoch=tiles, train=range(1), validation=range(1))
+    monkeypatch.setattr(shared, "hyperparameters", values)
+    monkeypatch.setattr(shared, "plan", plan)
+    assert shared.steps_per_epoch == steps
+
+
+def test_a_restored_run_goes_on_to_the_bit(phantom: Volume) -> None:
+    options = {"dropout": 0.3, "epochs": 2, "seed": 4}
+    straight = open_session(phantom, **options)
+    first = straight.advance()
+    kept = straight.state()
+    copies = {name: array.copy() for name, array in kept.items()}
+    second = straight.advance()
+    assert_identical(kept, copies)  # a state does not change behind its owner's back
+
+    other = open_session(phantom, **options)
+    other.restore(kept)
+    assert_identical(other.state(), kept)
+    again = other.advance()
+    assert (first.epoch, second.epoch, again.epoch) == (1, 2, 2)
+    assert (again.loss, again.scores) == (second.loss, second.scores)
+    assert_identical(other.state(), straight.state())
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_names_in_a_state_are_the_same_in_every_session(
+    phantom: Volume, optimizer: str, schedule: str
+) -> None:
+    values = {"optimizer": optimizer, "schedule": schedule, "dropout": 0.2}
+    one, other = (open_session(phantom, seed=seed, **values).state() for seed in (0, 1))
+    assert one.keys() == other.keys()
+    assert any("seed" in name for name in one)
+
+
+def test_the_seed_decides_the_weights(phantom: Volume) -> None:
+    one, same, other = (open_session(phantom, seed=seed).state() for seed in (1, 1, 2))
+    assert_identical(one, same)
+    assert not np.array_equal(one["model/logits/kernel"], other["model/logits/kernel"])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"filters": 3},
+        {"depth": 2},
+        {"normalization": "none"},
+        {"optimizer": "sgd"},
+        {"dropout": 0.1},
+    ],
+)
+def test_a_state_of_another_network_is_refused(
+    phantom: Volume, shared: TrainingSession, values: dict[str, Any]
+) -> None:
+    before = shared.state()
+    foreign = open_session(phantom, seed=9, **values)
+    for session, state in ((shared, foreign.state()), (foreign, before)):
+        with pytest.raises(InputError, match="expected the state of this network") as caught:
+            session.restore(state)
+        assert "\n" not in str(caught.value)
+    assert_identical(shared.state(), before)
+
+
+def test_nothing_is_no_state(shared: TrainingSession) -> None:
+    with pytest.raises(InputError, match="got nothing"):
+        shared.restore({})
+
+
+def test_a_learning_rate_that_blows_up_is_divergence(phantom: Volume) -> None:
+    session = open_session(
+        phantom,
+        optimizer="sgd",
+        learning_rate=100.0,
+        normalization="none",
+        loss="bce",
+        activation="elu",
+        schedule="constant",
+        tiles=4,
+    )
+    with pytest.raises(Diverged, match=r"^the loss became (nan|inf) in epoch 1$"):
+        session.advance()
+
+
+def test_a_loss_that_is_no_number_is_divergence(
+    phantom: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        module, "build_loss", lambda name: lambda mask, logits: 0.0 * logits[0, 0, 0, 0] / 0.0
+    )
+    with pytest.raises(Diverged, match=r"^the loss became nan in epoch 1$"):
+        open_session(phantom).advance()
+
+
+def test_weights_that_are_no_numbers_after_the_last_step_are_divergence(
+    shared: TrainingSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = shared.state()
+
+    def spoil() -> float:
+        kernel = np.full_like(before["model/logits/kernel"], np.nan)
+        shared.restore({**before, "model/logits/kernel": kernel})
+        return 0.5
+
+    monkeypatch.setattr(shared, "_train", spoil)
+    with pytest.raises(Diverged, match="probabilities"):
+        shared.advance()
+    shared.restore(before)
+
+
+def test_a_tile_larger_than_the_sections_is_refused(phantom: Volume) -> None:
+    with pytest.raises(InputError) as caught:
+        open_session(phantom, tile_size=128)
+    assert str(caught.value) == (
+        "tile_size: expected at most 96, the shorter side of the sections (96 x 96), got 128; "
+        "choose a smaller tile_size"
+    )
+
+
+def test_a_tile_as_large_as_the_sections_is_taken(phantom: Volume) -> None:
+    assert open_session(phantom, tile_size=96).steps_per_epoch == 2
+
+
+def test_bfloat16_trains_and_goes_on_in_float32_state(phantom: Volume) -> None:
+    session = open_session(phantom, precision="mixed_bfloat16")
+    assert np.isfinite(session.advance().loss)
+    weights = {n: a for n, a in session.state().items() if n.startswith("model/")}
+    assert {array.dtype.name for array in weights.values()} == {"float32"}
