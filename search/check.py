@@ -13,7 +13,6 @@ from search.pruners import expected_epochs, rungs
 from storage.database import database_from_environment
 from storage.studies import open_study_storage
 from trainer.device import configure_device
-from trainer.session import TrainingPlan, TrainingSession
 
 _TIMED_TILES = 48
 _BYTES_PER_PARAMETER = 12
@@ -52,6 +51,9 @@ def check(config: Config) -> dict[str, Any]:
 
 def _time_epoch(config: Config, data: StudyData, precision: str) -> tuple[float, int]:
     """Seconds of an epoch of the space's middle, its first and slow step left out."""
+    # Loads the framework, which what is wrong with the input does not have to wait for.
+    from trainer.session import TrainingPlan, TrainingSession
+
     plan = TrainingPlan(
         epochs=2,
         tiles_per_epoch=_TIMED_TILES,

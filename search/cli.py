@@ -44,7 +44,7 @@ def _run() -> int:
     try:
         code = app(standalone_mode=False)
     except typer.TyperException as error:
-        return _refuse(f"{error.format_message()} See `unet-search --help`.")
+        return _refuse(f"{error.format_message().rstrip('.')}; see `unet-search --help`")
     except (InputError, StorageError) as error:
         return _refuse(str(error))
     except SystemExit:

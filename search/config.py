@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from search.budget import Budget
+from search.refusal import explain
 from search.space import Space, build_space
 from trainer.errors import InputError
 
@@ -143,7 +143,7 @@ def load_config(path: Path, **changes: Any) -> Config:
     try:
         config = Config.model_validate(table)
     except ValidationError as error:
-        raise InputError(f"{path}: {_explain(error)}") from None
+        raise InputError(f"{path}: {explain(error, Config)}") from None
     _check_space(config, path)
     return config
 
@@ -176,39 +176,3 @@ def _check_space(config: Config, path: Path) -> None:
             space.check(params, f"start[{index}]")
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-
-
-def _explain(error: ValidationError) -> str:
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"] if not _is_branch(str(part)))
-    if first["type"] == "extra_forbidden":
-        return f"{key}: {_unknown(first['loc'])}"
-    if first["type"] == "missing":
-        return f"{key}: expected a value, found none; add it"
-    if first["type"] == "value_error":
-        return f"{key}: {str(first['msg']).removeprefix('Value error, ')}"
-    if first["type"] in ("model_type", "dict_type"):
-        return f"{key}: expected a section [{key}], got {first['input']!r}; correct it"
-    expected = str(first["msg"]).replace("Input should", "the value should").replace("'", '"')
-    return f"{key}: {expected}, got {first['input']!r}; correct it"
-
-
-def _is_branch(part: str) -> bool:
-    """Whether pydantic put this in to tell which member of a union it tried."""
-    return "[" in part or "(" in part or part in ("float", "int", "literal", "tuple")
-
-
-def _unknown(location: tuple[int | str, ...]) -> str:
-    known = _keys_beside(location)
-    near = difflib.get_close_matches(str(location[-1]), known, 1)
-    hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
-    return f"expected a known key, got {str(location[-1])!r}; {hint}"
-
-
-def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
-    fields: Mapping[str, Any] = Config.model_fields
-    for part in location[:-1]:
-        kind = fields[str(part)].annotation
-        models = [m for m in (kind, *getattr(kind, "__args__", ())) if hasattr(m, "model_fields")]
-        fields = models[0].model_fields
-    return sorted(fields)

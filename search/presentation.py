@@ -116,6 +116,8 @@ def present_best(rows: Sequence[Mapping[str, Any]]) -> None:
 
 def present_evaluation(scores: Mapping[str, Any]) -> None:
     """Shows a model's scores on a volume."""
+    for note in scores["notes"]:
+        say(note)
     _out.print(
         f"Dice {scores['dice']:.4f}, IoU {scores['iou']:.4f}, precision {scores['precision']:.4f}, "
         f"recall {scores['recall']:.4f} at threshold {scores['threshold']:.2f}, "

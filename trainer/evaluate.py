@@ -85,7 +85,7 @@ def evaluate_files(
     volume = load_volume(raw, mask, voxel_size_nm=voxel_size_nm)
     loaded = load_model(model, precision=configure_device().precision)
     evaluation = evaluate(loaded, volume)
-    scores = evaluation.to_mapping()
+    scores = evaluation.to_mapping() | {"notes": list(volume.notes)}
     if out is not None:
         write_overlays(out, volume, loaded.segment(evaluation.probability), scores)
     return scores

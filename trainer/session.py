@@ -158,7 +158,6 @@ class TrainingSession:
             losses.append(float(self._network.train_on_batch(images, masks)))
             if not math.isfinite(losses[-1]):
                 raise Diverged(f"the loss became {losses[-1]} in epoch {self.epoch + 1}")
-            self._network.reset_metrics()
         return float(np.mean(losses))
 
     def _validate(self) -> PooledHistogram:

@@ -29,6 +29,7 @@ def _share(name: str) -> None:
 
 _share("fake_workers")
 _share("search_rig")
+_share("small_config")
 
 
 @pytest.fixture(autouse=True)

@@ -163,3 +163,12 @@ def test_masks_of_other_shapes_are_refused() -> None:
         match_instances(np.zeros((2, 3, 4)), np.zeros((2, 4, 3)))
     with pytest.raises(ValueError, match="dimensions"):
         match_sections(np.zeros((3, 4)), np.zeros((3, 4)))
+
+
+@pytest.mark.parametrize("shape", [(1, 4), (9, 9), (4, 7), (1, 1, 4), (3, 3, 3), (5, 2, 7)])
+def test_single_voxels_up_to_every_border_are_objects_of_their_own(shape: tuple[int, ...]) -> None:
+    for corner in product((0, 1), repeat=len(shape)):
+        mask = np.zeros(shape, np.uint8)
+        mask[tuple(slice(start, None, 2) for start in corner)] = 1
+        voxels = int(mask.sum())
+        assert counts(match_instances(mask, mask)) == (voxels, voxels, voxels)

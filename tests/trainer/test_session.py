@@ -5,11 +5,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from keras import ops
 
 from trainer import session as module
 from trainer.errors import Diverged, InputError
 from trainer.hyperparameters import Hyperparameters
+from trainer.intensity import Intensity
 from trainer.session import EpochMetrics, TrainingPlan, TrainingSession
+from trainer.tiles import TileSource
 from trainer.volume import Volume
 
 pytestmark = pytest.mark.usefixtures("device")
@@ -120,6 +123,21 @@ def test_an_epoch_is_the_same_number_of_voxels_for_every_tile(
     monkeypatch.setattr(shared, "hyperparameters", values)
     monkeypatch.setattr(shared, "plan", plan)
     assert shared.steps_per_epoch == steps
+
+
+def test_every_epoch_has_tiles_of_its_own_and_their_mean_loss(
+    phantom: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        module, "build_loss", lambda name: lambda mask, logits: ops.mean(mask + 0.0 * logits)
+    )
+    session = open_session(phantom, seed=6)
+    tiles = TileSource(
+        phantom, range(12), session.hyperparameters, Intensity.measure(phantom.raw), seed=6
+    )
+    for first in (0, 16):
+        masks = [mask for _, mask in tiles.batches(first, 16)]
+        assert session.advance().loss == pytest.approx(np.mean(masks), rel=1e-4)
 
 
 def test_a_restored_run_goes_on_to_the_bit(phantom: Volume) -> None:

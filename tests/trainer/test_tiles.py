@@ -80,6 +80,12 @@ def test_image_and_mask_stay_together_through_everything() -> None:
         np.testing.assert_allclose(image[pure], 200 * labels[pure], atol=0.01)
 
 
+def test_a_mask_is_never_blended_between_its_values() -> None:
+    labelled = Volume(volume().raw, volume().mask * np.uint8(200), None)
+    tiles = source(labelled, zoom=0.5)
+    assert set(np.unique(np.stack([tiles.tile(n)[1] for n in range(10)]))) == {0.0, 200.0}
+
+
 def test_only_the_sections_named_are_read() -> None:
     raw = np.arange(6, dtype=np.uint8)[:, None, None] * np.ones(SHAPE, np.uint8)
     levels = Volume(raw, np.zeros(SHAPE, np.uint8), None)

@@ -133,3 +133,11 @@ def test_a_change_in_a_corner_reaches_the_logits_far_away_through_the_centre() -
     one, other = np.asarray(network(raw))
     # Seven levels of one 3 x 3 kernel after the other would reach 14 voxels.
     assert (one[8 + 16 :, 8 + 16 :] != other[8 + 16 :, 8 + 16 :]).any()
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_every_level_reaches_the_logits_over_its_bridge(level: int) -> None:
+    network = build_unet(hyperparameters(depth=2))
+    for weight in network.get_layer(f"up_{level}_transpose").weights:
+        weight.assign(np.zeros(weight.shape))
+    assert np.asarray(predict(network, 1, 16, 16)).std() > 0.01

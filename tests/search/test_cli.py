@@ -1,0 +1,483 @@
+from __future__ import annotations
+
+import functools
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+import tifffile
+
+from search import cli
+from search import run as run_module
+from search import study as study_module
+from search.config import load_config
+from search.coordinator import Ending
+from search.data import load_data
+from search.run import Result
+from search.study import open_study
+from storage.database import database_from_environment
+from storage.lock import StudyLock
+from storage.studies import open_study_storage
+
+ROOT = Path(__file__).parents[2]
+PHANTOM = "phantom = { sections = 12, height = 32, width = 32 }"
+CONFIG = f"""
+[study]
+name = "mito"
+epochs_per_trial = 3
+tiles_per_epoch = 10
+[budget]
+trials = 4
+[data]
+{PHANTOM}
+[split]
+gap = 1
+[workers]
+where = "inline"
+[space]
+learning_rate = {{ low = 1e-4, high = 1e-2, log = true }}
+depth = 2
+tile_size = 16
+"""
+FILES = CONFIG.replace(PHANTOM, 'raw = "raw.tif"\nmask = "mask.tif"')
+
+
+@dataclass(frozen=True)
+class Answer:
+    code: int
+    out: str
+    err: str
+
+
+Call = Callable[..., Answer]
+
+
+@pytest.fixture(autouse=True)
+def _no_framework(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is tested here is found before anything heavy is loaded."""
+    for name in ("tensorflow", "keras", "ray"):
+        monkeypatch.setitem(sys.modules, name, None)
+
+
+@pytest.fixture
+def call(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    closing_storages: None,
+) -> Call:
+    """Runs a command in an empty folder, as the shell would."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mito.toml").write_text(CONFIG)
+
+    def run(*arguments: str) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["unet-search", *arguments])
+        capsys.readouterr()
+        code = cli._run()
+        return Answer(code, *capsys.readouterr())
+
+    return run
+
+
+def refusal(answer: Answer, *, before: bool = False) -> str:
+    """The one line of a command that was given something wrong.
+
+    Args:
+        answer: Of the command.
+        before: Whether the data was described first.
+    """
+    assert answer.code == 2
+    assert answer.out == ""
+    lines = answer.err.splitlines()
+    assert len(lines) == 1 or before
+    assert lines[-1].startswith("unet-search: ")
+    assert "Traceback" not in answer.err
+    assert answer.err.count("unet-search: ") == 1
+    return lines[-1].removeprefix("unet-search: ")
+
+
+# What is typed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        ([], ["Missing command"]),
+        (["serach"], ["No such command", "serach"]),
+        (["run"], ["Missing argument", "config"]),
+        (["run", "mito.toml", "--trails", "3"], ["No such option", "--trails"]),
+        (["run", "mito.toml", "more.toml"], ["unexpected", "more.toml"]),
+        (["run", "mito.toml", "--trials", "many"], ["--trials", "integer"]),
+        (["run", "mito.toml", "--trials", "0"], ["--trials", "greater than or equal to 1"]),
+        (["run", "mito.toml", "--trials", "-3"], ["--trials", "greater than or equal to 1"]),
+        (["run", "mito.toml", "--trials"], ["--trials"]),
+        (["run", "mito.toml", "--hours", "0"], ["budget.hours", "greater than 0"]),
+        (["run", "mito.toml", "--hours", "nan"], ["budget.hours", "finite"]),
+        (["run", "mito.toml", "--raw", "a.tif"], ["data", "both raw and mask"]),
+        (["run", "nothing.toml"], ["nothing.toml", "found none"]),
+        (["best", "mito.toml", "--top", "0"], ["--top", "greater"]),
+        (["export", "mito.toml"], ["--out"]),
+        (["dashboard", "mito.toml", "--port", "0"], ["--port", "greater"]),
+        (
+            ["evaluate", "m", "--raw", "a", "--mask", "b", "--voxel-size-nm", "5,x"],
+            ["--voxel-size-nm", "5,x"],
+        ),
+    ],
+    ids=" ".join,
+)
+def test_a_slip_in_a_command_is_one_line(
+    call: Call, tmp_path: Path, arguments: list[str], parts: list[str]
+) -> None:
+    message = refusal(call(*arguments))
+    for part in parts:
+        assert part in message
+    assert [path.name for path in tmp_path.iterdir()] == ["mito.toml"]
+
+
+@pytest.mark.parametrize(
+    ("slip", "parts"),
+    [
+        (("trials = 4", "trials = = 4"), ["TOML", "line 7"]),
+        (("trials = 4", "trials = 'four'"), ["budget.trials", "a whole number", "'four'"]),
+        (("trials = 4", "trails = 4"), ["budget.trails", "did you mean 'trials'?"]),
+        (("learning_rate", "lerning_rate"), ["space.lerning_rate", "'learning_rate'"]),
+        (("low = 1e-4", "low = 1e-1"), ["space.learning_rate", "low below high"]),
+        (("tile_size = 16", "tile_size = 18"), ["space.tile_size", "multiple of 4", "18"]),
+        (("tile_size = 16", "tile_size = 64"), ["space.tile_size", "at most 32", "64"]),
+        (("gap = 1", "gap = 11"), ["gap 11"]),
+        (("gap = 1", "gap = 1\nholdout = [20, 30]"), ["holdout", "12"]),
+        (("sections = 12", "sections = 2"), ["data.phantom.sections", "2"]),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_a_slip_in_a_config_is_one_line(
+    call: Call, tmp_path: Path, slip: tuple[str, str], parts: list[str], command: str
+) -> None:
+    assert slip[0] in CONFIG
+    (tmp_path / "mito.toml").write_text(CONFIG.replace(*slip))
+    message = refusal(call(command, "mito.toml"))
+    for part in parts:
+        assert part in message
+    assert [path.name for path in tmp_path.iterdir()] == ["mito.toml"]
+
+
+# What the files hold
+
+RAW = np.random.default_rng(0).integers(0, 255, (12, 32, 40), dtype=np.uint8)
+MASK = (RAW > 200).astype(np.uint8)
+
+
+def _write(path: Path, content: Any) -> None:
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        photometric = "rgb" if content.shape[-1] == 3 else "minisblack"
+        tifffile.imwrite(path, content, photometric=photometric)
+
+
+@pytest.mark.parametrize(
+    ("raw", "mask", "parts"),
+    [
+        (None, MASK, ["raw.tif"]),
+        (RAW, None, ["mask.tif"]),
+        (b"these are no pixels", MASK, ["raw.tif", "TIFF"]),
+        (RAW, b"", ["mask.tif"]),
+        (RAW[0], MASK, ["raw.tif"]),
+        (RAW, MASK[0], ["mask.tif"]),
+        (RAW, MASK[:-1], ["12 x 32 x 40", "11 x 32 x 40"]),
+        (RAW, MASK[:, :-1], ["12 x 32 x 40", "12 x 31 x 40"]),
+        (np.stack([RAW] * 3, axis=-1), MASK, ["raw.tif"]),
+        (RAW, np.zeros_like(MASK), ["mask.tif"]),
+        (RAW[:, :8, :8], MASK[:, :8, :8], ["space.tile_size", "8 x 8", "16"]),
+        (RAW[:2], MASK[:2], ["2 sections", "gap 1"]),
+    ],
+    ids=[
+        "no raw", "no mask", "no TIFF", "empty file", "one page", "one page of mask",
+        "fewer sections", "fewer rows", "RGB", "empty mask", "smaller than a tile", "too short",
+    ],
+)  # fmt: skip
+def test_files_that_cannot_be_used_are_named_and_nothing_is_written(
+    call: Call, tmp_path: Path, raw: Any, mask: Any, parts: list[str]
+) -> None:
+    _write(tmp_path / "raw.tif", raw)
+    _write(tmp_path / "mask.tif", mask)
+    given = ("--raw", "raw.tif", "--mask", "mask.tif")
+    message = refusal(call("run", "mito.toml", *given))
+    for part in parts:
+        assert part in message
+    assert not (tmp_path / "runs").exists()
+    (tmp_path / "mito.toml").write_text(FILES)
+    assert refusal(call("check", "mito.toml")) == message
+
+
+# The run folder, the study and its database
+
+
+def test_a_run_folder_that_cannot_be_written_is_named(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("a file")
+    message = refusal(call("run", "mito.toml"))
+    assert "runs/mito" in message
+    assert (tmp_path / "runs").read_text() == "a file"
+
+
+@pytest.fixture
+def study(call: Call, tmp_path: Path) -> optuna.Study:
+    """The config's study, with a trial at full budget."""
+    config = load_config(tmp_path / "mito.toml")
+    storage = open_study_storage(database_from_environment(Path("runs")))
+    study = open_study(config, load_data(config), storage)
+    trial = study.ask()
+    config.build_space().suggest(trial)
+    for epoch in (1, 2, 3):
+        trial.report(epoch / 4, epoch)
+    study.tell(trial, 0.75)
+    return study
+
+
+def test_another_space_under_the_same_name_is_refused(
+    call: Call, tmp_path: Path, study: optuna.Study
+) -> None:
+    (tmp_path / "mito.toml").write_text(CONFIG.replace("high = 1e-2", "high = 1e-1"))
+    message = refusal(call("run", "mito.toml"), before=True)
+    assert "'mito' exists with space.learning_rate" in message
+    assert len(study.get_trials()) == 1
+
+
+def test_other_data_under_the_same_name_is_refused(
+    call: Call, tmp_path: Path, study: optuna.Study
+) -> None:
+    (tmp_path / "mito.toml").write_text(CONFIG.replace("width = 32", "width = 32, seed = 9"))
+    message = refusal(call("run", "mito.toml"), before=True)
+    assert "'mito' exists with data.sha256" in message
+
+
+def test_a_second_coordinator_is_refused(call: Call, tmp_path: Path) -> None:
+    with StudyLock(database_from_environment(Path("runs")), "mito", Path("runs")):
+        message = refusal(call("run", "mito.toml"), before=True)
+    assert "study 'mito' is already run by process" in message
+    with pytest.raises(KeyError):
+        optuna.load_study(
+            study_name="mito",
+            storage=open_study_storage(database_from_environment(Path("runs"))),
+        )
+
+
+@pytest.mark.parametrize(
+    "command", [["status"], ["best"], ["export", "--out", "x"], ["dashboard"]], ids=lambda c: c[0]
+)
+def test_a_study_that_was_never_started_is_not_made_by_looking_for_it(
+    call: Call, tmp_path: Path, command: list[str]
+) -> None:
+    message = refusal(call(command[0], "mito.toml", *command[1:]))
+    assert "found none named 'mito'; start it with `unet-search run`" in message
+    assert [path.name for path in tmp_path.iterdir()] == ["mito.toml"]
+
+
+def test_another_study_in_the_same_database_is_not_taken_for_it(
+    call: Call, tmp_path: Path, study: optuna.Study
+) -> None:
+    (tmp_path / "mito.toml").write_text(CONFIG.replace('"mito"', '"other"'))
+    assert "found none named 'other'" in refusal(call("status", "mito.toml"))
+    assert optuna.get_all_study_names(study._storage) == ["mito"]
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    with socket.socket() as taken:
+        # Bound and not listening: nobody else takes it, and nobody answers.
+        taken.bind(("127.0.0.1", 0))
+        yield int(taken.getsockname()[1])
+
+
+@pytest.mark.parametrize("command", ["run", "status"])
+def test_a_database_that_does_not_answer_is_named_without_its_password(
+    call: Call, monkeypatch: pytest.MonkeyPatch, closed_port: int, command: str
+) -> None:
+    url = f"postgresql://ada:s3cret@127.0.0.1:{closed_port}/studies"
+    monkeypatch.setenv("UNET_SEARCH_DATABASE_URL", url)
+    impatient = functools.partial(open_study_storage, patience_seconds=0.1)
+    monkeypatch.setattr(study_module, "open_study_storage", impatient)
+    monkeypatch.setattr(run_module, "open_study_storage", impatient)
+    answer = call(command, "mito.toml")
+    message = refusal(answer, before=command == "run")
+    assert f"ada@127.0.0.1:{closed_port}/studies" in message
+    assert "s3cret" not in answer.err
+
+
+@pytest.mark.parametrize("command", ["run", "status"])
+def test_a_wrong_password_is_refused_and_not_shown(
+    call: Call, monkeypatch: pytest.MonkeyPatch, postgres_server: Any, command: str
+) -> None:
+    monkeypatch.setenv("UNET_SEARCH_DATABASE_URL", postgres_server.url(password="s3cret"))
+    answer = call(command, "mito.toml")
+    message = refusal(answer, before=command == "run")
+    assert "refused user and password" in message
+    assert "s3cret" not in answer.err
+
+
+@pytest.mark.parametrize("url", ["mysql://a@b/c", "studies", "postgresql://a:b@c@d/e"])
+def test_a_url_that_is_none_is_refused(
+    call: Call, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("UNET_SEARCH_DATABASE_URL", url)
+    assert "UNET_SEARCH_DATABASE_URL" in refusal(call("status", "mito.toml"))
+
+
+def test_a_file_that_is_no_database_is_left_alone(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "studies.db").write_text("my notes, which are long enough " * 8)
+    assert "studies.db" in refusal(call("status", "mito.toml"))
+    assert (tmp_path / "runs" / "studies.db").read_text().startswith("my notes")
+
+
+def test_a_port_that_is_taken_is_named(call: Call, study: optuna.Study, closed_port: int) -> None:
+    message = refusal(call("dashboard", "mito.toml", "--port", str(closed_port)))
+    assert message.startswith("--port: ")
+    assert str(closed_port) in message
+
+
+# What is printed when all is well
+
+
+def test_the_status_is_printed_for_people_and_for_programs(call: Call, study: optuna.Study) -> None:
+    shown = call("status", "mito.toml")
+    assert (shown.code, shown.err) == (0, "")
+    assert "1 COMPLETE" in shown.out
+    assert "1 of 4 trials, 3 of any number of epochs" in shown.out
+    row = json.loads(call("status", "mito.toml", "--json").out)
+    assert row["counts"]["COMPLETE"] == 1
+    assert row["trials"][0]["epochs"] == 3
+
+
+def test_the_best_are_printed_for_people_and_for_programs(call: Call, study: optuna.Study) -> None:
+    shown = call("best", "mito.toml")
+    assert (shown.code, shown.err) == (0, "")
+    assert "trial 0: Dice 0.7500" in shown.out
+    assert "learning_rate = " in shown.out
+    (row,) = json.loads(call("best", "mito.toml", "--top", "1", "--json").out)
+    assert (row["number"], row["value"], row["model"]) == (0, 0.75, None)
+
+
+class FakeRun:
+    """Stands in for a search that ends in a certain way."""
+
+    result: Result | type[BaseException]
+
+    def __init__(self, config: Any) -> None:
+        self.data = load_data(config)
+
+    def run(self) -> Result:
+        if isinstance(self.result, Result):
+            return self.result
+        raise self.result
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "following"),
+    [("done", 0, "status"), ("failed", 1, "status"), ("interrupted", 130, "run")],
+)
+def test_the_exit_code_tells_how_a_search_ended(
+    call: Call, monkeypatch: pytest.MonkeyPatch, kind: Any, code: int, following: str
+) -> None:
+    FakeRun.result = Result(Ending(kind, "because of this"), None, None)
+    monkeypatch.setattr(run_module, "SearchRun", FakeRun)
+    shown = call("run", "mito.toml")
+    assert shown.code == code
+    assert "mito: because of this" in shown.out
+    assert f"unet-search {following} mito.toml" in shown.out
+    printed = call("run", "mito.toml", "--json")
+    assert printed.code == code
+    row = json.loads(printed.out)
+    assert (row["ending"], row["reason"], row["model"]) == (kind, "because of this", None)
+
+
+def test_the_result_names_the_best_trial_its_model_and_what_to_type_next(
+    call: Call, study: optuna.Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    winner = study.trials[0]
+    winner.user_attrs = {"precision": 0.8, "recall": 0.7, "threshold": 0.45}
+    FakeRun.result = Result(Ending("done", "all done"), winner, Path("runs/mito/model"))
+    monkeypatch.setattr(run_module, "SearchRun", FakeRun)
+    shown = call("run", "mito.toml").out
+    assert "best trial: 0" in shown
+    assert "Dice 0.7500, precision 0.8000, recall 0.7000 at threshold 0.45" in shown
+    assert "model: runs/mito/model" in shown
+    for command in ("dashboard mito.toml", "export mito.toml --out", "evaluate runs/mito/model"):
+        assert f"unet-search {command}" in shown
+    assert json.loads(call("run", "mito.toml", "--json").out)["value"] == 0.75
+
+
+def test_the_second_ctrl_c_ends_without_a_traceback(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    FakeRun.result = KeyboardInterrupt
+    monkeypatch.setattr(run_module, "SearchRun", FakeRun)
+    answer = call("run", "mito.toml")
+    assert (answer.code, answer.out) == (130, "")
+    assert "Traceback" not in answer.err
+
+
+@pytest.mark.parametrize(
+    "ending", [BrokenPipeError(32, "Broken pipe"), SystemExit(1)], ids=["Typer", "Rich"]
+)
+def test_a_reader_who_has_seen_enough_is_no_error(
+    call: Call, monkeypatch: pytest.MonkeyPatch, ending: BaseException
+) -> None:
+    def write(config: Path) -> None:
+        raise ending
+
+    monkeypatch.setattr(cli, "_open", write)
+    # Typer puts a wrapper of its own into their place.
+    monkeypatch.setattr(sys, "stdout", sys.stdout)
+    monkeypatch.setattr(sys, "stderr", sys.stderr)
+    monkeypatch.setattr(sys, "argv", ["unet-search", "status", "mito.toml"])
+    assert cli._run() == 0
+
+
+# As a program
+
+
+def run_program(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    code = (
+        "import sys; sys.argv[0] = 'unet-search'\n"
+        "from search.cli import main\n"
+        "try: main()\n"
+        "finally: sys.stdout.write('\\nloaded: ' + ' '.join(sys.modules))"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PYTHONPATH": str(ROOT)},
+    )
+
+
+def test_help_names_every_command_and_loads_nothing_heavy() -> None:
+    done = run_program("--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    shown, loaded = done.stdout.split("loaded: ")
+    for command in ("run", "check", "status", "best", "export", "evaluate", "dashboard"):
+        assert f"\n  {command} " in shown
+    heavy = {"tensorflow", "keras", "ray", "optuna", "numpy", "sqlalchemy", "pydantic"}
+    assert heavy & set(loaded.split()) == set()
+
+
+def test_a_refused_file_is_one_line_and_exit_code_2_for_a_shell(tmp_path: Path) -> None:
+    (tmp_path / "mito.toml").write_text(FILES)
+    done = run_program("run", "mito.toml", folder=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("unet-search: raw raw.tif: ")
+    assert done.stderr.count("\n") == 1
+    assert {"tensorflow", "keras", "ray"} & set(done.stdout.split("loaded: ")[1].split()) == set()
+    assert [path.name for path in tmp_path.iterdir()] == ["mito.toml"]

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from small_config import TABLE, build_config
+
+from search.data import StudyData, load_data, write_unseen_phantom
+from trainer.errors import InputError
+from trainer.phantom import build_phantom
+from trainer.stack import read_stack, write_stack
+
+SIZE = (5.0, 4.0, 4.0)
+
+
+class Files:
+    """Image and mask in files, and the data that a config makes of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        random = np.random.default_rng(0)
+        self.raw = random.integers(0, 255, (20, 32, 40), dtype=np.uint8)
+        self.mask = (random.random((20, 32, 40)) < 0.3).astype(np.uint8)
+
+    def load(self, voxel_size_nm: Any = None, **sections: dict[str, Any]) -> StudyData:
+        write_stack(self.folder / "raw.tif", self.raw, SIZE)
+        write_stack(self.folder / "mask.tif", self.mask, None)
+        data = {"raw": self.folder / "raw.tif", "mask": self.folder / "mask.tif"}
+        if voxel_size_nm:
+            data["voxel_size_nm"] = voxel_size_nm
+        return load_data(build_config(self.folder, data=data, **sections))
+
+    def refusal(self, **sections: dict[str, Any]) -> str:
+        with pytest.raises(InputError) as caught:
+            self.load(**sections)
+        assert "\n" not in str(caught.value)
+        return str(caught.value)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    return Files(tmp_path)
+
+
+def test_files_become_a_volume_and_its_blocks(files: Files) -> None:
+    data = files.load(split={"gap": 2, "holdout": [16, 20], "validation": [10, 13]})
+    assert np.array_equal(data.volume.raw, files.raw)
+    assert np.array_equal(data.volume.mask, files.mask)
+    split = data.split
+    assert (split.train, split.validation, split.holdout) == (
+        range(8),
+        range(10, 13),
+        range(16, 20),
+    )
+
+
+def test_what_is_kept_with_the_study_tells_the_data_again(files: Files) -> None:
+    data = files.load(split={"gap": 2})
+    kept = data.to_json()
+    assert json.loads(json.dumps(kept)) == kept
+    assert kept["sha256"] == data.volume.sha256
+    assert (kept["shape"], kept["voxel_size_nm"]) == ([20, 32, 40], list(SIZE))
+    assert (kept["train"], kept["validation"], kept["gap"]) == ([0, 14], [16, 20], 2)
+    assert kept["holdout"] is None
+    files.mask[0, 0, 0] ^= 1
+    assert files.load(split={"gap": 2}).to_json()["sha256"] != kept["sha256"]
+
+
+def test_the_configs_voxel_size_goes_before_the_files(files: Files) -> None:
+    assert files.load().volume.voxel_size_nm == SIZE
+    assert files.load(voxel_size_nm=[9, 8, 7]).volume.voxel_size_nm == (9, 8, 7)
+
+
+def test_the_gap_is_measured_where_the_config_leaves_it_open(files: Files) -> None:
+    files.raw = np.repeat(files.raw[:5], 4, axis=0)
+    assert files.load(split={"gap": "auto"}).split.gap == 4
+
+
+def test_a_person_is_told_what_is_trained_on(files: Files) -> None:
+    files.mask = files.mask * 7
+    files.mask[0, 0, 0] = 9
+    lines = files.load(split={"gap": 2, "holdout": [17, 20]}).describe()
+    assert "20 sections of 32 x 40" in lines[0]
+    assert "5 x 4 x 4 nm" in lines[0]
+    assert "held out 17 to 19, gap 2" in lines[1]
+    assert any("instance" in line for line in lines[2:])
+
+
+def test_a_phantom_is_the_same_at_every_start(tmp_path: Path) -> None:
+    config = build_config(tmp_path)
+    data = load_data(config)
+    assert data.volume.raw.shape == (12, 32, 32)
+    assert data.to_json() == load_data(config).to_json()
+
+
+def test_a_tile_that_is_larger_than_the_sections_is_refused(files: Files) -> None:
+    space = {**TABLE["space"], "tile_size": [16, 64]}
+    message = files.refusal(space=space)
+    assert message.startswith("space.tile_size: expected at most 32")
+    assert "32 x 40" in message
+    assert "64" in message
+
+
+@pytest.mark.parametrize("block", ["training", "validation"])
+def test_a_block_without_foreground_is_refused(files: Files, block: str) -> None:
+    files.mask[slice(0, 15) if block == "training" else slice(15, 20)] = 0
+    message = files.refusal(split={"gap": 1})
+    assert message.startswith("split: ")
+    assert f"{block} sections {'0 to 14' if block == 'training' else '16 to 19'}" in message
+
+
+@pytest.mark.parametrize(
+    ("split", "part"),
+    [
+        ({"gap": 19}, "gap 19"),
+        ({"validation": [18, 22]}, "validation"),
+        ({"holdout": [30, 40]}, "holdout"),
+    ],
+)
+def test_a_split_that_leaves_nothing_is_refused(
+    files: Files, split: dict[str, Any], part: str
+) -> None:
+    assert part in files.refusal(split=split)
+
+
+def test_a_second_phantom_is_written_for_the_first_evaluation(tmp_path: Path) -> None:
+    config = build_config(tmp_path)
+    written = write_unseen_phantom(config)
+    assert written == (tmp_path / "mito/unseen/raw.tif", tmp_path / "mito/unseen/mask.tif")
+    other = build_phantom(12, 32, 32, seed=2)
+    assert np.array_equal(read_stack(written[0], role="raw").array, other.raw)
+    assert np.array_equal(read_stack(written[1], role="mask").array, other.mask)
+
+
+def test_real_data_brings_its_own_unseen_volume(tmp_path: Path) -> None:
+    config = build_config(tmp_path, data={"raw": "a.tif", "mask": "b.tif"})
+    assert write_unseen_phantom(config) is None
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,240 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+from fake_workers import FakeWorkers, Killed
+from optuna.storages import BaseStorage, InMemoryStorage
+from optuna.trial import FrozenTrial, TrialState
+from small_config import build_config
+
+from search import finalists
+from search.assignment import Failure
+from search.config import Config
+from search.coordinator import Coordinator, Ending
+from search.finalists import Source, build_trial_model, final_terms, open_final, trained
+from storage.checkpoints import Checkpoint, CheckpointStore
+from trainer.errors import InputError
+
+WAITING, FAIL, COMPLETE = TrialState.WAITING, TrialState.FAIL, TrialState.COMPLETE
+
+
+class Finals:
+    """A search that has ended, and the final trainings of its winners."""
+
+    def __init__(self, folder: Path) -> None:
+        self.storage = InMemoryStorage()
+        self.folder = folder
+        self.config = self.with_final(epochs=5)
+        self.search = optuna.create_study(
+            study_name="mito", storage=self.storage, direction="maximize"
+        )
+        for value in (0.8, 0.9):
+            trial = self.search.ask()
+            self.config.build_space().suggest(trial)
+            for name, fact in (("threshold", 0.3), ("precision", 0.7), ("recall", 0.6)):
+                trial.set_user_attr(name, fact)
+            self.search.tell(trial, value)
+
+    def with_final(self, **final: Any) -> Config:
+        return build_config(self.folder, final=final)
+
+    def winner(self, number: int = 1) -> FrozenTrial:
+        return self.search.trials[number]
+
+    def open(self, winner: int = 1) -> optuna.Study:
+        return open_final(self.config, self.storage, self.winner(winner))
+
+    def train(
+        self, winner: int = 1, stop_after: int = 1000, **settings: Any
+    ) -> tuple[Ending, FakeWorkers]:
+        study = self.open(winner)
+        checkpoints = CheckpointStore(self.folder / "mito" / "finalists")
+        workers = FakeWorkers(checkpoints, **settings)
+        coordinator = Coordinator(
+            study,
+            self.config.build_space(),
+            workers,
+            checkpoints,
+            final_terms(self.config, study),
+            stop_requested=lambda: len(workers.trained) >= stop_after,
+        )
+        return coordinator.run(), workers
+
+    def trained(self, winner: int = 1) -> FrozenTrial | None:
+        return trained(self.config, self.open(winner), self.winner(winner))
+
+
+@pytest.fixture
+def finals(tmp_path: Path) -> Finals:
+    return Finals(tmp_path)
+
+
+def states(study: optuna.Study) -> list[TrialState]:
+    return [trial.state for trial in study.trials]
+
+
+def test_the_winner_is_enqueued_once(finals: Finals) -> None:
+    finals.open()
+    study = finals.open()
+    assert states(study) == [WAITING]
+    assert study.trials[0].system_attrs["fixed_params"] == finals.winner().params
+    assert study.study_name == "mito/finalists"
+
+
+def test_the_winner_is_trained_once_for_the_full_length(finals: Finals) -> None:
+    assert finals.trained() is None
+    ending, workers = finals.train()
+    assert ending.kind == "done"
+    assert [epoch for _, epoch in workers.trained] == [1, 2, 3, 4, 5]
+    assert workers.begun[0].hyperparameters == finals.config.build_space().complete(
+        finals.winner().params
+    )
+    result = finals.trained()
+    assert result is not None
+    assert (result.number, result.last_step) == (0, 5)
+    _, again = finals.train()
+    assert again.begun == []
+
+
+def test_it_is_trained_on_what_the_config_says(finals: Finals) -> None:
+    finals.config = finals.with_final(epochs=2, train_on="all")
+    _, workers = finals.train()
+    assert (workers.begun[0].train_on, workers.begun[0].epochs) == ("all", 2)
+
+
+def test_an_interrupted_final_training_goes_on(finals: Finals) -> None:
+    ending, first = finals.train(stop_after=2)
+    assert ending.kind == "interrupted"
+    assert finals.trained() is None
+    _, second = finals.train()
+    assert [epoch for _, epoch in first.trained + second.trained] == [1, 2, 3, 4, 5]
+    assert states(finals.open()) == [FAIL, COMPLETE]
+
+
+def test_a_killed_final_training_goes_on(finals: Finals) -> None:
+    with pytest.raises(Killed):
+        finals.train(script={(0, 3): Killed})
+    _, second = finals.train()
+    assert [epoch for _, epoch in second.trained] == [4, 5]
+    result = finals.trained()
+    assert result is not None
+    assert result.number == 1
+
+
+def test_a_failed_final_training_is_begun_anew_by_the_next_run(finals: Finals) -> None:
+    ending, _ = finals.train(script={(0, 2): Failure("diverged", "the loss became nan")})
+    assert ending.kind == "done"
+    assert finals.trained() is None
+    _, second = finals.train()
+    assert [epoch for _, epoch in second.trained] == [1, 2, 3, 4, 5]
+
+
+def test_a_new_winner_takes_the_place_of_one_that_was_not_finished(finals: Finals) -> None:
+    finals.train(winner=0, stop_after=2)
+    _, workers = finals.train(winner=1)
+    assert len(workers.trained) == 5
+    study = finals.open(winner=1)
+    assert states(study) == [FAIL, FAIL, COMPLETE]
+    assert finals.trained(winner=1) is not None
+    assert finals.trained(winner=0) is None
+
+
+def test_a_new_winner_keeps_its_checkpoint_though_an_older_one_scored_higher(
+    finals: Finals,
+) -> None:
+    finals.train(winner=0, curve=lambda run, epoch: 0.9)
+    finals.train(winner=1, curve=lambda run, epoch: 0.8)
+    result = finals.trained(winner=1)
+    assert result is not None
+    store = CheckpointStore(Source(finals.config, finals.open(), result).checkpoints)
+    assert store.load(result.number) is not None
+
+
+def test_another_length_is_another_final_training(finals: Finals) -> None:
+    finals.train()
+    finals.config = finals.with_final(epochs=7)
+    assert finals.trained() is None
+    _, workers = finals.train()
+    assert [epoch for _, epoch in workers.trained] == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_without_a_final_section_there_is_nothing_to_train(finals: Finals) -> None:
+    finals.config = build_config(finals.folder)
+    with pytest.raises(ValueError, match=r"\[final\]"):
+        finals.open()
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What models are made of, in place of models."""
+    calls: list[dict[str, Any]] = []
+
+    def build(hyperparameters: Any, state: Any, *, threshold: float, card: Any) -> str:
+        calls.append({"run": hyperparameters, "state": state, "threshold": threshold, **card})
+        return "model"
+
+    monkeypatch.setattr(finalists, "build_model", build)
+    monkeypatch.setattr(finalists, "configure_device", lambda: None)
+    return calls
+
+
+def save(finals: Finals, folder: str, trial: int) -> None:
+    facts = {"threshold": 0.4, "precision": 0.95, "recall": 0.85}
+    checkpoint = Checkpoint(5, {"weights": np.full(2, trial)}, facts)
+    CheckpointStore(finals.folder / "mito" / folder).save(trial, checkpoint)
+
+
+def test_a_trials_model_is_made_from_its_checkpoint(
+    finals: Finals, made: list[dict[str, Any]]
+) -> None:
+    save(finals, "trials", 1)
+    source = Source(finals.config, finals.search, finals.winner())
+    assert build_trial_model(source, finals.winner(), {"sha256": "abc"}) == "model"
+    (model,) = made
+    assert model["run"] == finals.config.build_space().complete(finals.winner().params)
+    assert list(model["state"]["weights"]) == [1, 1]
+    assert (model["threshold"], model["epochs"], model["trial"]) == (0.4, 5, 1)
+    assert model["data"] == {"sha256": "abc"}
+    assert model["validation"]["dice"] == 0.9
+    assert model["validation"]["precision"] == 0.95
+
+
+@pytest.mark.parametrize("train_on", ["train", "all"])
+def test_sections_that_were_trained_on_do_not_judge_the_model(
+    finals: Finals, made: list[dict[str, Any]], train_on: str
+) -> None:
+    finals.config = finals.with_final(epochs=5, train_on=train_on)
+    finals.train()
+    result = finals.trained()
+    assert result is not None
+    save(finals, "finalists", result.number)
+    source = Source(finals.config, finals.open(), result)
+    build_trial_model(source, finals.winner(), {})
+    (model,) = made
+    seen = train_on == "all"
+    assert model["train_on"] == train_on
+    assert model["threshold"] == (0.3 if seen else 0.4)
+    assert model["validation"]["dice"] == (0.9 if seen else result.value)
+    assert model["validation"]["recall"] == (0.6 if seen else 0.85)
+
+
+def test_a_checkpoint_that_is_not_kept_is_missed_in_one_line(finals: Finals) -> None:
+    source = Source(finals.config, finals.search, finals.winner(0))
+    with pytest.raises(InputError, match=r"^trial 0: expected its checkpoint .*study\.keep"):
+        build_trial_model(source, finals.winner(0), {})
+
+
+def test_both_storages_give_the_same_final(
+    open_storage: Callable[[], BaseStorage], tmp_path: Path
+) -> None:
+    finals = Finals(tmp_path)
+    finals.storage = open_storage()  # type: ignore[assignment]
+    finals.train(stop_after=2)
+    finals.storage = open_storage()  # type: ignore[assignment]
+    finals.train()
+    assert states(finals.open()) == [FAIL, COMPLETE]

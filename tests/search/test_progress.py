@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import io
+import re
+
+import pytest
+from rich.console import Console
+
+from search import progress
+from search.budget import Budget, Spent
+from search.coordinator import Standing
+from search.progress import Progress
+
+
+class Clock:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr(progress.time, "monotonic", lambda: self.now)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+def standing(**changes: object) -> Standing:
+    values: dict[str, object] = {
+        "running": {7: 2, 8: 1},
+        "counts": {"COMPLETE": 3, "PRUNED": 4, "FAIL": 1},
+        "best": (5, 0.8765),
+        "spent": Spent(trials=10, epochs=40),
+        "epochs_each": 6,
+    }
+    return Standing(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def plain(budget: Budget) -> tuple[Progress, io.StringIO]:
+    text = io.StringIO()
+    return Progress("mito", budget, Console(file=text, width=40)), text
+
+
+def test_a_line_tells_how_the_search_stands(clock: Clock) -> None:
+    shown, text = plain(Budget(trials=12))
+    with shown:
+        shown.show(standing())
+    (line,) = text.getvalue().splitlines()
+    assert line.startswith("mito: running 2, done 3, pruned 4, failed 1, of 12, ")
+    assert "best Dice 0.8765 (trial 5), epochs 40, elapsed 0:00, left -" in line
+
+
+def test_before_a_trial_is_finished_the_leading_value_is_shown(clock: Clock) -> None:
+    shown, text = plain(Budget(trials=12))
+    shown.show(standing(best=None, leading=0.5))
+    shown.show(standing(best=None, leading=None, counts={}))
+    first, second = text.getvalue().splitlines()
+    assert "best Dice 0.5000 (unfinished)" in first
+    assert "best Dice -," in second
+
+
+def test_lines_come_when_a_trial_ends_and_now_and_then(clock: Clock) -> None:
+    shown, text = plain(Budget(trials=12))
+    for seconds, counts, lines in [
+        (0, {"COMPLETE": 3}, 1),
+        (1, {"COMPLETE": 3}, 1),
+        (1, {"COMPLETE": 4}, 2),
+        (5, {"COMPLETE": 4}, 2),
+        (15, {"COMPLETE": 4}, 3),
+    ]:
+        clock.now += seconds
+        shown.show(standing(counts=counts))
+        assert len(text.getvalue().splitlines()) == lines
+
+
+def left(text: io.StringIO) -> str:
+    match = re.search(r"left (\S+)$", text.getvalue().splitlines()[-1])
+    assert match is not None
+    return match[1]
+
+
+def after(clock: Clock, budget: Budget, seconds: float, epochs: int, **changes: object) -> str:
+    """The time left after so many more epochs in so many seconds."""
+    shown, text = plain(budget)
+    shown.show(standing(counts={}, running={}, spent=Spent()))
+    clock.now += seconds
+    spent = Spent(trials=2, epochs=epochs, seconds=seconds)
+    shown.show(
+        standing(**{"counts": {"COMPLETE": 1}, "running": {1: 2}, "spent": spent, **changes})
+    )
+    return left(text)
+
+
+def test_the_time_left_follows_the_pace_of_the_epochs(clock: Clock) -> None:
+    assert after(clock, Budget(epochs=20), seconds=100, epochs=10) == "~1:40"
+    assert after(clock, Budget(epochs=10), seconds=100, epochs=10) == "~0:00"
+
+
+def test_the_time_left_follows_the_length_of_the_trials(clock: Clock) -> None:
+    # 10 s an epoch: 4 epochs of the trial under way and 2 trials of 6 epochs.
+    assert after(clock, Budget(trials=4), seconds=80, epochs=8) == "~2:40"
+
+
+def test_the_first_limit_to_be_reached_ends_the_time_left(clock: Clock) -> None:
+    assert after(clock, Budget(hours=1), seconds=600, epochs=10) == "~50:00"
+    assert after(clock, Budget(hours=10, epochs=11), seconds=600, epochs=10) == "~1:00"
+    assert after(clock, Budget(hours=10), seconds=600, epochs=10) == "~9:50:00"
+
+
+def test_epochs_of_earlier_runs_do_not_count_as_this_ones_pace(clock: Clock) -> None:
+    shown, text = plain(Budget(epochs=120))
+    shown.show(standing(spent=Spent(epochs=100)))
+    clock.now += 100
+    shown.show(standing(spent=Spent(epochs=110), counts={"COMPLETE": 9}))
+    assert left(text) == "~1:40"
+
+
+@pytest.mark.parametrize("width", [96, 120])
+def test_a_terminal_gets_one_table_with_every_value_whole(clock: Clock, width: int) -> None:
+    text = io.StringIO()
+    console = Console(file=text, force_terminal=True, width=width, color_system=None)
+    with Progress("mito", Budget(trials=12), console) as shown:
+        for done in (3, 4):
+            clock.now += 10
+            shown.show(standing(counts={"COMPLETE": done}, best=None, leading=0.4321))
+    last = text.getvalue().rsplit("mito", 1)[1]
+    for name in ("running", "done", "pruned", "failed", "best Dice", "epochs", "elapsed", "left"):
+        assert name in last
+    assert "0.4321 (unfinished)" in last
+    assert "…" not in last

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+from small_config import build_config
+
+from search.budget import Budget
+from search.coordinator import SECONDS_SPENT
+from search.results import WINNER, best_rows, best_trials, model_folder, status_row
+
+VALUES = (0.7, 0.9, 0.8, 0.9)
+
+
+@pytest.fixture
+def study() -> optuna.Study:
+    """Four complete trials, one pruned, one lost and the one that goes on from it."""
+    study = optuna.create_study(study_name="mito", direction="maximize")
+    for value in VALUES:
+        trial = study.ask()
+        trial.suggest_float("rate", 0, 1)
+        for epoch in (1, 2):
+            trial.report(value * epoch / 2, epoch)
+        trial.set_user_attr("precision", value)
+        study.tell(trial, value)
+    pruned = study.ask()
+    pruned.report(0.95, 1)
+    pruned.set_user_attr("reason", "stopped by the pruner after 1 of 2 epochs")
+    study.tell(pruned, state=TrialState.PRUNED)
+    lost = study.ask()
+    lost.report(0.1, 1)
+    lost.set_user_attr("reason", "the worker was lost")
+    study.tell(lost, state=TrialState.FAIL)
+    study.enqueue_trial({}, user_attrs={"retried_from": 5, "attempt": 1})
+    return study
+
+
+def test_the_best_come_first_and_only_at_full_budget(study: optuna.Study) -> None:
+    assert [trial.number for trial in best_trials(study, 10)] == [1, 3, 2, 0]
+    assert [trial.number for trial in best_trials(study, 2)] == [1, 3]
+
+
+def test_once_named_the_winner_leads(study: optuna.Study) -> None:
+    study.set_user_attr(WINNER, 2)
+    assert [trial.number for trial in best_trials(study, 10)] == [2, 1, 3, 0]
+
+
+def test_rows_of_the_best_are_what_json_prints(study: optuna.Study, tmp_path: Path) -> None:
+    rows = best_rows(study, build_config(tmp_path), 1)
+    assert json.loads(json.dumps(rows)) == [
+        {
+            "number": 1,
+            "value": 0.9,
+            "state": "COMPLETE",
+            "params": study.trials[1].params,
+            "epochs": 2,
+            "user_attrs": {"precision": 0.9},
+            "model": None,
+        }
+    ]
+
+
+def test_the_model_stands_beside_the_winner_once_it_is_there(
+    study: optuna.Study, tmp_path: Path
+) -> None:
+    config = build_config(tmp_path)
+    study.set_user_attr(WINNER, 3)
+    assert {row["model"] for row in best_rows(study, config, 10)} == {None}
+    model_folder(config).mkdir(parents=True)
+    (model_folder(config) / "model.json").write_text("{}")
+    rows = best_rows(study, config, 10)
+    assert rows[0]["model"] == str(tmp_path / "mito" / "model")
+    assert {row["model"] for row in rows[1:]} == {None}
+
+
+def test_a_study_without_trials_has_no_best(tmp_path: Path) -> None:
+    assert best_rows(optuna.create_study(), build_config(tmp_path), 5) == []
+
+
+def test_the_status_tells_every_trial_and_why_it_ended(study: optuna.Study) -> None:
+    row = json.loads(json.dumps(status_row(study, Budget(trials=9))))
+    assert row["study"] == "mito"
+    counts = {"RUNNING": 0, "COMPLETE": 4, "PRUNED": 1, "FAIL": 1, "WAITING": 1}
+    assert row["counts"] == counts
+    assert [trial["number"] for trial in row["trials"]] == list(range(7))
+    assert row["trials"][1]["value"] == 0.9
+    assert row["trials"][4]["reason"] == "stopped by the pruner after 1 of 2 epochs"
+    assert row["trials"][5]["reason"] == "the worker was lost; goes on as trial 6"
+    assert row["trials"][6]["user_attrs"] == {"retried_from": 5, "attempt": 1}
+    assert [trial["epochs"] for trial in row["trials"]] == [2, 2, 2, 2, 1, 1, 0]
+
+
+def test_the_status_tells_what_the_budget_has_paid_for(study: optuna.Study) -> None:
+    study.set_user_attr(SECONDS_SPENT, 1800.0)
+    assert status_row(study, Budget(trials=9, hours=2))["budget"] == {
+        "trials": 9,
+        "epochs": None,
+        "hours": 2,
+        "trials_begun": 6,
+        "epochs_trained": 10,
+        "hours_spent": 0.5,
+    }
