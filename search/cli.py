@@ -81,10 +81,7 @@ def run(
         data__raw=raw and str(raw),
         data__mask=mask and str(mask),
     )
-    job = SearchRun(loaded)
-    for line in job.data.describe():
-        say(line)
-    result = job.run()
+    result = SearchRun(loaded, announce=say).run()
     if as_json:
         _print_json(result_row(result))
     else:

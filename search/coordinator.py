@@ -215,7 +215,7 @@ class Coordinator:
         reported, pruned = self.standing.running[trial.number], False
         for epoch in range(reported + 1, report.epoch + 1):
             trial.report(report.history[epoch - 1], epoch)
-            pruned = epoch < self._terms.epochs and trial.should_prune()
+            pruned = trial.should_prune()
         self.standing.running[trial.number] = report.epoch
         self.standing.leading = max(report.value, self.standing.leading or 0.0)
         return pruned

@@ -67,7 +67,9 @@ class Progress:
         return ", ".join(f"{name} {value}" for name, value in self._cells(standing))
 
     def _table(self, standing: Standing) -> Table:
-        table = Table(title=self._title, title_justify="left", expand=False)
+        table = Table(
+            title=self._title, title_justify="left", expand=False, box=None, pad_edge=False
+        )
         cells = self._cells(standing)
         for name, _ in cells:
             table.add_column(name, justify="right", no_wrap=True)

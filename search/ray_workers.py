@@ -113,6 +113,22 @@ class RayWorkers:
         # A share such as a third of a GPU is not exact in binary.
         return math.floor(min(room, default=0.0) + 1e-6)
 
+    def check_room(self) -> None:
+        """Refuses what a local Ray will never have; a cluster's nodes may be yet to come.
+
+        Raises:
+            InputError: A trial is to have more than this machine has.
+        """
+        if self.slots() > 0 or os.environ.get("RAY_ADDRESS"):
+            return
+        total = ray.cluster_resources()
+        cpus, gpus = self._resources["num_cpus"], self._resources["num_gpus"]
+        raise InputError(
+            f"workers: expected cpus_per_trial and gpus_per_trial that this machine has "
+            f"({total.get('CPU', 0):g} CPUs, {total.get('GPU', 0):g} GPUs), got {cpus:g} and "
+            f"{gpus:g}; ask for less, or set RAY_ADDRESS"
+        )
+
     def begin(self, assignment: Assignment) -> None:
         """Gives the trial to an idle worker, or to a new one."""
         worker = next((each for each in self._workers if each.trial is None), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from search import finalists
 from search.assignment import Task
 from search.config import Config
 from search.coordinator import Coordinator, Ending, Terms
-from search.data import StudyData, load_data
+from search.data import load_data
 from search.interruption import Interruption
 from search.progress import Progress
 from search.pruners import expected_epochs
@@ -47,15 +48,11 @@ class Result:
 class SearchRun:
     """One call of `run`: the study, its data and where its trials are run."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, announce: Callable[[str], None] = lambda line: None) -> None:
         self._config = config
+        self._announce = announce
         self._data = load_data(config)
         _make_folder(config.folder)
-
-    @property
-    def data(self) -> StudyData:
-        """The volume and its split."""
-        return self._data
 
     def run(self) -> Result:
         """Starts the search or goes on with it, and ends with the winner's model.
@@ -66,9 +63,12 @@ class SearchRun:
         """
         config = self._config
         database = database_from_environment(config.study.runs)
+        # Waits for a database that is only starting; the lock does not.
+        storage = open_study_storage(database)
         with StudyLock(database, config.study.name, config.study.runs):
-            storage = open_study_storage(database)
             study = open_study(config, self._data, storage)
+            for line in self._data.describe():
+                self._announce(line)
             with _cluster(config), Interruption() as interruption:
                 ending = self._search(study, interruption)
                 if ending.kind != "done":
@@ -159,12 +159,14 @@ class SearchRun:
         from search.ray_workers import RayWorkers, largest_node_cpus
 
         cpus = largest_node_cpus() if alone and not config.gpus_per_trial else config.cpus_per_trial
-        return RayWorkers(
+        workers = RayWorkers(
             task,
             cpus=cpus,
             gpus=config.gpus_per_trial,
             trials_per_worker=config.trials_per_worker,
         )
+        workers.check_room()
+        return workers
 
 
 def _first(study: optuna.Study) -> FrozenTrial | None:

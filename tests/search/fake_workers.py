@@ -72,6 +72,7 @@ class FakeWorkers:
 
     def wait(self, seconds: float) -> list[Event]:
         if not self.calls:
+            assert not self.held, "a trial is held, and nothing is asked of it"
             return []
         trial, call = self.calls.popleft()
         outcome = call(trial)

@@ -87,17 +87,16 @@ def call(
     return run
 
 
-def refusal(answer: Answer, *, before: bool = False) -> str:
+def refusal(answer: Answer) -> str:
     """The one line of a command that was given something wrong.
 
     Args:
         answer: Of the command.
-        before: Whether the data was described first.
     """
     assert answer.code == 2
     assert answer.out == ""
     lines = answer.err.splitlines()
-    assert len(lines) == 1 or before
+    assert len(lines) == 1
     assert lines[-1].startswith("unet-search: ")
     assert "Traceback" not in answer.err
     assert answer.err.count("unet-search: ") == 1
@@ -247,7 +246,7 @@ def test_another_space_under_the_same_name_is_refused(
     call: Call, tmp_path: Path, study: optuna.Study
 ) -> None:
     (tmp_path / "mito.toml").write_text(CONFIG.replace("high = 1e-2", "high = 1e-1"))
-    message = refusal(call("run", "mito.toml"), before=True)
+    message = refusal(call("run", "mito.toml"))
     assert "'mito' exists with space.learning_rate" in message
     assert len(study.get_trials()) == 1
 
@@ -256,13 +255,13 @@ def test_other_data_under_the_same_name_is_refused(
     call: Call, tmp_path: Path, study: optuna.Study
 ) -> None:
     (tmp_path / "mito.toml").write_text(CONFIG.replace("width = 32", "width = 32, seed = 9"))
-    message = refusal(call("run", "mito.toml"), before=True)
+    message = refusal(call("run", "mito.toml"))
     assert "'mito' exists with data.sha256" in message
 
 
 def test_a_second_coordinator_is_refused(call: Call, tmp_path: Path) -> None:
     with StudyLock(database_from_environment(Path("runs")), "mito", Path("runs")):
-        message = refusal(call("run", "mito.toml"), before=True)
+        message = refusal(call("run", "mito.toml"))
     assert "study 'mito' is already run by process" in message
     with pytest.raises(KeyError):
         optuna.load_study(
@@ -308,7 +307,7 @@ def test_a_database_that_does_not_answer_is_named_without_its_password(
     monkeypatch.setattr(study_module, "open_study_storage", impatient)
     monkeypatch.setattr(run_module, "open_study_storage", impatient)
     answer = call(command, "mito.toml")
-    message = refusal(answer, before=command == "run")
+    message = refusal(answer)
     assert f"ada@127.0.0.1:{closed_port}/studies" in message
     assert "s3cret" not in answer.err
 
@@ -319,7 +318,7 @@ def test_a_wrong_password_is_refused_and_not_shown(
 ) -> None:
     monkeypatch.setenv("UNET_SEARCH_DATABASE_URL", postgres_server.url(password="s3cret"))
     answer = call(command, "mito.toml")
-    message = refusal(answer, before=command == "run")
+    message = refusal(answer)
     assert "refused user and password" in message
     assert "s3cret" not in answer.err
 

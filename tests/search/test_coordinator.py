@@ -17,8 +17,9 @@ from search.budget import Budget
 from search.coordinator import SECONDS_SPENT, Ending
 from search.lineage import GOES_ON
 from search.pruners import build_pruner, rungs
-from search.space import build_space
+from search.space import Dimension, Space, build_space
 from storage.checkpoints import Checkpoint
+from trainer.errors import InputError
 
 LOST = Failure("lost", "the worker was lost: node 3 is gone")
 DIVERGED = Failure("diverged", "the loss became nan in epoch 2")
@@ -527,6 +528,14 @@ def test_values_that_only_some_dimensions_are_given_are_completed(quick_rig: Sea
     (trial,) = quick_rig.trials()
     assert trial.params["loss"] == "dice"
     assert trial.params.keys() == {"loss", "learning_rate"}
+
+
+def test_a_space_that_holds_the_impossible_is_a_defect_and_no_failed_trial(
+    quick_rig: SearchRig,
+) -> None:
+    quick_rig.space = Space((Dimension("depth", choices=(3, 4)),), {"tile_size": 20})
+    with pytest.raises(InputError, match="tile_size"):
+        quick_rig.run(Budget(trials=2))
 
 
 # Room for trials

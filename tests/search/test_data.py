@@ -139,3 +139,9 @@ def test_real_data_brings_its_own_unseen_volume(tmp_path: Path) -> None:
     config = build_config(tmp_path, data={"raw": "a.tif", "mask": "b.tif"})
     assert write_unseen_phantom(config) is None
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.float32])
+def test_other_kinds_of_grey_values_are_taken_as_they_are(files: Files, kind: type) -> None:
+    files.raw = files.raw.astype(kind)
+    assert files.load().volume.raw.dtype == kind

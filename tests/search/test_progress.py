@@ -113,7 +113,7 @@ def test_epochs_of_earlier_runs_do_not_count_as_this_ones_pace(clock: Clock) -> 
     assert left(text) == "~1:40"
 
 
-@pytest.mark.parametrize("width", [96, 120])
+@pytest.mark.parametrize("width", [80, 96, 120])
 def test_a_terminal_gets_one_table_with_every_value_whole(clock: Clock, width: int) -> None:
     text = io.StringIO()
     console = Console(file=text, force_terminal=True, width=width, color_system=None)

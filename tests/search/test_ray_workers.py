@@ -13,6 +13,7 @@ import pytest
 
 from search.assignment import Assignment, Begun, EpochReport, Event, Failure, Task
 from search.ray_workers import RayWorkers, largest_node_cpus, ray_cluster
+from trainer.errors import InputError
 from trainer.hyperparameters import Hyperparameters
 from trainer.split import split_sections
 from trainer.volume import Volume
@@ -92,6 +93,12 @@ def test_there_is_a_slot_for_each_share_of_the_cluster(cluster: None) -> None:
     assert RayWorkers(_task(), cpus=2).slots() == 1
     assert RayWorkers(_task(), cpus=1, gpus=0.5).slots() == 0
     assert largest_node_cpus() == 2
+
+
+def test_more_than_this_machine_has_is_refused(cluster: None) -> None:
+    RayWorkers(_task(), cpus=2).check_room()
+    with pytest.raises(InputError, match=r"2 CPUs, 0 GPUs.* got 1 and 0\.5"):
+        RayWorkers(_task(), cpus=1, gpus=0.5).check_room()
 
 
 def test_trials_run_side_by_side(workers: RayWorkers) -> None:
