@@ -89,7 +89,8 @@ class TrainingSession:
         self.epoch = 0
         self._volume = volume
         self._threads = threads
-        self._intensity = Intensity.measure(volume.raw)
+        # Of the training sections alone: a held-out section has no part even in the scale.
+        self._intensity = Intensity.measure(volume.raw[plan.train[0] : plan.train[-1] + 1])
         self._tiles = TileSource(
             volume, plan.train, hyperparameters, self._intensity, seed=plan.seed
         )
