@@ -87,11 +87,13 @@ class Failure:
             program or its surroundings).
         reason: One line.
         traceback: Where there is one.
+        cause: What it has in common with others of its kind; the reason, where nothing is given.
     """
 
     kind: Literal["lost", "diverged", "error"]
     reason: str
     traceback: str = ""
+    cause: str = ""
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ def check(config: Config) -> dict[str, Any]:
     open_study_storage(database)
     device = configure_device(config.workers.cpus_per_trial)
     epoch_seconds, parameters = _time_epoch(config, data, device.precision)
-    slots = _slots(config)
+    slots = _slots(config, device.gpus)
     study = config.study
     return {
         "study": study.name,
@@ -77,10 +77,15 @@ def _tiles_of_a_section(data: StudyData) -> float:
     return float(data.volume.raw[0].size) / 65536
 
 
-def _slots(config: Config) -> int:
-    if config.workers.where == "inline":
+def _slots(config: Config, gpus: int) -> int:
+    """Trials at a time on this machine; a cluster's other nodes are not counted."""
+    workers = config.workers
+    if workers.where == "inline":
         return 1
-    return max(1, (os.cpu_count() or 1) // config.workers.cpus_per_trial)
+    slots = (os.cpu_count() or 1) // workers.cpus_per_trial
+    if workers.gpus_per_trial:
+        slots = min(slots, int(gpus / workers.gpus_per_trial + 1e-6))
+    return max(1, slots)
 
 
 def _hours(config: Config, epoch_seconds: float, slots: int) -> dict[str, float | None]:
@@ -90,7 +95,9 @@ def _hours(config: Config, epoch_seconds: float, slots: int) -> dict[str, float 
     limits = [budget.epochs] if budget.epochs else []
     expected = [*limits, *([budget.trials * each] if budget.trials else [])]
     most = [*limits, *([budget.trials * study.epochs_per_trial] if budget.trials else [])]
-    final = config.final.epochs * epoch_seconds / slots if config.final else 0.0
+    # Alone it has all cores, but no more GPUs than a trial of the search.
+    alone = 1 if config.workers.gpus_per_trial else slots
+    final = config.final.epochs * epoch_seconds / alone if config.final else 0.0
     return {
         "search_expected": _bounded(expected, epoch_seconds / slots, budget.hours),
         "search_at_most": _bounded(most, epoch_seconds / slots, budget.hours),

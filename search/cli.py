@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,13 +39,16 @@ def main() -> None:
 
 
 def _run() -> int:
-    from storage.errors import StorageError
+    from storage.errors import CheckpointError, StorageError
     from trainer.errors import InputError
 
     try:
         code = app(standalone_mode=False)
     except typer.TyperException as error:
         return _refuse(f"{error.format_message().rstrip('.')}; see `unet-search --help`")
+    except CheckpointError as error:
+        _refuse(str(error))
+        return 1
     except (InputError, StorageError) as error:
         return _refuse(str(error))
     except SystemExit:
@@ -71,8 +75,9 @@ def run(
 ) -> int:
     """Start the search, or go on with the one of the same study name."""
     from search.config import load_config
-    from search.presentation import present_result, result_row, say
+    from search.presentation import present_result, result_row
     from search.run import SearchRun
+    from search.terminal import say
 
     loaded = load_config(
         config,
@@ -85,7 +90,9 @@ def run(
     if as_json:
         _print_json(result_row(result))
     else:
-        present_result(result, loaded, config)
+        options = {"--trials": trials, "--hours": hours, "--raw": raw, "--mask": mask}
+        given = [(name, str(value)) for name, value in options.items() if value is not None]
+        present_result(result, loaded, [str(config), *chain.from_iterable(given)])
     return {"done": 0, "failed": 1, "interrupted": 130}[result.ending.kind]
 
 
@@ -145,7 +152,7 @@ def export(
 ) -> None:
     """Write the winner's model, or another trial's: .keras, SavedModel and a model card."""
     from search.export import export_trial
-    from search.presentation import say
+    from search.terminal import say
 
     loaded, study = _open(config)
     card = export_trial(loaded, study, out, trial)

@@ -8,14 +8,16 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from search import lineage
-from search.assignment import Assignment, EpochReport, Event, Failure
+from search.assignment import Assignment, Begun, EpochReport, Event, Failure
 from search.budget import Budget, Spent
 from search.space import Space
 from search.workers import Workers
 from storage.checkpoints import CheckpointStore
+from storage.errors import StorageError
 
 _WAIT_SECONDS = 1.0
 _FAILURES_IN_A_ROW = 3
@@ -98,6 +100,7 @@ class Coordinator:
         terms: Terms,
         *,
         stop_requested: Callable[[], bool] = lambda: False,
+        keep_lock: Callable[[], None] = lambda: None,
         show: Callable[[Standing], None] = lambda standing: None,
     ) -> None:
         self._study = study
@@ -106,6 +109,7 @@ class Coordinator:
         self._checkpoints = checkpoints
         self._terms = terms
         self._stop_requested = stop_requested
+        self._keep_lock = keep_lock
         self._show = show
         self._running: dict[int, optuna.Trial] = {}
         self._failures: list[str] = []
@@ -116,7 +120,15 @@ class Coordinator:
 
     def run(self) -> Ending:
         """Runs trials until the budget is spent, a stop is asked for, or nothing works."""
+        try:
+            return self._run()
+        except StorageError as error:
+            # A full disk, or a lock that is another's now: what runs here goes on at a restart.
+            return Ending("failed", str(error))
+
+    def _run(self) -> Ending:
         lineage.recover(self._study)
+        self._sweep_checkpoints()
         self._take_stock()
         while True:
             self._look_for_an_end()
@@ -124,7 +136,9 @@ class Coordinator:
             if all_begun and not self._running:
                 break
             self._wait_for_room()
-            for event in self._workers.wait(_WAIT_SECONDS):
+            events = self._workers.wait(_WAIT_SECONDS)
+            self._keep_lock()
+            for event in events:
                 self._handle(event)
             self._tick()
         return self._ending or Ending("done", "every trial of the budget has ended")
@@ -190,9 +204,17 @@ class Coordinator:
         trial, outcome = self._running[event.trial], event.outcome
         if isinstance(outcome, EpochReport):
             self.standing.spent.epochs += 1
-            self._failures.clear()
         # Before anything goes on: nobody waits for an epoch more than they have to.
         self._look_for_an_end()
+        try:
+            self._settle(trial, outcome)
+        except UpdateFinishedTrialError:
+            # Told by somebody else meanwhile, as the dashboard can: it ends as told.
+            if not isinstance(outcome, Failure):
+                self._workers.release(trial.number)
+            self._ended(trial, trial.storage.get_trial(trial._trial_id).state)
+
+    def _settle(self, trial: optuna.Trial, outcome: Begun | EpochReport | Failure) -> None:
         if isinstance(outcome, Failure):
             self._end_failed(trial, outcome)
         elif isinstance(outcome, EpochReport):
@@ -240,12 +262,13 @@ class Coordinator:
         report: EpochReport,
         reason: str | None = None,
     ) -> None:
-        self._workers.release(trial.number)
         facts: Mapping[str, Any] = {**report.facts, **({lineage.REASON: reason} if reason else {})}
         for name, value in facts.items():
             trial.set_user_attr(name, value)
         complete = state is TrialState.COMPLETE
         self._study.tell(trial, report.value if complete else None, state=state)
+        self._workers.release(trial.number)
+        self._failures.clear()
         if complete and (self.standing.best is None or report.value > self.standing.best[1]):
             self.standing.best = (trial.number, report.value)
         self._ended(trial, state)
@@ -272,7 +295,7 @@ class Coordinator:
         """Ends the search when nothing but the same failure comes back."""
         if failure.kind == "diverged":
             return
-        self._failures.append(failure.reason)
+        self._failures.append(failure.cause or failure.reason)
         last = self._failures[-_FAILURES_IN_A_ROW:]
         if len(last) == _FAILURES_IN_A_ROW and len(set(last)) == 1 and self._ending is None:
             self._ending = Ending(
@@ -280,9 +303,9 @@ class Coordinator:
             )
 
     def _end_for_now(self, trial: optuna.Trial) -> None:
-        self._workers.release(trial.number)
         reason = self._ending.reason if self._ending else "stopped"
         lineage.end_for_now(self._study, trial, reason)
+        self._workers.release(trial.number)
         lineage.enqueue_continuations(self._study)
         self._ended(trial, None)
 
@@ -298,10 +321,23 @@ class Coordinator:
         if not complete:
             self._checkpoints.delete(number)
             return
+        for finished in self._candidates()[self._terms.keep :]:
+            self._checkpoints.delete(finished)
+
+    def _sweep_checkpoints(self) -> None:
+        """Deletes what a kill between telling a trial and deleting its checkpoints has left."""
+        wanted = set(self._candidates()[: self._terms.keep])
+        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+            wanted.update(lineage.forerunners(self._study, trial))
+        for number in set(self._checkpoints.trials()) - wanted:
+            self._checkpoints.delete(number)
+
+    def _candidates(self) -> list[int]:
+        """Trials at full budget, the best first."""
         finished = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        finished.sort(key=lambda trial: trial.value or 0.0, reverse=True)
-        for trial in finished[self._terms.keep :]:
-            self._checkpoints.delete(trial.number)
+        ours = [trial for trial in finished if lineage.is_candidate(trial, self._terms.epochs)]
+        ours.sort(key=lambda trial: trial.value or 0.0, reverse=True)
+        return [trial.number for trial in ours]
 
     def _look_for_an_end(self) -> None:
         if self._ending is not None:
@@ -328,7 +364,7 @@ class Coordinator:
             if trial.intermediate_values:
                 leading = max(trial.intermediate_values.values())
                 self.standing.leading = max(leading, self.standing.leading or 0.0)
-            if trial.state is TrialState.COMPLETE and trial.value is not None:
+            if lineage.is_candidate(trial, self._terms.epochs) and trial.value is not None:
                 best = self.standing.best
                 if best is None or trial.value > best[1]:
                     self.standing.best = (trial.number, trial.value)

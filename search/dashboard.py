@@ -6,8 +6,8 @@ from socketserver import ThreadingMixIn
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from search.config import Config
-from search.presentation import say
 from search.study import find_study
+from search.terminal import say
 from trainer.errors import InputError
 
 _HOST = "127.0.0.1"

@@ -46,7 +46,7 @@ def _winner(config: Config, study: optuna.Study) -> Model:
     if WINNER in study.user_attrs and (folder / CARD_FILE).is_file():
         configure_device()
         return load_model(folder, stock=True)
-    best = best_trials(study, 1)
+    best = best_trials(study, config, 1)
     if not best:
         raise InputError(
             f"study.name: expected a trial at full budget to export, {study.study_name!r} has none "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from search.config import Config
 from search.coordinator import Terms
 from search.data import StudyData
 from search.provenance import describe_software
-from search.study import open_finalists
+from search.study import describe_identity, open_finalists
 from storage.checkpoints import CheckpointStore
 from trainer.device import configure_device
 from trainer.errors import InputError
@@ -51,9 +51,11 @@ class Source:
         return self.config.folder / ("finalists" if self.is_final else "trials")
 
 
-def open_final(config: Config, storage: BaseStorage, winner: FrozenTrial) -> optuna.Study:
+def open_final(
+    config: Config, storage: BaseStorage, search: optuna.Study, winner: FrozenTrial
+) -> optuna.Study:
     """The study of final trainings, with the winner's enqueued unless it is there already."""
-    study, plan = open_finalists(config, storage), _plan(config, winner)
+    study, plan = open_finalists(config, storage), _plan(config, search, winner)
     lineage.recover(study)
     for trial in study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
         if trial.user_attrs.get(lineage.PLAN) != plan:
@@ -84,10 +86,14 @@ def final_terms(config: Config, study: optuna.Study) -> Terms:
     )
 
 
-def trained(config: Config, study: optuna.Study, winner: FrozenTrial) -> FrozenTrial | None:
-    """The finished final training of the winner, where there is one."""
-    done = _planned(study, _plan(config, winner), TrialState.COMPLETE)
-    return done[-1] if done else None
+def trained(config: Config, source: Source, study: optuna.Study) -> Source | str:
+    """The finished final training of a trial of the search, or why there is none."""
+    plan = _plan(config, source.study, source.trial)
+    done = _planned(study, plan, TrialState.COMPLETE)
+    if done:
+        return replace(source, study=study, trial=done[-1])
+    failed = _planned(study, plan, TrialState.FAIL)
+    return str(failed[-1].user_attrs.get(lineage.REASON)) if failed else "it has not begun"
 
 
 def save_winner(source: Source, winner: FrozenTrial, data: StudyData, folder: Path) -> Path:
@@ -141,11 +147,16 @@ def build_trial_model(source: Source, winner: FrozenTrial, data: Mapping[str, An
     )
 
 
-def _plan(config: Config, winner: FrozenTrial) -> str:
-    """What tells one final training from another."""
+def _plan(config: Config, search: optuna.Study, winner: FrozenTrial) -> str:
+    """What tells one final training from another, also from those of a study since deleted."""
     if config.final is None:
         raise ValueError("a config without [final] has no final training")
-    plan = {"trial": winner.number, "tiles_per_epoch": config.study.tiles_per_epoch}
+    plan = {
+        "trial": winner.number,
+        "params": winner.params,
+        "begun": str(winner.datetime_start),
+        "study": describe_identity(search),
+    }
     return json.dumps(plan | config.final.model_dump())
 
 

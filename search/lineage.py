@@ -14,6 +14,8 @@ ATTEMPT = "attempt"
 REASON = "reason"
 PLAN = "plan"
 """Tells final trainings apart, and stays with a trial that goes on."""
+ORIGIN = "origin"
+"""The first trial of a line: all of it is judged in that one's bracket."""
 INHERITED = "inherited_epochs"
 GOES_ON = "goes_on"
 """Set on a FAIL whose work is worth going on with, before it is told."""
@@ -32,6 +34,20 @@ def counts_towards_budget(trial: FrozenTrial) -> bool:
 def attempt(trial: FrozenTrial | optuna.Trial) -> int:
     """How many workers the trial and its forerunners have lost."""
     return int(trial.user_attrs.get(ATTEMPT, 0))
+
+
+def is_candidate(trial: FrozenTrial, epochs: int) -> bool:
+    """Whether the trial was run here to its full budget, and not told by somebody else."""
+    return (
+        trial.state is TrialState.COMPLETE
+        and trial.last_step == epochs
+        and "threshold" in trial.user_attrs
+    )
+
+
+def origin(trial: FrozenTrial) -> int:
+    """The number of the trial that this one's line began with; its own where it began anew."""
+    return int(trial.user_attrs.get(ORIGIN, trial.number))
 
 
 def enqueued_values(trial: FrozenTrial) -> dict[str, Any]:
@@ -90,7 +106,11 @@ def enqueue_continuations(study: optuna.Study) -> int:
         study.enqueue_trial(
             # A trial that was killed while it was being asked for has only some of its values.
             {**enqueued_values(trial), **trial.params},
-            user_attrs={RETRIED_FROM: trial.number, ATTEMPT: attempt(trial)}
+            user_attrs={
+                RETRIED_FROM: trial.number,
+                ATTEMPT: attempt(trial),
+                ORIGIN: origin(trial),
+            }
             | {name: value for name, value in trial.user_attrs.items() if name == PLAN},
         )
     return len(waiting)
@@ -113,18 +133,18 @@ def inherit_checkpoint(trial: optuna.Trial, checkpoints: CheckpointStore) -> Non
     Without a forerunner it has none: what lies under its number is of a study that was deleted.
     """
     checkpoints.delete(trial.number)
-    forerunners = _forerunners(trial)
-    for forerunner in forerunners:
+    line = forerunners(trial.study, trial)
+    for forerunner in line:
         # The nearest may have been killed before it inherited anything itself.
         if checkpoints.inherit(trial.number, forerunner) is not None:
             break
-    for forerunner in forerunners:
+    for forerunner in line:
         checkpoints.delete(forerunner)
 
 
-def _forerunners(trial: optuna.Trial) -> list[int]:
+def forerunners(study: optuna.Study, trial: FrozenTrial | optuna.Trial) -> list[int]:
     """The trials that this one goes on from, the nearest first."""
-    trials, line = trial.study.get_trials(deepcopy=False), []
+    trials, line = study.get_trials(deepcopy=False), []
     before = trial.user_attrs.get(RETRIED_FROM)
     while before is not None:
         line.append(int(before))

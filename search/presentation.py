@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from search.config import Config
-from search.data import write_unseen_phantom
 from search.run import Result
-
-_out = Console(highlight=False, soft_wrap=True)
-_err = Console(stderr=True, highlight=False, soft_wrap=True)
-
-
-def say(line: str) -> None:
-    """Tells the person something that is not a result."""
-    _err.print(line, markup=False)
+from search.terminal import OUT, say
 
 
 def result_row(result: Result) -> dict[str, Any]:
@@ -39,31 +31,37 @@ def result_row(result: Result) -> dict[str, Any]:
     }
 
 
-def present_result(result: Result, config: Config, path: Path) -> None:
-    """Shows the best trial, its scores, its model, and what to type next."""
-    _out.print(f"\n{config.study.name}: {result.ending.reason}", markup=False)
+def present_result(result: Result, config: Config, again: Sequence[str]) -> None:
+    """Shows the best trial, its scores, its model, and what to type next.
+
+    Args:
+        result: Of the search.
+        config: Of the search.
+        again: The arguments that go on with it, its config first.
+    """
+    OUT.print(f"\n{config.study.name}: {result.ending.reason}", markup=False)
     winner = result.winner
     if winner is not None:
         attributes = winner.user_attrs
-        _out.print(f"best trial: {winner.number}", markup=False)
+        OUT.print(f"best trial: {winner.number}", markup=False)
         for name, value in winner.params.items():
-            _out.print(f"    {name} = {_short(value)}", markup=False)
-        _out.print(
+            OUT.print(f"    {name} = {_short(value)}", markup=False)
+        OUT.print(
             f"validation: Dice {winner.value:.4f}, precision {attributes['precision']:.4f}, "
             f"recall {attributes['recall']:.4f} at threshold {attributes['threshold']:.2f}",
             markup=False,
         )
     if result.model is not None:
-        _out.print(f"model: {result.model}", markup=False)
-    _out.print("next:", markup=False)
-    for line in _next_commands(result, config, path):
-        _out.print(f"    {line}", markup=False)
+        OUT.print(f"model: {result.model}", markup=False)
+    OUT.print("next:", markup=False)
+    for line in _next_commands(result, again):
+        OUT.print(f"    {line}", markup=False)
 
 
 def present_check(facts: Mapping[str, Any]) -> None:
     """Shows what a search would do and cost."""
     for line in facts["notes"]:
-        _out.print(line, markup=False)
+        OUT.print(line, markup=False)
     device, hours = facts["device"], facts["hours"]
     rungs = "; ".join(", ".join(map(str, bracket)) or "none" for bracket in facts["rungs"])
     lines = [
@@ -77,7 +75,7 @@ def present_check(facts: Mapping[str, Any]) -> None:
         f"disk: about {facts['disk_bytes'] / 1e6:.0f} MB of checkpoints",
     ]
     for line in lines:
-        _out.print(line, markup=False)
+        OUT.print(line, markup=False)
 
 
 def present_status(row: Mapping[str, Any]) -> None:
@@ -91,11 +89,11 @@ def present_status(row: Mapping[str, Any]) -> None:
             str(trial["epochs"]),
             trial["reason"] or "",
         )
-    _out.print(table)
+    OUT.print(table)
     counts = ", ".join(f"{count} {state}" for state, count in row["counts"].items() if count)
     budget = row["budget"]
-    _out.print(f"{row['study']}: {counts or 'no trials yet'}", markup=False)
-    _out.print(
+    OUT.print(f"{row['study']}: {counts or 'no trials yet'}", markup=False)
+    OUT.print(
         f"budget: {budget['trials_begun']} of {budget['trials'] or 'any number of'} trials, "
         f"{budget['epochs_trained']} of {budget['epochs'] or 'any number of'} epochs, "
         f"{budget['hours_spent']:.2f} of {budget['hours'] or 'any number of'} hours",
@@ -106,19 +104,19 @@ def present_status(row: Mapping[str, Any]) -> None:
 def present_best(rows: Sequence[Mapping[str, Any]]) -> None:
     """Shows the best trials."""
     if not rows:
-        _out.print("no trial has reached its full budget yet")
+        OUT.print("no trial has reached its full budget yet")
     for row in rows:
         params = ", ".join(f"{name} = {_short(value)}" for name, value in row["params"].items())
         model = f"  model: {row['model']}" if row["model"] else ""
-        _out.print(f"trial {row['number']}: Dice {row['value']:.4f}{model}", markup=False)
-        _out.print(f"    {params}", markup=False)
+        OUT.print(f"trial {row['number']}: Dice {row['value']:.4f}{model}", markup=False)
+        OUT.print(f"    {params}", markup=False)
 
 
 def present_evaluation(scores: Mapping[str, Any]) -> None:
     """Shows a model's scores on a volume."""
     for note in scores["notes"]:
         say(note)
-    _out.print(
+    OUT.print(
         f"Dice {scores['dice']:.4f}, IoU {scores['iou']:.4f}, precision {scores['precision']:.4f}, "
         f"recall {scores['recall']:.4f} at threshold {scores['threshold']:.2f}, "
         f"over {scores['voxels']:,} voxels",
@@ -126,24 +124,25 @@ def present_evaluation(scores: Mapping[str, Any]) -> None:
     )
     for key, what in (("instances_3d", "objects in the volume"), ("instances_2d", "in sections")):
         found = scores[key]
-        _out.print(
+        OUT.print(
             f"{what}: found {found['found']} of {found['total']} at IoU 0.5 "
             f"(precision {found['precision']:.3f}, F1 {found['f1']:.3f})",
             markup=False,
         )
 
 
-def _next_commands(result: Result, config: Config, path: Path) -> list[str]:
-    program = _program()
+def _next_commands(result: Result, again: Sequence[str]) -> list[str]:
+    program, config = _program(), again[0]
     if result.ending.kind == "interrupted":
-        return [f"{program} run {path}    # goes on where it stopped"]
+        return [shlex.join([program, "run", *again]) + "    # goes on where it stopped"]
     if result.model is None:
-        return [f"{program} status {path}    # why trials failed"]
-    raw, mask = write_unseen_phantom(config) or ("RAW.tif", "MASK.tif")
+        return [shlex.join([program, "status", config]) + "    # why trials failed"]
+    raw, mask = result.unseen or (Path("RAW.tif"), Path("MASK.tif"))
+    model = str(result.model)
     return [
-        f"{program} dashboard {path}",
-        f"{program} export {path} --out exported",
-        f"{program} evaluate {result.model} --raw {raw} --mask {mask}",
+        shlex.join([program, "dashboard", config]),
+        shlex.join([program, "export", config, "--out", "exported"]),
+        shlex.join([program, "evaluate", model, "--raw", str(raw), "--mask", str(mask)]),
     ]
 
 

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from search.budget import Budget
 from search.coordinator import Standing
+from search.terminal import Terminal
 
 _PLAIN_SECONDS = 15.0
 _PRIOR_TRIALS = 4
@@ -22,7 +23,7 @@ class Progress:
     def __init__(self, title: str, budget: Budget, console: Console | None = None) -> None:
         self._title = title
         self._budget = budget
-        self._console = console or Console(stderr=True)
+        self._console = console or Terminal(stderr=True)
         self._live = Live(console=self._console, auto_refresh=False, transient=False)
         self._started = time.monotonic()
         self._epochs_before: int | None = None

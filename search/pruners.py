@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import optuna
 
+from search import lineage
+
 PRUNERS = ("hyperband", "none")
 _REDUCTION = 3
+_NO_BRACKET = -1
 
 
 def build_pruner(name: str, *, epochs: int) -> optuna.pruners.BasePruner:
     """Builds the pruner of a study whose trials have `epochs` epochs at full budget."""
     if name == "none":
         return optuna.pruners.NopPruner()
-    return optuna.pruners.HyperbandPruner(
-        min_resource=1, max_resource=epochs, reduction_factor=_REDUCTION
-    )
+    return _LineHyperband(min_resource=1, max_resource=epochs, reduction_factor=_REDUCTION)
+
+
+class _LineHyperband(optuna.pruners.HyperbandPruner):
+    """Hyperband that takes a trial and those that go on from it for one.
+
+    Optuna's draws the bracket from the trial's number, and would judge by the forerunner as well.
+    """
+
+    def _get_bracket_id(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> int:
+        if trial.user_attrs.get(lineage.GOES_ON):
+            return _NO_BRACKET
+        first = copy.copy(trial)
+        first.number = lineage.origin(trial)
+        return super()._get_bracket_id(study, first)
 
 
 def rungs(name: str, *, epochs: int) -> list[list[int]]:

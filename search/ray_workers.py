@@ -48,7 +48,8 @@ def ray_cluster(cpus: int | None = None) -> Iterator[None]:
     os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "10")
     # A program started by `uv run` would have its workers started by it again.
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    # A worker that asked for no GPU sees none: otherwise all of them would crowd the first one.
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
     address = os.environ.get("RAY_ADDRESS")
     local = {} if address else {"address": "local", "num_cpus": cpus, "include_dashboard": False}
     try:
@@ -62,6 +63,33 @@ def ray_cluster(cpus: int | None = None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def check_room(*, cpus: float, gpus: float) -> None:
+    """Refuses what a local Ray will never have; a cluster's nodes may be yet to come.
+
+    Raises:
+        InputError: A trial is to have more than this machine has.
+    """
+    if _room(cpus, gpus) > 0 or os.environ.get("RAY_ADDRESS"):
+        return
+    total = ray.cluster_resources()
+    raise InputError(
+        f"workers: expected cpus_per_trial and gpus_per_trial that this machine has "
+        f"({total.get('CPU', 0):g} CPUs, {total.get('GPU', 0):g} GPUs), got {cpus:g} and {gpus:g}; "
+        "ask for less, or set RAY_ADDRESS"
+    )
+
+
+def _room(cpus: float, gpus: float) -> int:
+    """How many workers fit on the nodes; one worker never spans two of them."""
+    wanted = [(name, share) for name, share in (("CPU", cpus), ("GPU", gpus)) if share > 0]
+    return sum(
+        # A share such as a third of a GPU is not exact in binary.
+        math.floor(min(node["Resources"].get(name, 0.0) / share for name, share in wanted) + 1e-6)
+        for node in ray.nodes()
+        if node["Alive"]
+    )
 
 
 def largest_node_cpus() -> float:
@@ -101,33 +129,7 @@ class RayWorkers:
 
     def slots(self) -> int:
         """Trials that the cluster has room for at a time."""
-        total = ray.cluster_resources()
-        room = [
-            total.get(name, 0.0) / wanted
-            for name, wanted in (
-                ("CPU", self._resources["num_cpus"]),
-                ("GPU", self._resources["num_gpus"]),
-            )
-            if wanted > 0
-        ]
-        # A share such as a third of a GPU is not exact in binary.
-        return math.floor(min(room, default=0.0) + 1e-6)
-
-    def check_room(self) -> None:
-        """Refuses what a local Ray will never have; a cluster's nodes may be yet to come.
-
-        Raises:
-            InputError: A trial is to have more than this machine has.
-        """
-        if self.slots() > 0 or os.environ.get("RAY_ADDRESS"):
-            return
-        total = ray.cluster_resources()
-        cpus, gpus = self._resources["num_cpus"], self._resources["num_gpus"]
-        raise InputError(
-            f"workers: expected cpus_per_trial and gpus_per_trial that this machine has "
-            f"({total.get('CPU', 0):g} CPUs, {total.get('GPU', 0):g} GPUs), got {cpus:g} and "
-            f"{gpus:g}; ask for less, or set RAY_ADDRESS"
-        )
+        return _room(self._resources["num_cpus"], self._resources["num_gpus"])
 
     def begin(self, assignment: Assignment) -> None:
         """Gives the trial to an idle worker, or to a new one."""
@@ -173,7 +175,8 @@ class RayWorkers:
         except RayActorError as error:
             outcome = Failure("lost", f"the worker was lost: {_first_line(error)}")
         except RayError as error:
-            outcome = Failure("error", _first_line(error), str(error))
+            cause = f"{type(getattr(error, 'cause', error)).__name__} in a worker"
+            outcome = Failure("error", _first_line(error), str(error), cause)
         if isinstance(outcome, Failure):
             worker.trial = None
             self._end(worker)

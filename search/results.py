@@ -18,19 +18,25 @@ WINNER = "winner"
 """Study attribute: number of the trial that the model was made from."""
 
 
-def best_trials(study: optuna.Study, top: int) -> list[FrozenTrial]:
-    """Trials at full budget, best first; once named, the winner leads."""
+def ranked(study: optuna.Study, config: Config) -> list[FrozenTrial]:
+    """Trials at full budget, best first."""
     finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    epochs = config.study.epochs_per_trial
+    candidates = [trial for trial in finished if lineage.is_candidate(trial, epochs)]
+    return sorted(candidates, key=lambda trial: (-(trial.value or 0.0), trial.number))
+
+
+def best_trials(study: optuna.Study, config: Config, top: int) -> list[FrozenTrial]:
+    """Trials at full budget, best first; once named, the winner leads."""
     winner = study.user_attrs.get(WINNER)
-    finished.sort(key=lambda trial: (trial.number != winner, -(trial.value or 0.0), trial.number))
-    return finished[:top]
+    return sorted(ranked(study, config), key=lambda trial: trial.number != winner)[:top]
 
 
 def best_rows(study: optuna.Study, config: Config, top: int) -> list[dict[str, Any]]:
     """The best trials as `best --json` prints them."""
     winner = study.user_attrs.get(WINNER)
     rows = []
-    for trial in best_trials(study, top):
+    for trial in best_trials(study, config, top):
         model = model_folder(config) if trial.number == winner else None
         there = model is not None and (model / CARD_FILE).is_file()
         rows.append(

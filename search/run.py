@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from search import finalists
 from search.assignment import Task
@@ -20,7 +19,7 @@ from search.data import load_data
 from search.interruption import Interruption
 from search.progress import Progress
 from search.pruners import expected_epochs
-from search.results import WINNER, model_folder
+from search.results import WINNER, model_folder, ranked
 from search.study import open_study
 from search.workers import InlineWorkers, Workers
 from storage.checkpoints import CheckpointStore
@@ -38,11 +37,13 @@ class Result:
         ending: How.
         winner: The best trial, where one has finished.
         model: The folder of its model, where it was made.
+        unseen: Image and mask of a second synthetic volume, where the first was synthetic.
     """
 
     ending: Ending
     winner: FrozenTrial | None
     model: Path | None
+    unseen: tuple[Path, Path] | None = None
 
 
 class SearchRun:
@@ -52,7 +53,6 @@ class SearchRun:
         self._config = config
         self._announce = announce
         self._data = load_data(config)
-        _make_folder(config.folder)
 
     def run(self) -> Result:
         """Starts the search or goes on with it, and ends with the winner's model.
@@ -65,14 +65,16 @@ class SearchRun:
         database = database_from_environment(config.study.runs)
         # Waits for a database that is only starting; the lock does not.
         storage = open_study_storage(database)
-        with StudyLock(database, config.study.name, config.study.runs):
+        with StudyLock(database, config.study.name) as self._lock, _cluster(config):
+            # Whatever can be refused has been, before the study is written.
+            _make_folder(config.folder)
             study = open_study(config, self._data, storage)
             for line in self._data.describe():
                 self._announce(line)
-            with _cluster(config), Interruption() as interruption:
+            with Interruption() as interruption:
                 ending = self._search(study, interruption)
                 if ending.kind != "done":
-                    return Result(ending, _first(study), None)
+                    return Result(ending, _first(study, config), None)
                 return self._finish(study, storage, interruption, ending)
 
     def _search(self, study: optuna.Study, interruption: Interruption) -> Ending:
@@ -100,27 +102,29 @@ class SearchRun:
         interruption: Interruption,
         ending: Ending,
     ) -> Result:
-        winner = _first(study)
+        winner = _first(study, self._config)
         if winner is None:
             return Result(Ending("failed", f"no trial has finished: {ending.reason}"), None, None)
         source = finalists.Source(config=self._config, study=study, trial=winner)
         if self._config.final is not None:
-            final = finalists.open_final(self._config, storage, winner)
+            final = finalists.open_final(self._config, storage, study, winner)
             terms = finalists.final_terms(self._config, final)
             folder = self._config.folder / "finalists"
             seen = " (Dice on sections that it trains on)" if terms.train_on == "all" else ""
             title = f"final training of trial {winner.number}{seen}"
             last = self._coordinate(final, terms, folder, interruption, title, alone=True)
-            trained = finalists.trained(self._config, final, winner)
-            if trained is None:
-                failed = (
-                    last if last.kind != "done" else Ending("failed", "the final training failed")
-                )
-                return Result(failed, winner, None)
-            source = replace(source, study=final, trial=trained)
+            if last.kind != "done":
+                return Result(last, winner, None)
+            trained = finalists.trained(self._config, source, final)
+            if isinstance(trained, str):
+                # The search was paid for: its winner has a model of its own.
+                reason = f"the final training failed: {trained}; the model is the search's own"
+                ending = Ending("failed", reason)
+            else:
+                source = trained
         model = finalists.save_winner(source, winner, self._data, model_folder(self._config))
         study.set_user_attr(WINNER, winner.number)
-        return Result(ending, winner, model)
+        return Result(ending, winner, model, write_unseen_phantom(self._config))
 
     def _coordinate(
         self,
@@ -132,7 +136,7 @@ class SearchRun:
         *,
         alone: bool = False,
     ) -> Ending:
-        """Runs one study; `alone` gives its one trial everything that this machine has."""
+        """Runs one study; `alone` gives its one trial all cores of a node where it has no GPU."""
         config = self._config
         workers = self._build_workers(checkpoints, alone=alone)
         with Progress(title, terms.budget) as progress:
@@ -144,6 +148,7 @@ class SearchRun:
                     CheckpointStore(checkpoints),
                     terms,
                     stop_requested=interruption.requested,
+                    keep_lock=self._lock.keep,
                     show=progress.show,
                 ).run()
             finally:
@@ -159,28 +164,29 @@ class SearchRun:
         from search.ray_workers import RayWorkers, largest_node_cpus
 
         cpus = largest_node_cpus() if alone and not config.gpus_per_trial else config.cpus_per_trial
-        workers = RayWorkers(
+        return RayWorkers(
             task,
             cpus=cpus,
             gpus=config.gpus_per_trial,
             trials_per_worker=config.trials_per_worker,
         )
-        workers.check_room()
-        return workers
 
 
-def _first(study: optuna.Study) -> FrozenTrial | None:
+def _first(study: optuna.Study, config: Config) -> FrozenTrial | None:
     """The best trial at full budget, whoever was the winner before."""
-    finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    return max(finished, key=lambda trial: (trial.value or 0.0, -trial.number), default=None)
+    return next(iter(ranked(study, config)), None)
 
 
-def _cluster(config: Config) -> Any:
+@contextmanager
+def _cluster(config: Config) -> Iterator[None]:
     if config.workers.where == "inline":
-        return nullcontext()
-    from search.ray_workers import ray_cluster
+        yield
+        return
+    from search.ray_workers import check_room, ray_cluster
 
-    return ray_cluster()
+    with ray_cluster():
+        check_room(cpus=config.workers.cpus_per_trial, gpus=config.workers.gpus_per_trial)
+        yield
 
 
 def _make_folder(folder: Path) -> None:

@@ -112,4 +112,6 @@ def _guarded(call: Callable[[], _T]) -> _T | Failure:
         return Failure("diverged", str(error))
     except Exception as error:  # whatever it is, it ends this trial and not the worker
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        return Failure("error", reason, traceback.format_exc())
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        cause = f"{type(error).__name__} at {place.filename}:{place.lineno}"
+        return Failure("error", reason, traceback.format_exc(), cause)

@@ -108,6 +108,11 @@ def _name_metric(study: optuna.Study) -> None:
         study.set_metric_names([METRIC])
 
 
+def describe_identity(study: optuna.Study) -> str:
+    """What its trials have in common: space, data and the length of a trial."""
+    return str(study.user_attrs.get(_IDENTITY, ""))
+
+
 def _identity(config: Config, data: StudyData) -> dict[str, Any]:
     return {
         "space": config.build_space().to_json(),

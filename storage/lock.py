@@ -27,17 +27,17 @@ _KEEPALIVES = {
 class StudyLock:
     """Holds a study for one coordinator.
 
-    A file of the run folder is locked for a database in SQLite, an advisory lock is taken in
-    PostgreSQL. Either is gone with the process that took it, and not handed on to the programs
-    that it starts.
+    A file beside the database is locked in SQLite, an advisory lock is taken in PostgreSQL.
+    Either is gone with the process that took it, and not handed on to the programs that it
+    starts.
     """
 
-    def __init__(self, database: Database, study_name: str, folder: Path) -> None:
+    def __init__(self, database: Database, study_name: str) -> None:
         if not study_name or study_name.startswith(".") or set("/\0") & set(study_name):
             raise ValueError(f"a study cannot be locked under the name {study_name!r}")
         self._study_name = study_name
         self._claim: _Claim = (
-            _FileClaim(folder / f"{study_name}.lock")
+            _FileClaim(Path(str(database.url.database)).absolute().parent / f"{study_name}.lock")
             if database.is_sqlite
             else _SessionClaim(database, study_name)
         )
@@ -55,6 +55,16 @@ class StudyLock:
                 f"study {self._study_name!r} is already run by {holder}: "
                 "stop that one first, or give this study another name"
             )
+
+    def keep(self) -> None:
+        """Take the lock again where it was lost, as with a server that was restarted.
+
+        Raises:
+            StudyLocked: Another coordinator has taken it meanwhile.
+            DatabaseError: The lock's server cannot be used.
+        """
+        if not self.held():
+            self.acquire()
 
     def release(self) -> None:
         """Give the lock back; nothing happens where it is not held."""

@@ -20,11 +20,13 @@ class Device:
         name: For people: the GPU's name, or the number of CPU cores.
         kind: `gpu` or `cpu`.
         precision: The Keras dtype policy that is fastest here without loss of accuracy.
+        gpus: How many this machine has.
     """
 
     name: str
     kind: str
     precision: str
+    gpus: int = 0
 
 
 def configure_device(threads: int | None = None) -> Device:
@@ -36,6 +38,8 @@ def configure_device(threads: int | None = None) -> Device:
         threads: CPU cores to use; all of them by default. TensorFlow fixes it at its first
             operation, a later call cannot change it.
     """
+    # JAX would take most of a GPU's memory at once.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     with _quiet():
         import keras
 
@@ -74,7 +78,7 @@ def _configure_tensorflow(threads: int) -> Device:
     details = tf.config.experimental.get_device_details(gpus[0])
     capability = details.get("compute_capability", (0, 0))
     precision = "mixed_bfloat16" if capability[0] >= _AMPERE else "float32"
-    return Device(details.get("device_name", "GPU"), "gpu", precision)
+    return Device(details.get("device_name", "GPU"), "gpu", precision, len(gpus))
 
 
 @contextmanager

@@ -85,7 +85,18 @@ def evaluate_files(
     volume = load_volume(raw, mask, voxel_size_nm=voxel_size_nm)
     loaded = load_model(model, precision=configure_device().precision)
     evaluation = evaluate(loaded, volume)
-    scores = evaluation.to_mapping() | {"notes": list(volume.notes)}
+    scores = evaluation.to_mapping() | {
+        "voxel_size_nm": volume.voxel_size_nm and list(volume.voxel_size_nm),
+        "notes": [*volume.notes, *_notes_on_scale(loaded, volume)],
+    }
     if out is not None:
         write_overlays(out, volume, loaded.segment(evaluation.probability), scores)
     return scores
+
+
+def _notes_on_scale(model: Model, volume: Volume) -> list[str]:
+    """A network knows its objects at one magnification."""
+    trained, here = model.card.get("data", {}).get("voxel_size_nm"), volume.voxel_size_nm
+    if not trained or not here or np.allclose(trained, here, rtol=0.05):
+        return []
+    return [f"the model was trained on voxels of {trained} nm, this volume's are {list(here)} nm"]

@@ -89,6 +89,8 @@ def save_model(model: Model, folder: Path, *, saved_model: bool = False) -> None
     """
     try:
         _check_replaceable(folder)
+    if saved_model:
+        _check_backend()
         with replace_folder(folder) as new:
             model.network.save(new / NETWORK_FILE)
             if saved_model:
@@ -187,6 +189,16 @@ def _load_card(folder: Path) -> dict[str, Any]:
     except InputError as error:
         raise InputError(f"{path}: {error}; export the model again") from error
     return card
+
+
+def _check_backend() -> None:
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        raise InputError(
+            f"KERAS_BACKEND: expected tensorflow to write a SavedModel, got "
+            f"{keras.backend.backend()}; a model of either backend can be exported with it"
+        )
 
 
 def _check_replaceable(folder: Path) -> None:

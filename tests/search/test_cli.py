@@ -260,7 +260,7 @@ def test_other_data_under_the_same_name_is_refused(
 
 
 def test_a_second_coordinator_is_refused(call: Call, tmp_path: Path) -> None:
-    with StudyLock(database_from_environment(Path("runs")), "mito", Path("runs")):
+    with StudyLock(database_from_environment(Path("runs")), "mito"):
         message = refusal(call("run", "mito.toml"))
     assert "study 'mito' is already run by process" in message
     with pytest.raises(KeyError):

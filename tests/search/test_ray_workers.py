@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from search.assignment import Assignment, Begun, EpochReport, Event, Failure, Task
-from search.ray_workers import RayWorkers, largest_node_cpus, ray_cluster
+from search.ray_workers import RayWorkers, check_room, largest_node_cpus, ray_cluster
 from trainer.errors import InputError
 from trainer.hyperparameters import Hyperparameters
 from trainer.split import split_sections
@@ -96,9 +96,9 @@ def test_there_is_a_slot_for_each_share_of_the_cluster(cluster: None) -> None:
 
 
 def test_more_than_this_machine_has_is_refused(cluster: None) -> None:
-    RayWorkers(_task(), cpus=2).check_room()
+    check_room(cpus=2, gpus=0)
     with pytest.raises(InputError, match=r"2 CPUs, 0 GPUs.* got 1 and 0\.5"):
-        RayWorkers(_task(), cpus=1, gpus=0.5).check_room()
+        check_room(cpus=1, gpus=0.5)
 
 
 def test_trials_run_side_by_side(workers: RayWorkers) -> None:
@@ -163,6 +163,17 @@ def test_wait_does_not_wait_longer_than_it_may(workers: RayWorkers) -> None:
     _next(workers)
     workers.advance(15)
     assert workers.wait(0.05) == []
+
+
+def test_a_worker_never_spans_two_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    node = {"Alive": True, "Resources": {"CPU": 3.0, "GPU": 1.0}}
+    gone = {**node, "Alive": False}
+    bare = {"Alive": True, "Resources": {"CPU": 0.0}}
+    monkeypatch.setattr("search.ray_workers.ray.put", lambda task: task)
+    monkeypatch.setattr("search.ray_workers.ray.nodes", lambda: [node, node, gone, bare])
+    assert RayWorkers(_task(), cpus=2).slots() == 2
+    assert RayWorkers(_task(), cpus=1, gpus=1 / 3).slots() == 6
+    assert RayWorkers(_task(), cpus=4).slots() == 0
 
 
 def test_threads_follow_the_share_of_cores(cluster: None) -> None:

@@ -23,7 +23,7 @@ from sqlalchemy import make_url
 from storage.database import Database
 from storage.lock import StudyLock
 database = Database(make_url(sys.stdin.readline().strip()))
-lock = StudyLock(database, "mito", pathlib.Path(sys.argv[1]))
+lock = StudyLock(database, "mito")
 lock.acquire()
 child = subprocess.Popen(["sleep", "30"], stdin=-3, stdout=-3, stderr=-3, close_fds=False)
 print(child.pid, flush=True)
@@ -74,7 +74,7 @@ def can_take(lock: StudyLock) -> bool:
 
 
 def test_lock_is_held_until_it_is_released(database: Database, tmp_path: Path) -> None:
-    lock = StudyLock(database, "mito", tmp_path)
+    lock = StudyLock(database, "mito")
     assert not lock.held()
     with lock:
         assert lock.held()
@@ -87,14 +87,14 @@ def test_lock_is_held_until_it_is_released(database: Database, tmp_path: Path) -
 def test_second_coordinator_is_told_who_holds_the_study(database: Database, tmp_path: Path) -> None:
     with holding(database, tmp_path) as holder:
         with pytest.raises(StudyLocked, match=f"'mito'.*process {holder.pid} on") as caught:
-            StudyLock(database, "mito", tmp_path).acquire()
+            StudyLock(database, "mito").acquire()
         assert "\n" not in str(caught.value)
-        with StudyLock(database, "another", tmp_path) as other:
+        with StudyLock(database, "another") as other:
             assert other.held()
 
 
 def test_same_lock_twice_is_refused_and_stays_held(database: Database, tmp_path: Path) -> None:
-    with StudyLock(database, "mito", tmp_path) as lock:
+    with StudyLock(database, "mito") as lock:
         with pytest.raises(StudyLocked):
             lock.acquire()
         assert lock.held()
@@ -103,7 +103,7 @@ def test_same_lock_twice_is_refused_and_stays_held(database: Database, tmp_path:
 def test_killed_holder_frees_the_lock_though_its_children_live(
     database: Database, tmp_path: Path
 ) -> None:
-    lock = StudyLock(database, "mito", tmp_path)
+    lock = StudyLock(database, "mito")
     with holding(database, tmp_path) as holder:
         assert not can_take(lock)
         holder.kill()
@@ -115,37 +115,37 @@ def test_killed_holder_frees_the_lock_though_its_children_live(
 @pytest.mark.parametrize("name", ["", "a/b", "../a", ".", "a\0b"])
 def test_name_that_is_no_file_name_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match="cannot be locked"):
-        StudyLock(Database(make_url("sqlite:///x.db")), name, tmp_path)
+        StudyLock(Database(make_url("sqlite:///x.db")), name)
 
 
 def test_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    lock = StudyLock(Database(make_url("sqlite:///x.db")), "mito", tmp_path / "file" / "runs")
+    lock = StudyLock(Database(make_url(f"sqlite:///{tmp_path}/file/runs/x.db")), "mito")
     with pytest.raises(DatabaseError, match=r"mito\.lock cannot be written \(Not a directory\)"):
         lock.acquire()
 
 
 def test_deleted_lock_file_is_a_lost_lock(tmp_path: Path) -> None:
-    with StudyLock(Database(make_url("sqlite:///x.db")), "mito", tmp_path) as lock:
+    with StudyLock(Database(make_url(f"sqlite:///{tmp_path}/x.db")), "mito") as lock:
         (tmp_path / "mito.lock").unlink()
         assert not lock.held()
 
 
 def test_lock_whose_session_ended_is_lost_for_good(postgres_server: Any, tmp_path: Path) -> None:
     url = make_url(postgres_server.url()).set(drivername="postgresql+psycopg2")
-    with StudyLock(Database(url), "cut", tmp_path) as lock:
+    with StudyLock(Database(url), "cut") as lock:
         assert lock.held()
         postgres_server.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE application_name ~ '^unet-search, process'"
         )
         assert [lock.held(), lock.held()] == [False, False]
-        assert can_take(StudyLock(Database(url), "cut", tmp_path))
+        assert can_take(StudyLock(Database(url), "cut"))
 
 
 def test_waiting_session_is_in_no_transaction(postgres_server: Any, tmp_path: Path) -> None:
     url = make_url(postgres_server.url()).set(drivername="postgresql+psycopg2")
-    with StudyLock(Database(url), "idle", tmp_path):
+    with StudyLock(Database(url), "idle"):
         postgres_server.execute(
             "DO $$ BEGIN ASSERT (SELECT bool_and(state = 'idle') FROM pg_stat_activity"
             " WHERE application_name ~ '^unet-search, process'); END $$"
@@ -156,7 +156,7 @@ def test_lock_is_lost_with_its_server_and_can_be_taken_again(
     postgres_server: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     url = make_url(postgres_server.url()).set(drivername="postgresql+psycopg2")
-    noticed, unnoticed = (StudyLock(Database(url), name, tmp_path) for name in "ab")
+    noticed, unnoticed = (StudyLock(Database(url), name) for name in "ab")
     noticed.acquire()
     unnoticed.acquire()
     postgres_server.stop()

@@ -90,11 +90,21 @@ def test_the_score_is_that_of_the_best_threshold_on_the_validation_sections(
     epochs: list[EpochMetrics], learner: TrainingSession, phantom: Volume
 ) -> None:
     from trainer.model import build_model
+    from trainer.predict import predict_sections
 
     model = build_model(
         learner.hyperparameters, learner.state(), threshold=epochs[-1].scores.threshold, card={}
     )
-    mask, prediction = phantom.mask[20:], model.segment(model.predict(phantom.raw))[20:]
+    sections, train = learner.plan.validation, learner.plan.train
+    predicted = predict_sections(
+        model.network,
+        phantom.raw,
+        Intensity.measure(phantom.raw[train[0] : train[-1] + 1]),
+        halvings=learner.hyperparameters.halvings,
+        sections=sections,
+    )
+    prediction = model.segment(np.stack([probability for _, probability in predicted]))
+    mask = phantom.mask[sections[0] : sections[-1] + 1]
     dice = 2 * np.sum(mask & prediction) / (mask.sum() + prediction.sum())
     assert dice == pytest.approx(epochs[-1].scores.dice, abs=1e-3)
 
