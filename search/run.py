@@ -15,7 +15,7 @@ from search import finalists
 from search.assignment import Task
 from search.config import Config
 from search.coordinator import Coordinator, Ending, Terms
-from search.data import load_data
+from search.data import load_data, write_unseen_phantom
 from search.interruption import Interruption
 from search.progress import Progress
 from search.pruners import expected_epochs

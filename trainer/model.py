@@ -87,10 +87,10 @@ def save_model(model: Model, folder: Path, *, saved_model: bool = False) -> None
     Raises:
         InputError: The folder holds something else, or cannot be written.
     """
-    try:
-        _check_replaceable(folder)
     if saved_model:
         _check_backend()
+    try:
+        _check_replaceable(folder)
         with replace_folder(folder) as new:
             model.network.save(new / NETWORK_FILE)
             if saved_model:
