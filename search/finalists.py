@@ -60,8 +60,10 @@ def open_final(
     for trial in study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
         if trial.user_attrs.get(lineage.PLAN) != plan:
             # What an earlier winner left unfinished is not worth going on with.
+            reason = "another final training has taken its place"
+            storage.set_trial_user_attr(trial._trial_id, lineage.REASON, reason)
             storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
-    if not _planned(study, plan, TrialState.WAITING, TrialState.COMPLETE):
+    if not _planned(study, plan, TrialState.WAITING) and not _finished(config, study, plan):
         study.enqueue_trial(winner.params, user_attrs={lineage.PLAN: plan})
     return study
 
@@ -89,11 +91,13 @@ def final_terms(config: Config, study: optuna.Study) -> Terms:
 def trained(config: Config, source: Source, study: optuna.Study) -> Source | str:
     """The finished final training of a trial of the search, or why there is none."""
     plan = _plan(config, source.study, source.trial)
-    done = _planned(study, plan, TrialState.COMPLETE)
+    done = _finished(config, study, plan)
     if done:
         return replace(source, study=study, trial=done[-1])
-    failed = _planned(study, plan, TrialState.FAIL)
-    return str(failed[-1].user_attrs.get(lineage.REASON)) if failed else "it has not begun"
+    ended = _planned(study, plan, TrialState.FAIL, TrialState.PRUNED, TrialState.COMPLETE)
+    if not ended:
+        return "it has not begun"
+    return str(ended[-1].user_attrs.get(lineage.REASON, "it was told by somebody else"))
 
 
 def save_winner(source: Source, winner: FrozenTrial, data: StudyData, folder: Path) -> Path:
@@ -158,6 +162,12 @@ def _plan(config: Config, search: optuna.Study, winner: FrozenTrial) -> str:
         "study": describe_identity(search),
     }
     return json.dumps(plan | config.final.model_dump())
+
+
+def _finished(config: Config, study: optuna.Study, plan: str) -> list[FrozenTrial]:
+    epochs = config.final.epochs if config.final else 0
+    done = _planned(study, plan, TrialState.COMPLETE)
+    return [trial for trial in done if lineage.is_candidate(trial, epochs)]
 
 
 def _planned(study: optuna.Study, plan: str, *states: TrialState) -> list[FrozenTrial]:

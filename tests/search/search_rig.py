@@ -58,6 +58,7 @@ class SearchRig:
         workers: FakeWorkers | None = None,
         stop_requested: Callable[[], bool] = lambda: False,
         study: optuna.Study | None = None,
+        keep_lock: Callable[[], None] = lambda: None,
     ) -> Ending:
         self.coordinator = Coordinator(
             study or self.study(),
@@ -75,6 +76,7 @@ class SearchRig:
                 budget=budget,
             ),
             stop_requested=stop_requested,
+            keep_lock=keep_lock,
             show=self.shown.append,
         )
         return self.coordinator.run()

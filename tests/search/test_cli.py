@@ -5,6 +5,7 @@ import json
 import socket
 import subprocess
 import sys
+import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from search.data import load_data
 from search.run import Result
 from search.study import open_study
 from storage.database import database_from_environment
+from storage.errors import CheckpointError
 from storage.lock import StudyLock
 from storage.studies import open_study_storage
 
@@ -221,11 +223,14 @@ def test_files_that_cannot_be_used_are_named_and_nothing_is_written(
 # The run folder, the study and its database
 
 
-def test_a_run_folder_that_cannot_be_written_is_named(call: Call, tmp_path: Path) -> None:
-    (tmp_path / "runs").write_text("a file")
-    message = refusal(call("run", "mito.toml"))
-    assert "runs/mito" in message
-    assert (tmp_path / "runs").read_text() == "a file"
+@pytest.mark.parametrize("name", ["runs", "runs/mito"])
+def test_a_run_folder_that_cannot_be_written_is_named(
+    call: Call, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("a file")
+    assert f"{name} " in refusal(call("run", "mito.toml")).replace(":", " ")
+    assert (tmp_path / name).read_text() == "a file"
 
 
 @pytest.fixture
@@ -238,6 +243,8 @@ def study(call: Call, tmp_path: Path) -> optuna.Study:
     config.build_space().suggest(trial)
     for epoch in (1, 2, 3):
         trial.report(epoch / 4, epoch)
+    for name, fact in (("precision", 0.8), ("recall", 0.7), ("threshold", 0.45)):
+        trial.set_user_attr(name, fact)
     study.tell(trial, 0.75)
     return study
 
@@ -369,12 +376,13 @@ def test_the_best_are_printed_for_people_and_for_programs(call: Call, study: opt
 class FakeRun:
     """Stands in for a search that ends in a certain way."""
 
-    result: Result | type[BaseException]
+    result: Result | BaseException | type[BaseException]
 
-    def __init__(self, config: Any) -> None:
-        self.data = load_data(config)
+    def __init__(self, config: Any, announce: Callable[[str], None]) -> None:
+        self.announce = announce
 
     def run(self) -> Result:
+        self.announce("volume: a note")
         if isinstance(self.result, Result):
             return self.result
         raise self.result
@@ -391,6 +399,7 @@ def test_the_exit_code_tells_how_a_search_ended(
     monkeypatch.setattr(run_module, "SearchRun", FakeRun)
     shown = call("run", "mito.toml")
     assert shown.code == code
+    assert shown.err == "volume: a note\n"
     assert "mito: because of this" in shown.out
     assert f"unet-search {following} mito.toml" in shown.out
     printed = call("run", "mito.toml", "--json")
@@ -402,17 +411,81 @@ def test_the_exit_code_tells_how_a_search_ended(
 def test_the_result_names_the_best_trial_its_model_and_what_to_type_next(
     call: Call, study: optuna.Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    winner = study.trials[0]
-    winner.user_attrs = {"precision": 0.8, "recall": 0.7, "threshold": 0.45}
-    FakeRun.result = Result(Ending("done", "all done"), winner, Path("runs/mito/model"))
+    unseen = Path("unseen/raw.tif"), Path("my unseen/mask.tif")
+    model = Path("runs/mito/model")
+    FakeRun.result = Result(Ending("done", "all done"), study.trials[0], model, unseen)
     monkeypatch.setattr(run_module, "SearchRun", FakeRun)
     shown = call("run", "mito.toml").out
     assert "best trial: 0" in shown
     assert "Dice 0.7500, precision 0.8000, recall 0.7000 at threshold 0.45" in shown
     assert "model: runs/mito/model" in shown
-    for command in ("dashboard mito.toml", "export mito.toml --out", "evaluate runs/mito/model"):
+    for command in (
+        "dashboard mito.toml",
+        "export mito.toml --out",
+        "evaluate runs/mito/model --raw unseen/raw.tif --mask 'my unseen/mask.tif'",
+    ):
         assert f"unet-search {command}" in shown
     assert json.loads(call("run", "mito.toml", "--json").out)["value"] == 0.75
+
+
+def test_an_interrupted_search_is_gone_on_with_by_all_that_it_was_started_with(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    FakeRun.result = Result(Ending("interrupted", "interrupted"), None, None)
+    monkeypatch.setattr(run_module, "SearchRun", FakeRun)
+    given = ("--trials", "9", "--hours", "1.5", "--raw", "my raw.tif", "--mask", "mask.tif")
+    shown = call("run", "mito.toml", *given).out
+    assert (
+        "unet-search run mito.toml --trials 9 --hours 1.5 --raw 'my raw.tif' --mask mask.tif "
+    ) in shown
+
+
+def test_a_search_that_ends_with_a_model_though_it_failed_tells_how_to_use_it(
+    call: Call, study: optuna.Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ending = Ending("failed", "the final training failed: the loss became nan")
+    FakeRun.result = Result(ending, study.trials[0], Path("runs/mito/model"))
+    monkeypatch.setattr(run_module, "SearchRun", FakeRun)
+    shown = call("run", "mito.toml")
+    assert shown.code == 1
+    assert "the loss became nan" in shown.out
+    assert "evaluate runs/mito/model --raw RAW.tif --mask MASK.tif" in shown.out
+
+
+def test_a_full_disk_is_no_wrong_input(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    FakeRun.result = CheckpointError("no space left on device")
+    monkeypatch.setattr(run_module, "SearchRun", FakeRun)
+    answer = call("run", "mito.toml")
+    assert answer.code == 1
+    assert answer.err.endswith("unet-search: no space left on device\n")
+
+
+SCORES = {
+    **dict.fromkeys(("dice", "iou", "precision", "recall"), 0.9),
+    "threshold": 0.5,
+    "voxels": 1000,
+    "voxel_size_nm": [5.0, 5.0, 5.0],
+    **{
+        name: {"found": 3, "total": 4, "predicted": 3, "precision": 1.0, "recall": 0.75, "f1": 0.9}
+        for name in ("instances_2d", "instances_3d")
+    },
+}
+
+
+def test_an_evaluation_shows_its_scores_and_on_stderr_what_there_is_to_note(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = {**SCORES, "notes": ["the model was trained on voxels of [5] nm"]}
+    fake = types.ModuleType("trainer.evaluate")
+    fake.evaluate_files = lambda *_, **__: scores  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "trainer.evaluate", fake)
+    given = ("evaluate", "model", "--raw", "a.tif", "--mask", "b.tif")
+    shown = call(*given)
+    assert (shown.code, shown.err) == (0, "the model was trained on voxels of [5] nm\n")
+    assert "Dice 0.9000" in shown.out
+    assert "objects in the volume: found 3 of 4" in shown.out
+    printed = json.loads(call(*given, "--json").out)
+    assert (printed["voxel_size_nm"], printed["notes"]) == ([5.0, 5.0, 5.0], scores["notes"])
 
 
 def test_the_second_ctrl_c_ends_without_a_traceback(

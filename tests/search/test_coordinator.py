@@ -15,15 +15,17 @@ from search import coordinator
 from search.assignment import Failure
 from search.budget import Budget
 from search.coordinator import SECONDS_SPENT, Ending
-from search.lineage import GOES_ON
+from search.lineage import GOES_ON, origin
 from search.pruners import build_pruner, rungs
 from search.space import Dimension, Space, build_space
 from storage.checkpoints import Checkpoint
+from storage.errors import CheckpointError, DatabaseError, StorageError, StudyLocked
 from trainer.errors import InputError
 
 LOST = Failure("lost", "the worker was lost: node 3 is gone")
 DIVERGED = Failure("diverged", "the loss became nan in epoch 2")
 BROKEN = Failure("error", "TypeError: unhashable", "Traceback: all of it")
+DISK_FULL = "epoch-1.npz could not be written (No space left on device): free some"
 WAITING, RUNNING, FAIL = TrialState.WAITING, TrialState.RUNNING, TrialState.FAIL
 COMPLETE, PRUNED = TrialState.COMPLETE, TrialState.PRUNED
 
@@ -38,6 +40,10 @@ def quick_rig(tmp_path: Path) -> SearchRig:
     """In memory: for what does not depend on the storage."""
     storage = optuna.storages.InMemoryStorage()
     return SearchRig(lambda: storage, tmp_path)
+
+
+def error(reason: str, cause: str = "") -> Failure:
+    return Failure("error", reason, cause=cause)
 
 
 class Clock:
@@ -452,17 +458,169 @@ def test_three_errors_of_one_cause_end_the_search(quick_rig: SearchRig) -> None:
 @pytest.mark.parametrize(
     "script",
     [
-        {(0, 1): BROKEN, (1, 1): BROKEN, (2, 1): Failure("error", "other"), (3, 1): BROKEN},
-        {(0, 1): BROKEN, (1, 1): BROKEN, (2, 2): BROKEN, (3, 1): BROKEN},
+        {(0, 1): BROKEN, (1, 1): BROKEN, (2, 1): error("other"), (3, 1): BROKEN},
+        {(number, 1): error("one text", f"TypeError at x.py:{number}") for number in range(4)},
         {(0, 1): BROKEN, (2, 1): BROKEN, (4, 1): BROKEN},
     ],
-    ids=["another cause", "an epoch between", "trials between"],
+    ids=["another reason", "another place", "trials between"],
 )
 def test_errors_that_are_not_three_of_one_cause_in_a_row_end_nothing(
     quick_rig: SearchRig, script: dict[tuple[int, int], Failure]
 ) -> None:
     assert quick_rig.run(Budget(trials=6), quick_rig.workers(1, script)).kind == "done"
     assert len(quick_rig.trials()) == 6
+
+
+def test_errors_of_one_place_are_of_one_cause_whatever_they_say(quick_rig: SearchRig) -> None:
+    place = "KeyError at tiles.py:12"
+    workers = quick_rig.workers(1, {(n, 1): error(f"KeyError: {n}", place) for n in range(9)})
+    assert quick_rig.run(Budget(trials=9), workers) == Ending(
+        "failed", "3 trials in a row failed: KeyError: 2"
+    )
+
+
+def test_epochs_of_other_trials_do_not_come_between_errors(quick_rig: SearchRig) -> None:
+    quick_rig.epochs = 9
+    script = {(number, 1): BROKEN for number in range(1, 9)}
+    workers = quick_rig.workers(2, script)
+    assert quick_rig.run(Budget(trials=9), workers).kind == "failed"
+    assert {trial for trial, _ in workers.trained} == {0}
+    assert len(workers.trained) > 1
+
+
+def test_a_pruned_trial_comes_between_errors(quick_rig: SearchRig) -> None:
+    quick_rig.pruner = optuna.pruners.ThresholdPruner(lower=2.0)
+    script = {(number, 1): BROKEN for number in (0, 1, 3, 4)}
+    assert quick_rig.run(Budget(trials=6), quick_rig.workers(1, script)).kind == "done"
+    states = [trial.state for trial in quick_rig.trials()]
+    assert states == [FAIL, FAIL, PRUNED, FAIL, FAIL, PRUNED]
+
+
+# What comes from outside
+
+
+@pytest.mark.parametrize("state", [FAIL, PRUNED, COMPLETE], ids=lambda state: state.name)
+@pytest.mark.parametrize("epoch", [1, 2, 3])
+def test_a_trial_that_somebody_else_tells_ends_as_told_and_the_search_goes_on(
+    rig: SearchRig, state: TrialState, epoch: int
+) -> None:
+    study, other = rig.study(), rig.study()
+    workers = rig.workers()
+
+    def tell_once() -> bool:
+        if workers.trained[-1:] == [(0, epoch)] and other.trials[0].state is RUNNING:
+            other.tell(0, 0.99 if state is COMPLETE else None, state=state)
+        return False
+
+    assert rig.run(Budget(trials=3), workers, tell_once, study).kind == "done"
+    assert [trial.state for trial in other.trials] == [state, COMPLETE, COMPLETE]
+    assert workers.trained[:epoch] == [(0, each) for each in range(1, epoch + 1)]
+    assert len(workers.trained) == epoch + 6
+    assert workers.held == {}
+    assert sum(rig.standing.counts.values()) == 3
+    assert rig.standing.best is not None
+    assert rig.standing.best[0] != 0
+
+
+def test_a_failure_of_a_trial_that_somebody_else_told_is_the_trials_end(
+    quick_rig: SearchRig,
+) -> None:
+    other = quick_rig.study()
+    workers = quick_rig.workers(1, {(0, 2): LOST})
+
+    def tell_once() -> bool:
+        if workers.trained[-1:] == [(0, 1)] and other.trials[0].state is RUNNING:
+            other.tell(0, state=FAIL)
+        return False
+
+    assert quick_rig.run(Budget(trials=2), workers, tell_once).kind == "done"
+    assert [trial.state for trial in other.trials] == [FAIL, COMPLETE]
+
+
+def test_what_was_told_complete_from_outside_leads_no_later_run(quick_rig: SearchRig) -> None:
+    study = quick_rig.study()
+    study.tell(study.ask(), 0.99)
+    quick_rig.keep = 1
+    quick_rig.run(Budget(trials=2))
+    quick_rig.run(Budget(trials=2))
+    assert quick_rig.standing.best is not None
+    assert quick_rig.standing.best[0] == 1
+    assert quick_rig.checkpoints.trials() == [1]
+
+
+@pytest.mark.parametrize("lost", [StudyLocked("run by another"), DatabaseError("it is gone")])
+def test_a_lock_that_is_anothers_ends_the_search_and_loses_no_epoch(
+    rig: SearchRig, lost: StorageError
+) -> None:
+    workers, calls = rig.workers(2), iter(range(100))
+
+    def keep_lock() -> None:
+        if next(calls) == 4:
+            raise lost
+
+    ending = rig.run(Budget(trials=3), workers, keep_lock=keep_lock)
+    assert ending == Ending("failed", str(lost))
+    assert rig.trials(RUNNING)
+    after = rig.workers(2)
+    assert rig.run(Budget(trials=3), after).kind == "done"
+    assert len(rig.trials(COMPLETE)) == 3
+    assert len(workers.trained) + len(after.trained) == 9
+
+
+@pytest.mark.parametrize("call", ["delete", "inherit"])
+def test_a_store_that_fails_ends_the_search_and_the_next_run_goes_on(
+    quick_rig: SearchRig, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    stopped = quick_rig.workers()
+    quick_rig.run(Budget(trials=2), stopped, lambda: len(stopped.trained) >= 2)
+
+    def fail(*_: Any) -> None:
+        raise CheckpointError(DISK_FULL)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(quick_rig.checkpoints, call, fail)
+        assert quick_rig.run(Budget(trials=2)) == Ending("failed", DISK_FULL)
+    after = quick_rig.workers()
+    assert quick_rig.run(Budget(trials=2), after).kind == "done"
+    assert len(quick_rig.trials(COMPLETE)) == 2
+    assert len(stopped.trained) + len(after.trained) == 6
+
+
+def test_checkpoints_that_no_trial_needs_are_swept_at_the_start(quick_rig: SearchRig) -> None:
+    workers = quick_rig.workers()
+    quick_rig.run(Budget(trials=4), workers, lambda: len(workers.trained) >= 10)
+    assert len(quick_rig.checkpoints.trials()) == 3
+    kept = quick_rig.checkpoints.trials()
+    for stale in {0, 1, 2, 77} - set(kept):
+        quick_rig.checkpoints.save(stale, Checkpoint(1, {}))
+    quick_rig.run(Budget(trials=4), stop_requested=lambda: True)
+    assert quick_rig.checkpoints.trials() == kept
+
+
+def verdicts(rig: SearchRig, stops: list[int]) -> list[Any]:
+    """How each of a study's trials ended, where it was interrupted after so many epochs."""
+    rig.epochs, rig.pruner = 9, build_pruner("hyperband", epochs=9)
+    study, trained = rig.study(), 0
+    # Given, since a sampler that goes on draws other values; worse and better in turn.
+    for index in range(14):
+        study.enqueue_trial({"learning_rate": 10 ** -(1 + index * 5 % 14 / 4), "loss": "bce"})
+    for stop in [*stops, 1000]:
+        workers = rig.workers()
+        rig.run(Budget(trials=14), workers, lambda: trained + len(workers.trained) >= stop)  # noqa: B023
+        trained += len(workers.trained)
+    ended = [trial for trial in rig.trials() if GOES_ON not in trial.user_attrs]
+    return [(trial.params, trial.state, trial.last_step) for trial in sorted(ended, key=origin)]
+
+
+def test_an_interruption_does_not_change_what_the_pruner_says_later(tmp_path: Path) -> None:
+    rigs = []
+    for name in ("whole", "interrupted"):
+        storage = optuna.storages.InMemoryStorage()
+        rigs.append(SearchRig(lambda storage=storage: storage, tmp_path / name))
+    whole, interrupted = rigs
+    assert verdicts(whole, []) == verdicts(interrupted, list(range(2, 50, 3)))
+    assert whole.trials(PRUNED)
+    assert len(interrupted.trials(FAIL)) > 5
 
 
 # Trials that a user enqueued

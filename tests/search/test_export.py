@@ -23,7 +23,7 @@ def config(tmp_path: Path) -> Any:
 
 @pytest.fixture
 def study(monkeypatch: pytest.MonkeyPatch) -> optuna.Study:
-    """Trials 0 and 1 are finished, 2 is pruned; models are dictionaries."""
+    """Trials 0 and 1 are finished, 2 is pruned, 3 told from outside; models are dictionaries."""
 
     def build(source: Source, winner: Any, data: Any) -> dict[str, Any]:
         return {"made from trial": winner.number, "data": data}
@@ -42,8 +42,12 @@ def study(monkeypatch: pytest.MonkeyPatch) -> optuna.Study:
     study = optuna.create_study(study_name="mito", direction="maximize")
     study.set_user_attr("defined_by", json.dumps({"data": {"sha256": "abc"}}))
     for value in (0.7, 0.9):
-        study.tell(study.ask(), value)
+        trial = study.ask()
+        trial.report(value, 3)
+        trial.set_user_attr("threshold", 0.5)
+        study.tell(trial, value)
     study.tell(study.ask(), state=TrialState.PRUNED)
+    study.tell(study.ask(), 0.99)
     return study
 
 
@@ -89,7 +93,7 @@ def test_another_trial_is_written_when_it_is_named(
     assert export_trial(config, study, tmp_path / "out", 0)["made from trial"] == 0
 
 
-@pytest.mark.parametrize(("number", "state"), [(2, "PRUNED"), (3, "not there"), (-1, "not there")])
+@pytest.mark.parametrize(("number", "state"), [(2, "PRUNED"), (4, "not there"), (-1, "not there")])
 def test_only_a_trial_at_full_budget_has_a_model(
     config: Any, study: optuna.Study, tmp_path: Path, number: int, state: str
 ) -> None:

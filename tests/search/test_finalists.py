@@ -30,15 +30,24 @@ class Finals:
         self.storage = InMemoryStorage()
         self.folder = folder
         self.config = self.with_final(epochs=5)
-        self.search = optuna.create_study(
-            study_name="mito", storage=self.storage, direction="maximize"
+        self.search = self.searched("data A")
+
+    def searched(self, identity: str) -> optuna.Study:
+        """A search with two finished trials."""
+        search = optuna.create_study(
+            study_name="mito",
+            storage=self.storage,
+            direction="maximize",
+            sampler=optuna.samplers.RandomSampler(seed=2),
         )
+        search.set_user_attr("defined_by", identity)
         for value in (0.8, 0.9):
-            trial = self.search.ask()
+            trial = search.ask()
             self.config.build_space().suggest(trial)
             for name, fact in (("threshold", 0.3), ("precision", 0.7), ("recall", 0.6)):
                 trial.set_user_attr(name, fact)
-            self.search.tell(trial, value)
+            search.tell(trial, value)
+        return search
 
     def with_final(self, **final: Any) -> Config:
         return build_config(self.folder, final=final)
@@ -47,7 +56,7 @@ class Finals:
         return self.search.trials[number]
 
     def open(self, winner: int = 1) -> optuna.Study:
-        return open_final(self.config, self.storage, self.winner(winner))
+        return open_final(self.config, self.storage, self.search, self.winner(winner))
 
     def train(
         self, winner: int = 1, stop_after: int = 1000, **settings: Any
@@ -65,8 +74,18 @@ class Finals:
         )
         return coordinator.run(), workers
 
-    def trained(self, winner: int = 1) -> FrozenTrial | None:
-        return trained(self.config, self.open(winner), self.winner(winner))
+    def source(self, winner: int = 1) -> Source:
+        return Source(self.config, self.search, self.winner(winner))
+
+    def trained(self, winner: int = 1) -> Source | str:
+        return trained(self.config, self.source(winner), self.open(winner))
+
+    def result(self, winner: int = 1) -> FrozenTrial:
+        """The final training, which must have come to its end."""
+        source = self.trained(winner)
+        assert isinstance(source, Source)
+        assert source.is_final
+        return source.trial
 
 
 @pytest.fixture
@@ -87,15 +106,14 @@ def test_the_winner_is_enqueued_once(finals: Finals) -> None:
 
 
 def test_the_winner_is_trained_once_for_the_full_length(finals: Finals) -> None:
-    assert finals.trained() is None
+    assert finals.trained() == "it has not begun"
     ending, workers = finals.train()
     assert ending.kind == "done"
     assert [epoch for _, epoch in workers.trained] == [1, 2, 3, 4, 5]
     assert workers.begun[0].hyperparameters == finals.config.build_space().complete(
         finals.winner().params
     )
-    result = finals.trained()
-    assert result is not None
+    result = finals.result()
     assert (result.number, result.last_step) == (0, 5)
     _, again = finals.train()
     assert again.begun == []
@@ -110,7 +128,7 @@ def test_it_is_trained_on_what_the_config_says(finals: Finals) -> None:
 def test_an_interrupted_final_training_goes_on(finals: Finals) -> None:
     ending, first = finals.train(stop_after=2)
     assert ending.kind == "interrupted"
-    assert finals.trained() is None
+    assert finals.trained() == "interrupted"
     _, second = finals.train()
     assert [epoch for _, epoch in first.trained + second.trained] == [1, 2, 3, 4, 5]
     assert states(finals.open()) == [FAIL, COMPLETE]
@@ -121,15 +139,13 @@ def test_a_killed_final_training_goes_on(finals: Finals) -> None:
         finals.train(script={(0, 3): Killed})
     _, second = finals.train()
     assert [epoch for _, epoch in second.trained] == [4, 5]
-    result = finals.trained()
-    assert result is not None
-    assert result.number == 1
+    assert finals.result().number == 1
 
 
 def test_a_failed_final_training_is_begun_anew_by_the_next_run(finals: Finals) -> None:
     ending, _ = finals.train(script={(0, 2): Failure("diverged", "the loss became nan")})
     assert ending.kind == "done"
-    assert finals.trained() is None
+    assert finals.trained() == "the loss became nan"
     _, second = finals.train()
     assert [epoch for _, epoch in second.trained] == [1, 2, 3, 4, 5]
 
@@ -140,8 +156,8 @@ def test_a_new_winner_takes_the_place_of_one_that_was_not_finished(finals: Final
     assert len(workers.trained) == 5
     study = finals.open(winner=1)
     assert states(study) == [FAIL, FAIL, COMPLETE]
-    assert finals.trained(winner=1) is not None
-    assert finals.trained(winner=0) is None
+    assert finals.result(winner=1).params == finals.winner(1).params
+    assert finals.trained(winner=0) == "another final training has taken its place"
 
 
 def test_a_new_winner_keeps_its_checkpoint_though_an_older_one_scored_higher(
@@ -149,8 +165,7 @@ def test_a_new_winner_keeps_its_checkpoint_though_an_older_one_scored_higher(
 ) -> None:
     finals.train(winner=0, curve=lambda run, epoch: 0.9)
     finals.train(winner=1, curve=lambda run, epoch: 0.8)
-    result = finals.trained(winner=1)
-    assert result is not None
+    result = finals.result(winner=1)
     store = CheckpointStore(Source(finals.config, finals.open(), result).checkpoints)
     assert store.load(result.number) is not None
 
@@ -158,9 +173,41 @@ def test_a_new_winner_keeps_its_checkpoint_though_an_older_one_scored_higher(
 def test_another_length_is_another_final_training(finals: Finals) -> None:
     finals.train()
     finals.config = finals.with_final(epochs=7)
-    assert finals.trained() is None
+    assert finals.trained() == "it has not begun"
     _, workers = finals.train()
     assert [epoch for _, epoch in workers.trained] == [1, 2, 3, 4, 5, 6, 7]
+
+
+@pytest.mark.parametrize("identity", ["data A", "data B"])
+@pytest.mark.parametrize("stop_after", [2, 1000])
+def test_a_study_that_was_deleted_and_made_again_gets_no_old_weights(
+    finals: Finals, identity: str, stop_after: int
+) -> None:
+    finals.train(stop_after=stop_after)
+    optuna.delete_study(study_name="mito", storage=finals.storage)
+    finals.search = finals.searched(identity)
+    assert finals.trained() == "it has not begun"
+    _, workers = finals.train()
+    assert [epoch for _, epoch in workers.trained] == [1, 2, 3, 4, 5]
+    assert finals.result().number > 0
+
+
+def test_other_data_alone_make_another_final_training(finals: Finals) -> None:
+    finals.train()
+    finals.search.set_user_attr("defined_by", "data B")
+    assert finals.trained() == "it has not begun"
+
+
+@pytest.mark.parametrize(("state", "value"), [(FAIL, None), (COMPLETE, 0.99)])
+def test_a_final_training_that_somebody_else_told_is_begun_anew(
+    finals: Finals, state: TrialState, value: float | None
+) -> None:
+    final = finals.open()
+    final.tell(final.ask(), value, state=state)
+    assert trained(finals.config, finals.source(), final) == "it was told by somebody else"
+    _, workers = finals.train()
+    assert [epoch for _, epoch in workers.trained] == [1, 2, 3, 4, 5]
+    assert finals.result().number == 1
 
 
 def test_without_a_final_section_there_is_nothing_to_train(finals: Finals) -> None:
@@ -210,8 +257,7 @@ def test_sections_that_were_trained_on_do_not_judge_the_model(
 ) -> None:
     finals.config = finals.with_final(epochs=5, train_on=train_on)
     finals.train()
-    result = finals.trained()
-    assert result is not None
+    result = finals.result()
     save(finals, "finalists", result.number)
     source = Source(finals.config, finals.open(), result)
     build_trial_model(source, finals.winner(), {})

@@ -42,7 +42,7 @@ def test_a_trial_that_is_ended_for_now_goes_on_as_another_one(study: optuna.Stud
     ended, successor = study.trials
     assert (ended.state, ended.user_attrs["reason"]) == (TrialState.FAIL, "interrupted")
     assert successor.state is TrialState.WAITING
-    assert successor.user_attrs == {"retried_from": 0, "attempt": 0}
+    assert successor.user_attrs == {"retried_from": 0, "attempt": 0, "origin": 0}
     assert lineage.enqueued_values(successor) == trial.params
     assert [lineage.is_continuation(each) for each in study.trials] == [False, True]
 
@@ -71,7 +71,7 @@ def test_a_plan_stays_with_a_trial_that_goes_on_and_nothing_else_does(study: opt
     lineage.end_for_now(study, begin(study), "interrupted")
     lineage.enqueue_continuations(study)
     attributes = study.trials[-1].user_attrs
-    assert attributes == {"retried_from": 0, "attempt": 0, lineage.PLAN: "final"}
+    assert attributes == {"retried_from": 0, "attempt": 0, "origin": 0, lineage.PLAN: "final"}
 
 
 def test_a_running_trial_is_an_orphan_at_the_start(study: optuna.Study) -> None:
@@ -116,6 +116,26 @@ def continuation(study: optuna.Study, times: int = 1) -> optuna.Trial:
         assert taken is not None
         trial = taken
     return trial
+
+
+def test_a_line_knows_its_first_trial_and_its_forerunners_the_nearest_first(
+    study: optuna.Study,
+) -> None:
+    study.tell(begin(study), 1.0)
+    last = continuation(study, times=3)
+    assert [lineage.origin(trial) for trial in study.trials] == [0, 1, 1, 1, 1]
+    assert lineage.forerunners(study, last) == [3, 2, 1]
+    assert lineage.forerunners(study, study.trials[0]) == []
+
+
+def test_only_what_was_run_here_to_its_full_budget_is_a_candidate(study: optuna.Study) -> None:
+    for epochs, threshold in ((2, True), (2, False), (1, True), (0, False)):
+        trial = begin(study, reported=epochs)
+        if threshold:
+            trial.set_user_attr("threshold", 0.5)
+        study.tell(trial, 0.5)
+    begin(study, reported=2).set_user_attr("threshold", 0.5)
+    assert [lineage.is_candidate(trial, 2) for trial in study.trials] == [True] + [False] * 4
 
 
 def test_a_checkpoint_moves_on_to_the_successor(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import re
+import sys
 
 import pytest
 from rich.console import Console
@@ -111,6 +112,19 @@ def test_epochs_of_earlier_runs_do_not_count_as_this_ones_pace(clock: Clock) -> 
     clock.now += 100
     shown.show(standing(spent=Spent(epochs=110), counts={"COMPLETE": 9}))
     assert left(text) == "~1:40"
+
+
+def test_a_search_goes_on_when_nobody_watches_it_any_more(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    monkeypatch.setattr(sys, "stderr", Gone())
+    with Progress("mito", Budget(trials=12)) as shown:
+        for done in (3, 4, 5):
+            shown.show(standing(counts={"COMPLETE": done}))
 
 
 @pytest.mark.parametrize("width", [80, 96, 120])

@@ -9,10 +9,16 @@ from optuna.trial import TrialState
 from small_config import build_config
 
 from search.budget import Budget
+from search.config import Config
 from search.coordinator import SECONDS_SPENT
-from search.results import WINNER, best_rows, best_trials, model_folder, status_row
+from search.results import WINNER, best_rows, best_trials, model_folder, ranked, status_row
 
 VALUES = (0.7, 0.9, 0.8, 0.9)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    return build_config(tmp_path, study={"epochs_per_trial": 2})
 
 
 @pytest.fixture
@@ -24,7 +30,7 @@ def study() -> optuna.Study:
         trial.suggest_float("rate", 0, 1)
         for epoch in (1, 2):
             trial.report(value * epoch / 2, epoch)
-        trial.set_user_attr("precision", value)
+        trial.set_user_attr("threshold", 0.4)
         study.tell(trial, value)
     pruned = study.ask()
     pruned.report(0.95, 1)
@@ -38,18 +44,38 @@ def study() -> optuna.Study:
     return study
 
 
-def test_the_best_come_first_and_only_at_full_budget(study: optuna.Study) -> None:
-    assert [trial.number for trial in best_trials(study, 10)] == [1, 3, 2, 0]
-    assert [trial.number for trial in best_trials(study, 2)] == [1, 3]
+def test_the_best_come_first_and_only_at_full_budget(study: optuna.Study, config: Config) -> None:
+    assert [trial.number for trial in best_trials(study, config, 10)] == [1, 3, 2, 0]
+    assert [trial.number for trial in best_trials(study, config, 2)] == [1, 3]
 
 
-def test_once_named_the_winner_leads(study: optuna.Study) -> None:
+def test_once_named_the_winner_leads(study: optuna.Study, config: Config) -> None:
     study.set_user_attr(WINNER, 2)
-    assert [trial.number for trial in best_trials(study, 10)] == [2, 1, 3, 0]
+    assert [trial.number for trial in best_trials(study, config, 10)] == [2, 1, 3, 0]
+    assert [trial.number for trial in ranked(study, config)] == [1, 3, 2, 0]
 
 
-def test_rows_of_the_best_are_what_json_prints(study: optuna.Study, tmp_path: Path) -> None:
-    rows = best_rows(study, build_config(tmp_path), 1)
+@pytest.mark.parametrize(
+    ("epochs", "facts"),
+    [(0, {}), (1, {"threshold": 0.4}), (2, {})],
+    ids=["nothing trained", "an epoch short", "without a threshold"],
+)
+def test_what_somebody_else_told_complete_is_no_candidate(
+    study: optuna.Study, config: Config, epochs: int, facts: dict[str, float]
+) -> None:
+    trial = study.ask()
+    for epoch in range(1, epochs + 1):
+        trial.report(0.99, epoch)
+    for name, fact in facts.items():
+        trial.set_user_attr(name, fact)
+    study.tell(trial.number, 0.99)
+    assert trial.number not in {known.number for known in ranked(study, config)}
+    study.set_user_attr(WINNER, trial.number)
+    assert [known.number for known in best_trials(study, config, 10)] == [1, 3, 2, 0]
+
+
+def test_rows_of_the_best_are_what_json_prints(study: optuna.Study, config: Config) -> None:
+    rows = best_rows(study, config, 1)
     assert json.loads(json.dumps(rows)) == [
         {
             "number": 1,
@@ -57,16 +83,15 @@ def test_rows_of_the_best_are_what_json_prints(study: optuna.Study, tmp_path: Pa
             "state": "COMPLETE",
             "params": study.trials[1].params,
             "epochs": 2,
-            "user_attrs": {"precision": 0.9},
+            "user_attrs": {"threshold": 0.4},
             "model": None,
         }
     ]
 
 
 def test_the_model_stands_beside_the_winner_once_it_is_there(
-    study: optuna.Study, tmp_path: Path
+    study: optuna.Study, config: Config, tmp_path: Path
 ) -> None:
-    config = build_config(tmp_path)
     study.set_user_attr(WINNER, 3)
     assert {row["model"] for row in best_rows(study, config, 10)} == {None}
     model_folder(config).mkdir(parents=True)
@@ -76,8 +101,8 @@ def test_the_model_stands_beside_the_winner_once_it_is_there(
     assert {row["model"] for row in rows[1:]} == {None}
 
 
-def test_a_study_without_trials_has_no_best(tmp_path: Path) -> None:
-    assert best_rows(optuna.create_study(), build_config(tmp_path), 5) == []
+def test_a_study_without_trials_has_no_best(config: Config) -> None:
+    assert best_rows(optuna.create_study(), config, 5) == []
 
 
 def test_the_status_tells_every_trial_and_why_it_ended(study: optuna.Study) -> None:

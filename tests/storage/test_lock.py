@@ -131,6 +131,18 @@ def test_deleted_lock_file_is_a_lost_lock(tmp_path: Path) -> None:
         assert not lock.held()
 
 
+def test_lost_lock_is_taken_again_unless_another_has_it(tmp_path: Path) -> None:
+    database = Database(make_url(f"sqlite:///{tmp_path}/x.db"))
+    with StudyLock(database, "mito") as lock:
+        lock.keep()
+        (tmp_path / "mito.lock").unlink()
+        lock.keep()
+        assert lock.held()
+        (tmp_path / "mito.lock").unlink()
+        with StudyLock(database, "mito"), pytest.raises(StudyLocked):
+            lock.keep()
+
+
 def test_lock_whose_session_ended_is_lost_for_good(postgres_server: Any, tmp_path: Path) -> None:
     url = make_url(postgres_server.url()).set(drivername="postgresql+psycopg2")
     with StudyLock(Database(url), "cut") as lock:

@@ -46,6 +46,7 @@ def test_where_there_is_no_such_file_float32_it_is(tmp_path: Path) -> None:
 def test_the_device_has_a_name_a_kind_and_a_precision(device: Device) -> None:
     assert device.name
     assert device.kind in ("cpu", "gpu")
+    assert (device.gpus > 0) == (device.kind == "gpu")
     assert device.precision in ("float32", "mixed_bfloat16")
     if device.kind == "cpu":
         assert device.precision == cpu_precision()

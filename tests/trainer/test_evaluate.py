@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import trainer.evaluate as evaluate_module
 from trainer.errors import InputError
 from trainer.evaluate import Evaluation, evaluate, evaluate_files
 from trainer.hyperparameters import Hyperparameters
@@ -108,6 +109,26 @@ def test_files_are_scored_and_the_overlays_written(files: dict[str, Path], tmp_p
     assert scores["voxels"] == 3 * 20 * 31
     assert json.loads((tmp_path / "evaluation.json").read_text()) == scores
     assert len(list(tmp_path.glob("section-*.png"))) == 3
+    assert scores["voxel_size_nm"] is None
+    assert scores["notes"] == []
+
+
+@pytest.mark.parametrize(
+    ("trained", "here", "notes"),
+    [([5, 5, 5], (5, 5, 5.2), 0), ([5, 5, 5], (50, 5, 5), 1), (None, (5, 5, 5), 0)],
+)
+def test_a_volume_of_another_voxel_size_is_noted(
+    files: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    trained: list[int] | None,
+    here: tuple[float, float, float],
+    notes: int,
+) -> None:
+    known = Model(Echo(), HP, 0.5, {"data": {"voxel_size_nm": trained}})
+    monkeypatch.setattr(evaluate_module, "load_model", lambda folder, precision: known)
+    scores = evaluate_files(**files, voxel_size_nm=here)
+    assert scores["voxel_size_nm"] == list(here)
+    assert len(scores["notes"]) == notes
 
 
 @pytest.mark.parametrize("name", ["model", "raw", "mask"])

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from fake_workers import FakeWorkers
+from small_config import build_config
+
+from search import finalists, run
+from search.assignment import Failure, Task
+from search.config import Config
+from search.coordinator import Ending
+from search.results import WINNER, model_folder
+from search.run import Result, SearchRun
+from search.study import find_study
+from storage.checkpoints import CheckpointStore
+from storage.database import database_from_environment
+from storage.errors import StudyLocked
+from storage.lock import StudyLock
+
+Script = Mapping[tuple[int, int], Failure]
+BROKEN = Failure("error", "OSError: the disk is gone")
+
+
+@dataclass
+class Scene:
+    """A search that trains nothing, by a script for its trials and one for its final training."""
+
+    config: Config
+    trials: Script = field(default_factory=dict)
+    final: Script = field(default_factory=dict)
+    said: list[str] = field(default_factory=list)
+    cards: list[dict[str, Any]] = field(default_factory=list)
+    workers: list[FakeWorkers] = field(default_factory=list)
+
+    def build_workers(self, task: Task) -> FakeWorkers:
+        script = self.final if task.checkpoints.name == "finalists" else self.trials
+        self.workers.append(FakeWorkers(CheckpointStore(task.checkpoints), script=script))
+        return self.workers[-1]
+
+    def build_model(self, *_: Any, card: dict[str, Any], **__: Any) -> str:
+        self.cards.append(card)
+        return "model"
+
+    def save_model(self, model: str, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "model.json").write_text(model)
+
+    def run(self) -> Result:
+        return SearchRun(self.config, announce=self.said.append).run()
+
+    @property
+    def study(self) -> optuna.Study:
+        return find_study(self.config)
+
+
+@pytest.fixture
+def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, closing_storages: None) -> Scene:
+    scene = Scene(build_config(tmp_path, final={"epochs": 5, "train_on": "all"}))
+    monkeypatch.setattr(run, "InlineWorkers", scene.build_workers)
+    monkeypatch.setattr(finalists, "configure_device", lambda: None)
+    monkeypatch.setattr(finalists, "build_model", scene.build_model)
+    monkeypatch.setattr(finalists, "save_model", scene.save_model)
+    return scene
+
+
+def test_a_search_ends_with_the_model_of_its_best_trial(scene: Scene) -> None:
+    result = scene.run()
+    assert result.ending == Ending("done", "every trial of the budget has ended")
+    assert result.winner is not None
+    assert result.winner.value == max(trial.value or 0 for trial in scene.study.trials)
+    assert scene.study.user_attrs[WINNER] == result.winner.number
+    assert result.model == model_folder(scene.config)
+    (card,) = scene.cards
+    assert (card["trial"], card["epochs"], card["train_on"]) == (result.winner.number, 5, "all")
+    assert result.unseen is not None
+    assert all(path.is_file() for path in result.unseen)
+
+
+def test_the_data_are_announced_once_nothing_is_refused_any_more(scene: Scene) -> None:
+    with StudyLock(database_from_environment(scene.config.study.runs), "mito"):
+        with pytest.raises(StudyLocked):
+            scene.run()
+        assert scene.said == []
+    scene.run()
+    assert scene.said[0].startswith("volume: 12 sections of 32 x 32")
+
+
+def test_a_failed_final_training_leaves_the_searchs_own_model_and_says_why(scene: Scene) -> None:
+    scene.final = {(0, 2): Failure("diverged", "the loss became nan in epoch 2")}
+    result = scene.run()
+    assert result.ending.kind == "failed"
+    assert "the final training failed: the loss became nan in epoch 2" in result.ending.reason
+    assert result.model is not None
+    assert (result.model / "model.json").is_file()
+    assert result.winner is not None
+    assert scene.study.user_attrs[WINNER] == result.winner.number
+    (card,) = scene.cards
+    assert (card["trial"], card["epochs"], card["train_on"]) == (result.winner.number, 3, "train")
+
+
+def test_the_next_run_trains_it_again(scene: Scene) -> None:
+    scene.final = {(0, 2): BROKEN}
+    scene.run()
+    result = scene.run()
+    assert result.ending.kind == "done"
+    assert [card["epochs"] for card in scene.cards] == [3, 5]
+    assert scene.workers[-2].begun == []
+
+
+def test_a_search_that_fails_has_no_model(scene: Scene) -> None:
+    scene.trials = {(number, 1): BROKEN for number in range(4)}
+    result = scene.run()
+    assert result.ending == Ending("failed", f"3 trials in a row failed: {BROKEN.reason}")
+    assert (result.winner, result.model, scene.cards) == (None, None, [])
+
+
+def test_a_search_whose_trials_all_diverged_has_no_winner(scene: Scene) -> None:
+    nan = Failure("diverged", "the loss became nan")
+    scene.trials = {(number, 1): nan for number in range(4)}
+    result = scene.run()
+    assert result.ending.kind == "failed"
+    assert "no trial has finished" in result.ending.reason
+
+
+def test_a_winner_told_from_outside_is_none(scene: Scene) -> None:
+    first = scene.run().winner
+    assert first is not None
+    other = scene.study
+    other.tell(other.ask(), 0.999)
+    again = scene.run().winner
+    assert again is not None
+    assert again.number == first.number
+
+
+def test_a_lock_that_is_lost_ends_the_run_without_a_model(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose(lock: StudyLock) -> None:
+        raise StudyLocked("study 'mito' is already run by process 7 on node-3")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StudyLock, "keep", lose)
+        result = scene.run()
+    assert result.ending == Ending("failed", "study 'mito' is already run by process 7 on node-3")
+    assert scene.cards == []
+    assert scene.workers[0].held == {}, "its workers were not closed"
+    assert scene.run().ending.kind == "done"
