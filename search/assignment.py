@@ -83,14 +83,15 @@ class Failure:
     """The trial ended without a result.
 
     Attributes:
-        kind: `lost` (worker or node gone: worth another attempt), `diverged`, or `error` (of the
-            program or its surroundings).
+        kind: `lost` (worker or node gone: worth another attempt), `diverged`, `storage` (its
+            checkpoint could not be written: the trial is sound), or `error` (of the program or
+            its surroundings).
         reason: One line.
         traceback: Where there is one.
         cause: What it has in common with others of its kind; the reason, where nothing is given.
     """
 
-    kind: Literal["lost", "diverged", "error"]
+    kind: Literal["lost", "diverged", "storage", "error"]
     reason: str
     traceback: str = ""
     cause: str = ""

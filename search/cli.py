@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from itertools import chain
 from pathlib import Path
@@ -35,18 +36,20 @@ def main() -> None:
 
     0 is done, 1 the work failed, 2 the input is wrong, 130 interrupted.
     """
+    # A container is stopped by SIGTERM: half-written files are cleared away as with Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(_run())
 
 
 def _run() -> int:
     from storage.errors import CheckpointError, StorageError
-    from trainer.errors import InputError
+    from trainer.errors import Diverged, InputError
 
     try:
         code = app(standalone_mode=False)
     except typer.TyperException as error:
         return _refuse(f"{error.format_message().rstrip('.')}; see `unet-search --help`")
-    except CheckpointError as error:
+    except (CheckpointError, Diverged) as error:
         _refuse(str(error))
         return 1
     except (InputError, StorageError) as error:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from search.budget import Budget
 from search.refusal import explain
@@ -38,6 +38,13 @@ class StudyConfig(_Section):
     runs: Path = Path("runs")
     keep: _Positive = 3
     """Finished trials whose checkpoints are kept, the best ones."""
+
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, name: str) -> str:
+        if name.startswith("studies.db") or name.endswith(".lock"):
+            raise ValueError(f"expected a name that no file beside the studies has, got {name!r}")
+        return name
 
 
 class BudgetConfig(_Section):
@@ -149,11 +156,14 @@ def load_config(path: Path, **changes: Any) -> Config:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise InputError(f"{path}: expected a configuration file, found none; see configs/")
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        if not path.is_file():
+            raise InputError(f"{path}: expected a configuration file, found none; see configs/")
+        # Editors on Windows put a mark before the text.
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except InputError:
+        raise
+    except (ValueError, RecursionError, OSError) as error:
         raise InputError(f"{path}: expected TOML, got: {error}; correct the file") from None
 
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import optuna
-from optuna.exceptions import UpdateFinishedTrialError
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.trial import TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from search import lineage
 from search.assignment import Assignment, Begun, EpochReport, Event, Failure
@@ -125,6 +126,9 @@ class Coordinator:
         except StorageError as error:
             # A full disk, or a lock that is another's now: what runs here goes on at a restart.
             return Ending("failed", str(error))
+        except (StorageInternalError, SQLAlchemyError) as error:
+            cause = str(error.__cause__ or error).splitlines()[0]
+            return Ending("failed", f"the study database failed: {cause}")
 
     def _run(self) -> Ending:
         lineage.recover(self._study)
@@ -275,7 +279,13 @@ class Coordinator:
         self._discard_checkpoints(trial.number, complete)
 
     def _end_failed(self, trial: optuna.Trial, failure: Failure) -> None:
-        if failure.kind == "lost" and lineage.attempt(trial) < self._terms.retries:
+        if failure.kind == "storage":
+            # Every other trial would meet the same full disk: nothing more is begun.
+            self._ending = self._ending or Ending("failed", failure.reason)
+            lineage.end_for_now(self._study, trial, failure.reason)
+            lineage.enqueue_continuations(self._study)
+            self._ended(trial, None)
+        elif failure.kind == "lost" and lineage.attempt(trial) < self._terms.retries:
             lineage.end_for_now(self._study, trial, failure.reason, lost=True)
             lineage.enqueue_continuations(self._study)
             self._ended(trial, None)

@@ -34,6 +34,10 @@ def export_trial(
     Raises:
         InputError: No such trial at full budget, or its checkpoint is not kept.
     """
+    if out.resolve() == model_folder(config).resolve():
+        raise InputError(
+            f"--out: expected another folder than the study's own model, got {out}; choose another"
+        )
     model = _winner(config, study) if number is None else _of_trial(config, study, number)
     save_model(model, out, saved_model=True)
     card: dict[str, Any] = json.loads((out / CARD_FILE).read_text())

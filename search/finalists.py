@@ -116,7 +116,7 @@ def build_trial_model(source: Source, winner: FrozenTrial, data: Mapping[str, An
     checkpoint = CheckpointStore(source.checkpoints).load(source.trial.number)
     if checkpoint is None:
         raise InputError(
-            f"trial {source.trial.number}: expected its checkpoint in {source.checkpoints}, found "
+            f"trial {winner.number}: expected a readable checkpoint in {source.checkpoints}, found "
             f"none; those of the best {source.config.study.keep} trials (study.keep) are kept"
         )
     configure_device()
@@ -167,7 +167,13 @@ def _plan(config: Config, search: optuna.Study, winner: FrozenTrial) -> str:
 def _finished(config: Config, study: optuna.Study, plan: str) -> list[FrozenTrial]:
     epochs = config.final.epochs if config.final else 0
     done = _planned(study, plan, TrialState.COMPLETE)
-    return [trial for trial in done if lineage.is_candidate(trial, epochs)]
+    # One whose checkpoint cannot be read any more is trained anew.
+    store = CheckpointStore(config.folder / "finalists")
+    return [
+        trial
+        for trial in done
+        if lineage.is_candidate(trial, epochs) and store.load(trial.number) is not None
+    ]
 
 
 def _planned(study: optuna.Study, plan: str, *states: TrialState) -> list[FrozenTrial]:

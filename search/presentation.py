@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from search.config import Config
 from search.run import Result
@@ -87,7 +88,7 @@ def present_status(row: Mapping[str, Any]) -> None:
             trial["state"],
             _dice(trial["value"]),
             str(trial["epochs"]),
-            trial["reason"] or "",
+            Text(trial["reason"] or ""),
         )
     OUT.print(table)
     counts = ", ".join(f"{count} {state}" for state, count in row["counts"].items() if count)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from search.runner import TrialRunner
 from trainer.errors import InputError
 
 _HELD_LONG_ENOUGH = 25
+_CONNECT_SECONDS = 10.0
 
 
 @dataclass
@@ -51,6 +53,8 @@ def ray_cluster(cpus: int | None = None) -> Iterator[None]:
     # A worker that asked for no GPU sees none: otherwise all of them would crowd the first one.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
     address = os.environ.get("RAY_ADDRESS")
+    if address:
+        _check_answers(address)
     local = {} if address else {"address": "local", "num_cpus": cpus, "include_dashboard": False}
     try:
         ray.init(log_to_driver=False, logging_level="ERROR", configure_logging=True, **local)
@@ -96,6 +100,20 @@ def largest_node_cpus() -> float:
     """Cores of the cluster's largest node: what a trial that runs alone can have."""
     nodes = [node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"]]
     return float(max([1.0, *nodes]))
+
+
+def _check_answers(address: str) -> None:
+    """Asks once whether anybody listens: Ray itself would go on asking for many minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or "/" in address or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise InputError(
+            f"RAY_ADDRESS: expected a Ray cluster that answers, got {address}: {error}; "
+            "start it, or unset RAY_ADDRESS for a local one"
+        ) from None
 
 
 class RayWorkers:

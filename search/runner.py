@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from search.assignment import Assignment, Begun, EpochReport, Failure, Task
 from storage.checkpoints import Checkpoint, CheckpointStore
+from storage.errors import CheckpointError
 from trainer.device import Device, configure_device
 from trainer.errors import Diverged
 
@@ -110,6 +111,8 @@ def _guarded(call: Callable[[], _T]) -> _T | Failure:
         return call()
     except Diverged as error:
         return Failure("diverged", str(error))
+    except CheckpointError as error:
+        return Failure("storage", str(error))
     except Exception as error:  # whatever it is, it ends this trial and not the worker
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         place = traceback.extract_tb(error.__traceback__)[-1]

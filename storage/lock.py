@@ -1,5 +1,6 @@
 """One coordinator per study: a lock that the end of its process frees, however it ends."""
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -36,11 +37,15 @@ class StudyLock:
         if not study_name or study_name.startswith(".") or set("/\0") & set(study_name):
             raise ValueError(f"a study cannot be locked under the name {study_name!r}")
         self._study_name = study_name
-        self._claim: _Claim = (
-            _FileClaim(Path(str(database.url.database)).absolute().parent / f"{study_name}.lock")
-            if database.is_sqlite
-            else _SessionClaim(database, study_name)
-        )
+        self._files: tuple[Path, ...] = ()
+        self._claim: _Claim
+        if database.is_sqlite:
+            path = Path(str(database.url.database)).absolute()
+            lock = path.with_name(f"{study_name}.lock")
+            self._files = (path, lock)
+            self._claim = _FileClaim(lock)
+        else:
+            self._claim = _SessionClaim(database, study_name)
 
     def acquire(self) -> None:
         """Take the lock.
@@ -61,8 +66,13 @@ class StudyLock:
 
         Raises:
             StudyLocked: Another coordinator has taken it meanwhile.
-            DatabaseError: The lock's server cannot be used.
+            DatabaseError: The lock's server cannot be used, or its files were taken away.
         """
+        if self._files and not all(path.exists() for path in self._files):
+            # What is written now would be in a deleted file.
+            raise DatabaseError(
+                f"the study database {self._files[0]} was deleted or moved while it was in use"
+            )
         if not self.held():
             self.acquire()
 
@@ -123,8 +133,10 @@ class _FileClaim:
             holder = os.pread(handle, 200, 0).decode(errors="replace").strip()
             os.close(handle)
             return f"{holder or 'another process'} (lock {self._path})"
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"{_this_process()}\n".encode(), 0)
+        # Who holds it is for people to read: a full disk does not stand in the way of the lock.
+        with contextlib.suppress(OSError):
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, f"{_this_process()}\n".encode(), 0)
         self._handle = handle
         return None
 

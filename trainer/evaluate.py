@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from trainer.device import configure_device
+from trainer.errors import InputError
 from trainer.instances import InstanceScores, match_instances, match_sections
 from trainer.metrics import PooledHistogram, Scores
-from trainer.model import Model, load_model
+from trainer.model import CARD_FILE, Model, load_model
 from trainer.overlay import write_overlays
 from trainer.volume import Volume, load_volume
 
@@ -82,6 +83,8 @@ def evaluate_files(
     Raises:
         InputError: A file cannot be used, in one line.
     """
+    if out is not None and (out / CARD_FILE).exists():
+        raise InputError(f"--out: expected no model folder, got {out}; choose another")
     volume = load_volume(raw, mask, voxel_size_nm=voxel_size_nm)
     loaded = load_model(model, precision=configure_device().precision)
     evaluation = evaluate(loaded, volume)
@@ -96,7 +99,15 @@ def evaluate_files(
 
 def _notes_on_scale(model: Model, volume: Volume) -> list[str]:
     """A network knows its objects at one magnification."""
-    trained, here = model.card.get("data", {}).get("voxel_size_nm"), volume.voxel_size_nm
-    if not trained or not here or np.allclose(trained, here, rtol=0.05):
+    trained, here = (model.card.get("data") or {}).get("voxel_size_nm"), volume.voxel_size_nm
+    if not isinstance(trained, list) or here is None or _alike(trained, here):
         return []
     return [f"the model was trained on voxels of {trained} nm, this volume's are {list(here)} nm"]
+
+
+def _alike(first: Sequence[float], second: Sequence[float]) -> bool:
+    """Within 5 %, which no network minds."""
+    return len(first) == len(second) and all(
+        isinstance(a, int | float) and abs(a - b) <= 0.05 * b
+        for a, b in zip(first, second, strict=True)
+    )

@@ -127,11 +127,15 @@ def load_model(folder: Path, *, precision: str = "float32", stock: bool = False)
     try:
         stored = keras.saving.load_model(path, compile=False, safe_mode=True)
         hyperparameters = Hyperparameters.from_mapping(card["hyperparameters"])
+        if _describe(stored) != _describe(_network(hyperparameters, "float32", stock=True)):
+            raise InputError(f"its layers are not those of the hyperparameters in {CARD_FILE}")
         network = _network(hyperparameters, precision, stock=stock)
         network.set_weights(stored.get_weights())
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, OSError) as error:
         line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(f"{path}: expected a model of this program, got: {line}") from error
+        raise InputError(
+            f"{path}: expected a model of this program, got: {line}; export the model again"
+        ) from error
     return Model(network, hyperparameters, float(card["threshold"]), card)
 
 
@@ -145,6 +149,14 @@ def _network(hyperparameters: Hyperparameters, precision: str, *, stock: bool) -
     from trainer.unet import build_unet, with_probability
 
     return with_probability(build_unet(hyperparameters, precision=precision, stock=stock))
+
+
+def _describe(network: Any) -> list[tuple[str, str, Any]]:
+    """Kind, name and activation of every layer: what weights alone do not tell."""
+    return [
+        (type(layer).__name__, layer.name, layer.get_config().get("activation"))
+        for layer in network.layers
+    ]
 
 
 def _full_card(model: Model, folder: Path) -> dict[str, Any]:
@@ -169,13 +181,14 @@ def _load_card(folder: Path) -> dict[str, Any]:
         )
     try:
         card: dict[str, Any] = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: expected JSON, got: {error}; export the model again") from error
     checks: dict[str, Callable[[Any], bool]] = {
         "format": lambda value: value == _FORMAT,
         "sha256": lambda value: isinstance(value, str),
         "hyperparameters": lambda value: isinstance(value, dict),
         "threshold": lambda value: type(value) in (int, float) and 0 <= value <= 1,
+        "data": lambda value: value is None or isinstance(value, dict),
     }
     for key, fits in checks.items():
         if not isinstance(card, dict) or not fits(card.get(key)):

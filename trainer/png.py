@@ -50,7 +50,7 @@ def _sections_in(folder: Path) -> list[Path]:
     return [
         path
         for path in folder.iterdir()
-        if path.suffix.lower() == ".png" and not path.name.startswith(".")
+        if path.suffix.lower() == ".png" and not path.name.startswith(".") and path.is_file()
     ]
 
 

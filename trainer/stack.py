@@ -15,7 +15,8 @@ from trainer.tiff import read_tiff
 from trainer.voxel_size import VoxelSize
 
 _NM_PER_CM = 1e7
-_LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
+# Differences and squares of intensities still fit into float32.
+_LARGEST = 1e18
 # Kinds of numpy types: unsigned, signed, float; a mask may be of truth values as well.
 _KINDS = {"raw": "uif", "mask": "uifb"}
 # A classic TIFF cannot count further than 4 GB; half of it leaves room for what does not compress.
@@ -46,6 +47,8 @@ def read_stack(path: Path, *, role: str) -> Stack:
         InputError: one line, naming the file, on anything that is not a stack of grey values.
     """
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise InputError("is neither a file nor a folder; name a TIFF or a folder of PNGs")
         array, voxel_size_nm = _read(path, role)
         _check_values(array, role)
     except InputError as error:
@@ -95,7 +98,7 @@ def _check_values(array: np.ndarray, role: str) -> None:
         return
     for number, section in enumerate(array):
         # False for NaN as well.
-        if not float(np.abs(section).max()) <= _LARGEST_FLOAT32:
+        if not float(np.abs(section).max()) <= _LARGEST:
             raise InputError(
                 f"section {number} holds NaN, infinite or huge values; replace them by finite ones"
             )

@@ -271,7 +271,7 @@ def test_sections_that_were_trained_on_do_not_judge_the_model(
 
 def test_a_checkpoint_that_is_not_kept_is_missed_in_one_line(finals: Finals) -> None:
     source = Source(finals.config, finals.search, finals.winner(0))
-    with pytest.raises(InputError, match=r"^trial 0: expected its checkpoint .*study\.keep"):
+    with pytest.raises(InputError, match=r"^trial 0: expected a readable checkpoint .*study\.keep"):
         build_trial_model(source, finals.winner(0), {})
 
 

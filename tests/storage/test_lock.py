@@ -131,16 +131,32 @@ def test_deleted_lock_file_is_a_lost_lock(tmp_path: Path) -> None:
         assert not lock.held()
 
 
+@pytest.mark.parametrize("taken_away", ["mito.lock", "x.db"])
+def test_files_taken_away_in_mid_search_are_noticed(tmp_path: Path, taken_away: str) -> None:
+    (tmp_path / "x.db").touch()
+    with StudyLock(Database(make_url(f"sqlite:///{tmp_path}/x.db")), "mito") as lock:
+        lock.keep()
+        (tmp_path / taken_away).unlink()
+        with pytest.raises(DatabaseError, match=r"x\.db was deleted or moved"):
+            lock.keep()
+
+
 def test_lost_lock_is_taken_again_unless_another_has_it(tmp_path: Path) -> None:
+    (tmp_path / "x.db").touch()
     database = Database(make_url(f"sqlite:///{tmp_path}/x.db"))
     with StudyLock(database, "mito") as lock:
         lock.keep()
-        (tmp_path / "mito.lock").unlink()
+        _replace(tmp_path / "mito.lock")
         lock.keep()
         assert lock.held()
-        (tmp_path / "mito.lock").unlink()
+        _replace(tmp_path / "mito.lock")
         with StudyLock(database, "mito"), pytest.raises(StudyLocked):
             lock.keep()
+
+
+def _replace(path: Path) -> None:
+    path.unlink()
+    path.touch()
 
 
 def test_lock_whose_session_ended_is_lost_for_good(postgres_server: Any, tmp_path: Path) -> None:
