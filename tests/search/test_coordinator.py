@@ -401,6 +401,16 @@ def test_a_lost_worker_costs_an_attempt_and_no_epoch(rig: SearchRig) -> None:
     assert len(workers.trained) == 6
 
 
+def test_a_full_disk_ends_the_search_and_costs_no_trial(rig: SearchRig) -> None:
+    full = Failure("storage", "epoch-2.npz could not be written")
+    ending = rig.run(Budget(trials=2), rig.workers(1, {(0, 2): full}))
+    assert ending == Ending("failed", full.reason)
+    workers = rig.workers()
+    assert rig.run(Budget(trials=2), workers).kind == "done"
+    assert [trial.state for trial in rig.trials()] == [FAIL, COMPLETE, COMPLETE]
+    assert len(workers.trained) == 5, "the epoch before the disk was full is not trained again"
+
+
 def test_a_trial_is_retried_so_often_and_no_more(quick_rig: SearchRig) -> None:
     workers = quick_rig.workers(1, {(number, 1): LOST for number in range(3)})
     assert quick_rig.run(Budget(trials=2), workers).kind == "done"

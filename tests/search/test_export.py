@@ -93,6 +93,13 @@ def test_another_trial_is_written_when_it_is_named(
     assert export_trial(config, study, tmp_path / "out", 0)["made from trial"] == 0
 
 
+def test_the_studys_own_model_is_not_replaced_by_another_trials(
+    config: Any, study: optuna.Study
+) -> None:
+    with pytest.raises(InputError, match=r"^--out: .* another folder"):
+        export_trial(config, study, config.folder / "model", 0)
+
+
 @pytest.mark.parametrize(("number", "state"), [(2, "PRUNED"), (4, "not there"), (-1, "not there")])
 def test_only_a_trial_at_full_budget_has_a_model(
     config: Any, study: optuna.Study, tmp_path: Path, number: int, state: str
