@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from storage.checkpoints import CheckpointStore
 from trainer.device import configure_device
 from trainer.errors import InputError
 from trainer.model import Model, build_model, save_model
+from trainer.postprocess import tune
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,12 @@ class Source:
     def is_final(self) -> bool:
         """Whether it is the final training, and not a trial of the search."""
         return self.study.study_name != self.config.study.name
+
+    @property
+    def trained_on_validation(self) -> bool:
+        """Whether the validation sections were among those that it was trained on."""
+        final = self.config.final
+        return self.is_final and final is not None and final.train_on == "all"
 
     @property
     def checkpoints(self) -> Path:
@@ -100,10 +107,26 @@ def trained(config: Config, source: Source, study: optuna.Study) -> Source | str
     return str(ended[-1].user_attrs.get(lineage.REASON, "it was told by somebody else"))
 
 
-def save_winner(source: Source, winner: FrozenTrial, data: StudyData, folder: Path) -> Path:
-    """Writes the model of the search: the winner's parameters, the source's weights."""
-    model = build_trial_model(source, winner, data.to_json())
-    save_model(model, folder)
+def save_winner(source: Source, search: Source, data: StudyData, folder: Path) -> Path:
+    """Writes the model of the search, its threshold and median along z tuned on validation.
+
+    Args:
+        source: Whose weights it has.
+        search: The winner as the search ran it.
+        data: The study's.
+        folder: To write to.
+    """
+    model = build_trial_model(source, search.trial, data.to_json())
+    # Sections that were trained on cannot judge: then the search's own model is tuned on them.
+    seen = source.trained_on_validation
+    judge = build_trial_model(search, search.trial, data.to_json()) if seen else model
+    tuned, scores = tune(judge, data.volume, data.split.validation)
+    judged = "the search's trial" if seen else "this model"
+    validation = asdict(scores) | {"of": f"{judged}, on sections that it did not train on"}
+    card = {**model.card, "validation": validation}
+    save_model(
+        replace(model, threshold=tuned.threshold, z_median=tuned.z_median, card=card), folder
+    )
     return folder
 
 
@@ -121,9 +144,6 @@ def build_trial_model(source: Source, winner: FrozenTrial, data: Mapping[str, An
         )
     configure_device()
     final = source.config.final if source.is_final else None
-    seen = final is not None and final.train_on == "all"
-    # Sections that were trained on cannot tell a threshold: the winner's validation told it.
-    judged = winner.user_attrs if seen else checkpoint.facts
     card = {
         "study": source.config.study.name,
         "trial": winner.number,
@@ -133,11 +153,11 @@ def build_trial_model(source: Source, winner: FrozenTrial, data: Mapping[str, An
         "tiles_per_epoch": source.config.study.tiles_per_epoch,
         "seed": source.config.study.seed,
         "validation": {
-            "dice": winner.value if seen else source.trial.value,
-            "precision": judged["precision"],
-            "recall": judged["recall"],
-            "of": "the search's trial, on sections that it did not train on"
-            if seen
+            "dice": source.trial.value,
+            "precision": checkpoint.facts["precision"],
+            "recall": checkpoint.facts["recall"],
+            "of": "sections that it trained on"
+            if source.trained_on_validation
             else "this model, on sections that it did not train on",
         },
         "data": dict(data),
@@ -146,7 +166,7 @@ def build_trial_model(source: Source, winner: FrozenTrial, data: Mapping[str, An
     return build_model(
         source.config.build_space().complete(winner.params),
         checkpoint.arrays,
-        threshold=float(judged["threshold"]),
+        threshold=float(checkpoint.facts["threshold"]),
         card=card,
     )
 

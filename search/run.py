@@ -105,7 +105,7 @@ class SearchRun:
         winner = _first(study, self._config)
         if winner is None:
             return Result(Ending("failed", f"no trial has finished: {ending.reason}"), None, None)
-        source = finalists.Source(config=self._config, study=study, trial=winner)
+        search = source = finalists.Source(config=self._config, study=study, trial=winner)
         if self._config.final is not None:
             final = finalists.open_final(self._config, storage, study, winner)
             terms = finalists.final_terms(self._config, final)
@@ -122,7 +122,7 @@ class SearchRun:
                 ending = Ending("failed", reason)
             else:
                 source = trained
-        model = finalists.save_winner(source, winner, self._data, model_folder(self._config))
+        model = finalists.save_winner(source, search, self._data, model_folder(self._config))
         study.set_user_attr(WINNER, winner.number)
         return Result(ending, winner, model, write_unseen_phantom(self._config))
 

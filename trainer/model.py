@@ -13,6 +13,7 @@ import numpy as np
 
 from trainer.errors import InputError
 from trainer.hyperparameters import Hyperparameters
+from trainer.median import median_along_z
 from trainer.replacement import replace_folder
 
 NETWORK_FILE = "model.keras"
@@ -30,12 +31,14 @@ class Model:
         hyperparameters: Of the run that made it.
         threshold: Foreground is where the probability reaches it.
         card: Everything else that is known about the model, as JSON holds it.
+        z_median: Sections of the median along z that follows the network; 1 for none.
     """
 
     network: Any
     hyperparameters: Hyperparameters
     threshold: float
     card: Mapping[str, Any]
+    z_median: int = 1
 
     def predict(self, raw: np.ndarray) -> np.ndarray:
         """Probabilities of a volume (z, y, x) of any size, as uint8 with 255 for 1."""
@@ -48,7 +51,7 @@ class Model:
             self.network, raw, intensity, halvings=self.hyperparameters.halvings
         ):
             probability[section] = values
-        return probability
+        return median_along_z(probability, self.z_median)
 
     def segment(self, probability: np.ndarray) -> np.ndarray:
         """Foreground as 1, uint8, of probabilities that `predict` gave."""
@@ -136,7 +139,8 @@ def load_model(folder: Path, *, precision: str = "float32", stock: bool = False)
         raise InputError(
             f"{path}: expected a model of this program, got: {line}; export the model again"
         ) from error
-    return Model(network, hyperparameters, float(card["threshold"]), card)
+    window = card["postprocessing"]["z_median_sections"]
+    return Model(network, hyperparameters, float(card["threshold"]), card, window)
 
 
 def sha256(path: Path) -> str:
@@ -165,6 +169,7 @@ def _full_card(model: Model, folder: Path) -> dict[str, Any]:
         **model.card,
         "hyperparameters": model.hyperparameters.to_mapping(),
         "threshold": model.threshold,
+        "postprocessing": {"z_median_sections": model.z_median},
         "input": "float32 (example, y, x, 1), sides multiples of "
         f"{model.hyperparameters.halvings}; the volume's 1st percentile is 0, its 99th is 1",
         "output": "float32 (example, y, x, 1), the probability of foreground",
@@ -189,6 +194,9 @@ def _load_card(folder: Path) -> dict[str, Any]:
         "hyperparameters": lambda value: isinstance(value, dict),
         "threshold": lambda value: type(value) in (int, float) and 0 <= value <= 1,
         "data": lambda value: value is None or isinstance(value, dict),
+        "postprocessing": lambda value: (
+            isinstance(value, dict) and value.get("z_median_sections") in range(1, 100, 2)
+        ),
     }
     for key, fits in checks.items():
         if not isinstance(card, dict) or not fits(card.get(key)):

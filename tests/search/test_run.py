@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,9 @@ from storage.checkpoints import CheckpointStore
 from storage.database import database_from_environment
 from storage.errors import StudyLocked
 from storage.lock import StudyLock
+from trainer.metrics import Scores
+from trainer.model import Model
+from trainer.volume import Volume
 
 Script = Mapping[tuple[int, int], Failure]
 BROKEN = Failure("error", "OSError: the disk is gone")
@@ -42,13 +45,15 @@ class Scene:
         self.workers.append(FakeWorkers(CheckpointStore(task.checkpoints), script=script))
         return self.workers[-1]
 
-    def build_model(self, *_: Any, card: dict[str, Any], **__: Any) -> str:
-        self.cards.append(card)
-        return "model"
+    def build_model(
+        self, hyperparameters: Any, _: Any, *, threshold: float, card: dict[str, Any]
+    ) -> Model:
+        return Model(None, hyperparameters, threshold, card)
 
-    def save_model(self, model: str, folder: Path) -> None:
+    def save_model(self, model: Model, folder: Path) -> None:
+        self.cards.append({**model.card, "threshold": model.threshold, "z_median": model.z_median})
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "model.json").write_text(model)
+        (folder / "model.json").write_text("model")
 
     def run(self) -> Result:
         return SearchRun(self.config, announce=self.said.append).run()
@@ -65,7 +70,26 @@ def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, closing_storages: Non
     monkeypatch.setattr(finalists, "configure_device", lambda: None)
     monkeypatch.setattr(finalists, "build_model", scene.build_model)
     monkeypatch.setattr(finalists, "save_model", scene.save_model)
+    monkeypatch.setattr(finalists, "tune", _tune)
     return scene
+
+
+def _tune(model: Model, _: Volume, sections: range) -> tuple[Model, Scores]:
+    """Tells by its Dice which model was asked to judge: by the epochs that it was trained."""
+    scores = Scores(model.card["epochs"] / 10, 0.5, 0.5, 0.5, 0.25, len(sections))
+    return replace(model, threshold=0.25, z_median=5), scores
+
+
+@pytest.mark.parametrize(("train_on", "judge"), [("all", 0.3), ("train", 0.5)])
+def test_sections_that_were_trained_on_do_not_judge_the_model(
+    scene: Scene, train_on: str, judge: float
+) -> None:
+    scene.config = build_config(scene.config.study.runs, final={"epochs": 5, "train_on": train_on})
+    scene.run()
+    (card,) = scene.cards
+    assert (card["epochs"], card["threshold"], card["z_median"]) == (5, 0.25, 5)
+    assert card["validation"]["dice"] == judge
+    assert ("the search's" in card["validation"]["of"]) == (train_on == "all")
 
 
 def test_a_search_ends_with_the_model_of_its_best_trial(scene: Scene) -> None:

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from trainer.hyperparameters import Hyperparameters
+from trainer.median import median_along_z
+from trainer.model import Model
+from trainer.postprocess import tune
+from trainer.volume import Volume
+
+
+@pytest.mark.parametrize("window", [1, 3, 5, 7])
+@pytest.mark.parametrize("sections", [1, 2, 9])
+def test_the_median_is_that_of_scipy(window: int, sections: int) -> None:
+    probability = np.random.default_rng(0).integers(0, 256, (sections, 6, 5)).astype(np.uint8)
+    expected = ndimage.median_filter(probability, size=(window, 1, 1), mode="nearest")
+    np.testing.assert_array_equal(median_along_z(probability, window), expected)
+
+
+def test_no_sections_have_no_median() -> None:
+    assert median_along_z(np.zeros((0, 4, 4), np.uint8), 3).shape == (0, 4, 4)
+
+
+class Copying:
+    """A network whose probabilities are its input, from 0 to 1."""
+
+    def predict_on_batch(self, images: np.ndarray) -> np.ndarray:
+        return np.clip(images, 0, 1)
+
+
+def _model() -> Model:
+    network: Any = Copying()
+    return Model(network, Hyperparameters(depth=1, tile_size=8), 0.5, {})
+
+
+def _volume(raw: np.ndarray, mask: np.ndarray) -> Volume:
+    return Volume(raw, mask, None, ())
+
+
+def test_what_one_section_alone_shows_is_taken_away() -> None:
+    mask = np.zeros((12, 16, 16), np.uint8)
+    mask[:, 4:8, 4:8] = 1
+    raw = mask * np.uint8(200)
+    raw[5, 10:14, 10:14] = 200
+    tuned, scores = tune(_model(), _volume(raw, mask), range(12))
+    assert tuned.z_median == 3
+    assert scores.dice == 1.0
+    np.testing.assert_array_equal(tuned.segment(tuned.predict(raw)), mask)
+
+
+def test_where_a_median_only_harms_there_is_none() -> None:
+    mask = np.zeros((12, 16, 16), np.uint8)
+    mask[::2, 4:8, 4:8] = 1
+    tuned, scores = tune(_model(), _volume(mask * np.uint8(200), mask), range(12))
+    assert (tuned.z_median, scores.dice) == (1, 1.0)
+
+
+def test_only_the_sections_that_are_named_judge() -> None:
+    mask = np.zeros((12, 16, 16), np.uint8)
+    mask[:, 4:8, 4:8] = 1
+    raw = mask * np.uint8(200)
+    raw[2, 10:14, 10:14] = 200
+    tuned, _ = tune(_model(), _volume(raw, mask), range(6, 12))
+    assert tuned.z_median == 1
