@@ -108,7 +108,7 @@ def trained(config: Config, source: Source, study: optuna.Study) -> Source | str
 
 
 def save_winner(source: Source, search: Source, data: StudyData, folder: Path) -> Path:
-    """Writes the model of the search, its threshold and median along z tuned on validation.
+    """Writes the model of the search, its views, median along z and threshold tuned on validation.
 
     Args:
         source: Whose weights it has.
@@ -124,9 +124,8 @@ def save_winner(source: Source, search: Source, data: StudyData, folder: Path) -
     judged = "the search's trial" if seen else "this model"
     validation = asdict(scores) | {"of": f"{judged}, on sections that it did not train on"}
     card = {**model.card, "validation": validation}
-    save_model(
-        replace(model, threshold=tuned.threshold, z_median=tuned.z_median, card=card), folder
-    )
+    settings = {name: getattr(tuned, name) for name in ("threshold", "views", "z_median")}
+    save_model(replace(model, **settings, card=card), folder)
     return folder
 
 

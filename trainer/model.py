@@ -15,6 +15,7 @@ from trainer.errors import InputError
 from trainer.hyperparameters import Hyperparameters
 from trainer.median import median_along_z
 from trainer.replacement import replace_folder
+from trainer.views import VIEWS
 
 NETWORK_FILE = "model.keras"
 CARD_FILE = "model.json"
@@ -32,6 +33,7 @@ class Model:
         threshold: Foreground is where the probability reaches it.
         card: Everything else that is known about the model, as JSON holds it.
         z_median: Sections of the median along z that follows the network; 1 for none.
+        views: 8 where a prediction is the mean over flips and quarter turns, 1 where not.
     """
 
     network: Any
@@ -39,6 +41,7 @@ class Model:
     threshold: float
     card: Mapping[str, Any]
     z_median: int = 1
+    views: int = 1
 
     def predict(self, raw: np.ndarray) -> np.ndarray:
         """Probabilities of a volume (z, y, x) of any size, as uint8 with 255 for 1."""
@@ -48,7 +51,11 @@ class Model:
         probability = np.empty(raw.shape, np.uint8)
         intensity = Intensity.measure(raw)
         for section, values in predict_sections(
-            self.network, raw, intensity, halvings=self.hyperparameters.halvings
+            self.network,
+            raw,
+            intensity,
+            halvings=self.hyperparameters.halvings,
+            views=self.views,
         ):
             probability[section] = values
         return median_along_z(probability, self.z_median)
@@ -139,8 +146,15 @@ def load_model(folder: Path, *, precision: str = "float32", stock: bool = False)
         raise InputError(
             f"{path}: expected a model of this program, got: {line}; export the model again"
         ) from error
-    window = card["postprocessing"]["z_median_sections"]
-    return Model(network, hyperparameters, float(card["threshold"]), card, window)
+    after = card["postprocessing"]
+    return Model(
+        network,
+        hyperparameters,
+        float(card["threshold"]),
+        card,
+        z_median=after["z_median_sections"],
+        views=after["views"],
+    )
 
 
 def sha256(path: Path) -> str:
@@ -169,7 +183,7 @@ def _full_card(model: Model, folder: Path) -> dict[str, Any]:
         **model.card,
         "hyperparameters": model.hyperparameters.to_mapping(),
         "threshold": model.threshold,
-        "postprocessing": {"z_median_sections": model.z_median},
+        "postprocessing": {"views": model.views, "z_median_sections": model.z_median},
         "input": "float32 (example, y, x, 1), sides multiples of "
         f"{model.hyperparameters.halvings}; the volume's 1st percentile is 0, its 99th is 1",
         "output": "float32 (example, y, x, 1), the probability of foreground",
@@ -195,7 +209,9 @@ def _load_card(folder: Path) -> dict[str, Any]:
         "threshold": lambda value: type(value) in (int, float) and 0 <= value <= 1,
         "data": lambda value: value is None or isinstance(value, dict),
         "postprocessing": lambda value: (
-            isinstance(value, dict) and value.get("z_median_sections") in range(1, 100, 2)
+            isinstance(value, dict)
+            and value.get("z_median_sections") in range(1, 100, 2)
+            and value.get("views") in VIEWS
         ),
     }
     for key, fits in checks.items():

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import keras
 import numpy as np
 
 from trainer.errors import Diverged
 from trainer.intensity import Intensity
+from trainer.views import mean_over_views
 
 _BATCH_VOXELS = 1 << 20
 
@@ -20,6 +22,7 @@ def predict_sections(
     *,
     halvings: int,
     sections: Sequence[int] | None = None,
+    views: int = 1,
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yields (section number, probability), probability as uint8 (y, x) with 255 for 1.
 
@@ -32,25 +35,30 @@ def predict_sections(
         intensity: The scale of the volume.
         halvings: The factor between the network's first level and its centre.
         sections: The sections to predict; all of them by default.
+        views: 8 for the mean over flips and quarter turns.
 
     Raises:
         Diverged: The network gives no numbers.
     """
     wanted = list(range(len(raw)) if sections is None else sections)
-    height, width = raw.shape[1:]
-    margins = ((0, 0), (0, -height % halvings), (0, -width % halvings))
-    size = max(1, _BATCH_VOXELS // (height * width))
+    size = max(1, _BATCH_VOXELS // (raw.shape[1] * raw.shape[2]))
     for first in range(0, len(wanted), size):
         numbers = wanted[first : first + size]
-        scaled = intensity.scale(np.stack([raw[number] for number in numbers]))
-        padded = np.pad(
-            scaled, margins, mode="reflect" if min(height, width) > halvings else "edge"
-        )
-        output = network.predict_on_batch(padded[..., np.newaxis])
+        images = intensity.scale(np.stack([raw[number] for number in numbers]))
+        output = mean_over_views(lambda seen: _predict(network, seen, halvings), images, views)
         if np.isnan(output).any():
             raise Diverged("the network's probabilities are no longer numbers")
         for number, probability in zip(numbers, output, strict=True):
-            yield number, to_uint8(probability[:height, :width, 0])
+            yield number, to_uint8(probability)
+
+
+def _predict(network: keras.Model, images: np.ndarray, halvings: int) -> np.ndarray:
+    height, width = images.shape[1:]
+    margins = ((0, 0), (0, -height % halvings), (0, -width % halvings))
+    mode: Literal["reflect", "edge"] = "reflect" if min(height, width) > halvings else "edge"
+    padded = np.pad(images, margins, mode=mode)
+    output: np.ndarray = network.predict_on_batch(padded[..., np.newaxis])
+    return output[:, :height, :width, 0]
 
 
 def to_uint8(probability: np.ndarray) -> np.ndarray:

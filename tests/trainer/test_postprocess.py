@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,32 @@ def test_where_a_median_only_harms_there_is_none() -> None:
     mask[::2, 4:8, 4:8] = 1
     tuned, scores = tune(_model(), _volume(mask * np.uint8(200), mask), range(12))
     assert (tuned.z_median, scores.dice) == (1, 1.0)
+
+
+class Lopsided:
+    """A network that finds an object only where it lies in the upper left of what it is shown."""
+
+    def predict_on_batch(self, images: np.ndarray) -> np.ndarray:
+        probability = np.clip(images, 0, 1)
+        probability[:, images.shape[1] // 2 :] = 0
+        probability[:, :, images.shape[2] // 2 :] = 0
+        return probability
+
+
+def test_eight_views_are_taken_where_they_find_more() -> None:
+    mask = np.zeros((4, 16, 16), np.uint8)
+    mask[:, 10:14, 10:14] = mask[:, 2:5, 2:5] = 1
+    raw, lopsided = mask * np.uint8(200), Lopsided()
+    tuned, scores = tune(replace(_model(), network=lopsided), _volume(raw, mask), range(4))
+    assert (tuned.views, scores.dice) == (8, 1.0)
+    np.testing.assert_array_equal(tuned.segment(tuned.predict(raw)), mask)
+
+
+def test_where_all_views_agree_one_is_enough() -> None:
+    mask = np.zeros((4, 16, 16), np.uint8)
+    mask[:, 10:14, 10:14] = 1
+    tuned, _ = tune(_model(), _volume(mask * np.uint8(200), mask), range(4))
+    assert tuned.views == 1
 
 
 def test_only_the_sections_that_are_named_judge() -> None:
