@@ -21,12 +21,18 @@ class Task:
         split: Which sections serve for what.
         checkpoints: Folder of the trials' checkpoints.
         threads: CPU cores of a worker.
+        study: Its name, for the trials' logs.
+        logs: Folder of the trials' logs; without it none are written.
+        memory_bytes: What a worker may use before it is ended; no limit without it.
     """
 
     volume: Volume
     split: Split
     checkpoints: Path
     threads: int
+    study: str = ""
+    logs: Path | None = None
+    memory_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -83,15 +89,16 @@ class Failure:
     """The trial ended without a result.
 
     Attributes:
-        kind: `lost` (worker or node gone: worth another attempt), `diverged`, `storage` (its
-            checkpoint could not be written: the trial is sound), or `error` (of the program or
-            its surroundings).
+        kind: `lost` (worker or node gone: worth another attempt), `diverged` (no numbers any
+            more, or collapsed to one class), `memory` (more than a worker may use, so that the
+            trial can never succeed), `storage` (its checkpoint could not be written: the trial
+            is sound), or `error` (of the program or its surroundings).
         reason: One line.
         traceback: Where there is one.
         cause: What it has in common with others of its kind; the reason, where nothing is given.
     """
 
-    kind: Literal["lost", "diverged", "storage", "error"]
+    kind: Literal["lost", "diverged", "memory", "storage", "error"]
     reason: str
     traceback: str = ""
     cause: str = ""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import optuna
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
@@ -14,75 +13,18 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from search import lineage
 from search.assignment import Assignment, Begun, EpochReport, Event, Failure
-from search.budget import Budget, Spent
+from search.retention import Retention
 from search.space import Space
+from search.standing import DEVICE_SECONDS_SPENT, SECONDS_SPENT, Standing, take_stock
+from search.terms import Ending, Terms
 from search.workers import Workers
 from storage.checkpoints import CheckpointStore
 from storage.errors import StorageError
 
 _WAIT_SECONDS = 1.0
+_EXCHANGE_SECONDS = 1.0
 _FAILURES_IN_A_ROW = 3
 _ROOM_SECONDS = 300.0
-SECONDS_SPENT = "seconds_spent"
-
-
-@dataclass(frozen=True)
-class Terms:
-    """What every trial of a study is run under.
-
-    Attributes:
-        epochs: Of a trial's full budget.
-        tiles_per_epoch: In tiles of 256 x 256.
-        train_on: `train` sections, or `all` but the holdout and its gap.
-        seed: Of weights and tiles.
-        retries: How often a trial may lose its worker and go on.
-        keep: Finished trials whose checkpoints are kept, the best ones.
-        epochs_expected: Of a trial, on average, as far as the pruner lets it.
-        budget: When the search ends.
-    """
-
-    epochs: int
-    tiles_per_epoch: int
-    train_on: Literal["train", "all"]
-    seed: int
-    retries: int
-    keep: int
-    epochs_expected: float
-    budget: Budget
-
-
-@dataclass(frozen=True)
-class Ending:
-    """How a search ended.
-
-    Attributes:
-        kind: `done` (the budget is spent), `interrupted`, or `failed`.
-        reason: One line.
-    """
-
-    kind: Literal["done", "interrupted", "failed"]
-    reason: str
-
-
-@dataclass
-class Standing:
-    """How a search stands, for whoever shows it.
-
-    Attributes:
-        running: Trials under way, and the epochs that each has done.
-        counts: Ended trials by state, without those that go on as another one.
-        best: The best trial at full budget so far, its number and value.
-        leading: The best value of any epoch so far.
-        spent: Against the budget.
-        epochs_each: Of a trial, on average, as far as the pruner lets it.
-    """
-
-    running: dict[int, int] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
-    best: tuple[int, float] | None = None
-    leading: float | None = None
-    spent: Spent = field(default_factory=Spent)
-    epochs_each: float = 0.0
 
 
 class Coordinator:
@@ -101,22 +43,40 @@ class Coordinator:
         terms: Terms,
         *,
         stop_requested: Callable[[], bool] = lambda: False,
-        keep_lock: Callable[[], None] = lambda: None,
+        exchange: Callable[[], None] = lambda: None,
         show: Callable[[Standing], None] = lambda standing: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Prepares a search.
+
+        Args:
+            study: With its sampler and pruner.
+            space: What the sampler is asked for.
+            workers: Where trials run.
+            checkpoints: The same that the workers write to.
+            terms: What every trial is run under.
+            stop_requested: Whether somebody has asked for the end.
+            exchange: Called about once a second: keeps the study's lock, writes what is still to
+                be written, and reads what others have written.
+            show: Called after whatever happened.
+            clock: Seconds, for all that a search is charged for.
+        """
         self._study = study
         self._space = space
         self._workers = workers
         self._checkpoints = checkpoints
         self._terms = terms
         self._stop_requested = stop_requested
-        self._keep_lock = keep_lock
+        self._exchange = exchange
         self._show = show
+        self._clock = clock
+        self._retention = Retention(checkpoints, keep=terms.keep)
         self._running: dict[int, optuna.Trial] = {}
         self._failures: list[str] = []
         self._ending: Ending | None = None
         self._without_room_since: float | None = None
-        self._clock = time.monotonic()
+        self._charged_until = clock()
+        self._exchanged_at = 0.0
         self.standing = Standing(epochs_each=terms.epochs_expected)
 
     def run(self) -> Ending:
@@ -132,8 +92,10 @@ class Coordinator:
 
     def _run(self) -> Ending:
         lineage.recover(self._study)
-        self._sweep_checkpoints()
-        self._take_stock()
+        self._retention.sweep(self._study, epochs=self._terms.epochs)
+        self.standing = take_stock(
+            self._study, epochs=self._terms.epochs, epochs_each=self._terms.epochs_expected
+        )
         while True:
             self._look_for_an_end()
             all_begun = self._ending is not None or self._begin_trials()
@@ -141,10 +103,13 @@ class Coordinator:
                 break
             self._wait_for_room()
             events = self._workers.wait(_WAIT_SECONDS)
-            self._keep_lock()
+            self._charge()
+            self._exchange_now_and_then()
             for event in events:
                 self._handle(event)
-            self._tick()
+            self._show(self.standing)
+        self._charge()
+        self._write_spent()
         return self._ending or Ending("done", "every trial of the budget has ended")
 
     def _begin_trials(self) -> bool:
@@ -194,7 +159,7 @@ class Coordinator:
         if self._running:
             self._without_room_since = None
             return
-        now = time.monotonic()
+        now = self._clock()
         self._without_room_since = self._without_room_since or now
         if now - self._without_room_since >= _ROOM_SECONDS:
             self._ending = Ending(
@@ -243,7 +208,7 @@ class Coordinator:
             trial.report(report.history[epoch - 1], epoch)
             pruned = trial.should_prune()
         self.standing.running[trial.number] = report.epoch
-        self.standing.leading = max(report.value, self.standing.leading or 0.0)
+        self.standing.lead(report.value)
         return pruned
 
     def _take(self, trial: optuna.Trial, report: EpochReport) -> None:
@@ -273,25 +238,34 @@ class Coordinator:
         self._study.tell(trial, report.value if complete else None, state=state)
         self._workers.release(trial.number)
         self._failures.clear()
-        if complete and (self.standing.best is None or report.value > self.standing.best[1]):
-            self.standing.best = (trial.number, report.value)
         self._ended(trial, state)
-        self._discard_checkpoints(trial.number, complete)
+        if complete:
+            self.standing.finish(trial.number, report.value)
+            self._retention.finished(trial.number, report.value)
+        else:
+            self._retention.ended(trial.number)
 
     def _end_failed(self, trial: optuna.Trial, failure: Failure) -> None:
         if failure.kind == "storage":
             # Every other trial would meet the same full disk: nothing more is begun.
             self._ending = self._ending or Ending("failed", failure.reason)
-            lineage.end_for_now(self._study, trial, failure.reason)
-            lineage.enqueue_continuations(self._study)
-            self._ended(trial, None)
+            self._go_on_later(trial, failure.reason)
         elif failure.kind == "lost" and lineage.attempt(trial) < self._terms.retries:
-            lineage.end_for_now(self._study, trial, failure.reason, lost=True)
-            lineage.enqueue_continuations(self._study)
-            self._ended(trial, None)
+            self._go_on_later(trial, failure.reason, lost=True)
+        elif failure.kind == "memory":
+            self._end_infeasible(trial, failure)
         else:
             self._fail(trial, failure)
             self._count_failure(failure)
+
+    def _end_infeasible(self, trial: optuna.Trial, failure: Failure) -> None:
+        """Tells the sampler that the like of it can never succeed: it learns nothing from FAIL."""
+        trial.set_user_attr(lineage.REASON, failure.reason)
+        trial.set_constraint(failure.kind, 1.0)
+        self._study.tell(trial, state=TrialState.PRUNED)
+        self._failures.clear()
+        self._ended(trial, TrialState.PRUNED)
+        self._retention.ended(trial.number)
 
     def _fail(self, trial: optuna.Trial, failure: Failure) -> None:
         trial.set_user_attr(lineage.REASON, failure.reason)
@@ -299,7 +273,7 @@ class Coordinator:
             trial.set_user_attr("traceback", failure.traceback)
         self._study.tell(trial, state=TrialState.FAIL)
         self._ended(trial, TrialState.FAIL)
-        self._checkpoints.delete(trial.number)
+        self._retention.ended(trial.number)
 
     def _count_failure(self, failure: Failure) -> None:
         """Ends the search when nothing but the same failure comes back."""
@@ -313,10 +287,12 @@ class Coordinator:
             )
 
     def _end_for_now(self, trial: optuna.Trial) -> None:
-        reason = self._ending.reason if self._ending else "stopped"
-        lineage.end_for_now(self._study, trial, reason)
         self._workers.release(trial.number)
-        lineage.enqueue_continuations(self._study)
+        self._go_on_later(trial, self._ending.reason if self._ending else "stopped")
+
+    def _go_on_later(self, trial: optuna.Trial, reason: str, *, lost: bool = False) -> None:
+        lineage.end_for_now(self._study, trial, reason, lost=lost)
+        lineage.enqueue_continuation(self._study, trial)
         self._ended(trial, None)
 
     def _ended(self, trial: optuna.Trial, state: TrialState | None) -> None:
@@ -324,30 +300,7 @@ class Coordinator:
         self._running.pop(trial.number, None)
         self.standing.running.pop(trial.number, None)
         if state is not None:
-            self.standing.counts[state.name] = self.standing.counts.get(state.name, 0) + 1
-
-    def _discard_checkpoints(self, number: int, complete: bool) -> None:
-        """Keeps the checkpoints of the best finished trials, and deletes the others'."""
-        if not complete:
-            self._checkpoints.delete(number)
-            return
-        for finished in self._candidates()[self._terms.keep :]:
-            self._checkpoints.delete(finished)
-
-    def _sweep_checkpoints(self) -> None:
-        """Deletes what a kill between telling a trial and deleting its checkpoints has left."""
-        wanted = set(self._candidates()[: self._terms.keep])
-        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-            wanted.update(lineage.forerunners(self._study, trial))
-        for number in set(self._checkpoints.trials()) - wanted:
-            self._checkpoints.delete(number)
-
-    def _candidates(self) -> list[int]:
-        """Trials at full budget, the best first."""
-        finished = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        ours = [trial for trial in finished if lineage.is_candidate(trial, self._terms.epochs)]
-        ours.sort(key=lambda trial: trial.value or 0.0, reverse=True)
-        return [trial.number for trial in ours]
+            self.standing.end(state)
 
     def _look_for_an_end(self) -> None:
         if self._ending is not None:
@@ -359,29 +312,21 @@ class Coordinator:
         if reason is not None:
             self._ending = Ending("done", reason)
 
-    def _take_stock(self) -> None:
-        """Counts what earlier runs of this study have done."""
-        spent = self.standing.spent
-        spent.seconds = float(self._study.user_attrs.get(SECONDS_SPENT, 0.0))
-        for trial in self._study.get_trials(deepcopy=False):
-            if trial.state is TrialState.WAITING:
-                continue
-            spent.trials += int(not lineage.is_continuation(trial))
-            spent.epochs += lineage.epochs_of_its_own(trial)
-            if not trial.user_attrs.get(lineage.GOES_ON):
-                counts = self.standing.counts
-                counts[trial.state.name] = counts.get(trial.state.name, 0) + 1
-            if trial.intermediate_values:
-                leading = max(trial.intermediate_values.values())
-                self.standing.leading = max(leading, self.standing.leading or 0.0)
-            if lineage.is_candidate(trial, self._terms.epochs) and trial.value is not None:
-                best = self.standing.best
-                if best is None or trial.value > best[1]:
-                    self.standing.best = (trial.number, trial.value)
+    def _charge(self) -> None:
+        """Adds the time since the last call to what the search has cost."""
+        now, spent = self._clock(), self.standing.spent
+        passed, self._charged_until = now - self._charged_until, now
+        spent.seconds += passed
+        spent.device_seconds += passed * len(self._running) * self._terms.devices_per_trial
 
-    def _tick(self) -> None:
+    def _exchange_now_and_then(self) -> None:
         now = time.monotonic()
-        self.standing.spent.seconds += now - self._clock
-        self._clock = now
-        self._study.set_user_attr(SECONDS_SPENT, round(self.standing.spent.seconds, 1))
-        self._show(self.standing)
+        if now - self._exchanged_at >= _EXCHANGE_SECONDS:
+            self._write_spent()
+            self._exchange()
+            self._exchanged_at = time.monotonic()
+
+    def _write_spent(self) -> None:
+        spent = self.standing.spent
+        self._study.set_user_attr(SECONDS_SPENT, round(spent.seconds, 1))
+        self._study.set_user_attr(DEVICE_SECONDS_SPENT, round(spent.device_seconds, 1))

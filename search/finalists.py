@@ -16,10 +16,10 @@ from optuna.trial import FrozenTrial, TrialState
 from search import lineage
 from search.budget import Budget
 from search.config import Config
-from search.coordinator import Terms
 from search.data import StudyData
 from search.provenance import describe_software
 from search.study import describe_identity, open_finalists
+from search.terms import Terms
 from storage.checkpoints import CheckpointStore
 from trainer.device import configure_device
 from trainer.errors import InputError

@@ -103,17 +103,25 @@ def enqueue_continuations(study: optuna.Study) -> int:
         and trial.number not in continued
     ]
     for trial in waiting:
-        study.enqueue_trial(
-            # A trial that was killed while it was being asked for has only some of its values.
-            {**enqueued_values(trial), **trial.params},
-            user_attrs={
-                RETRIED_FROM: trial.number,
-                ATTEMPT: attempt(trial),
-                ORIGIN: origin(trial),
-            }
-            | {name: value for name, value in trial.user_attrs.items() if name == PLAN},
-        )
+        _enqueue_after(study, trial)
     return len(waiting)
+
+
+def enqueue_continuation(study: optuna.Study, trial: optuna.Trial) -> None:
+    """Enqueues what goes on from a trial that was just ended for now."""
+    _enqueue_after(study, trial.storage.get_trial(trial._trial_id))
+
+
+def _enqueue_after(study: optuna.Study, trial: FrozenTrial) -> None:
+    lineage = {
+        RETRIED_FROM: trial.number,
+        ATTEMPT: attempt(trial),
+        ORIGIN: origin(trial),
+    }
+    plan = {name: value for name, value in trial.user_attrs.items() if name == PLAN}
+    # A trial that was killed while it was being asked for has only some of its values.
+    values = {**enqueued_values(trial), **trial.params}
+    study.enqueue_trial(values, user_attrs=lineage | plan)
 
 
 def take_continuation(study: optuna.Study) -> optuna.Trial | None:
@@ -144,8 +152,11 @@ def inherit_checkpoint(trial: optuna.Trial, checkpoints: CheckpointStore) -> Non
 
 def forerunners(study: optuna.Study, trial: FrozenTrial | optuna.Trial) -> list[int]:
     """The trials that this one goes on from, the nearest first."""
-    trials, line = study.get_trials(deepcopy=False), []
+    line: list[int] = []
     before = trial.user_attrs.get(RETRIED_FROM)
+    if before is None:
+        return line
+    trials = study.get_trials(deepcopy=False)
     while before is not None:
         line.append(int(before))
         before = trials[int(before)].user_attrs.get(RETRIED_FROM)

@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.table import Table
 
 from search.budget import Budget
-from search.coordinator import Standing
+from search.standing import Standing
 from search.terminal import Terminal
 
 _PLAIN_SECONDS = 15.0

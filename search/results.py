@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from search import lineage
 from search.budget import Budget
 from search.config import Config
-from search.coordinator import SECONDS_SPENT
+from search.standing import SECONDS_SPENT
 from trainer.model import CARD_FILE
 
 WINNER = "winner"

@@ -14,13 +14,14 @@ from optuna.trial import FrozenTrial
 from search import finalists
 from search.assignment import Task
 from search.config import Config
-from search.coordinator import Coordinator, Ending, Terms
+from search.coordinator import Coordinator
 from search.data import load_data, write_unseen_phantom
 from search.interruption import Interruption
 from search.progress import Progress
 from search.pruners import expected_epochs
 from search.results import WINNER, model_folder, ranked
 from search.study import open_study
+from search.terms import Ending, Terms
 from search.workers import InlineWorkers, Workers
 from storage.checkpoints import CheckpointStore
 from storage.database import database_from_environment
@@ -148,7 +149,7 @@ class SearchRun:
                     CheckpointStore(checkpoints),
                     terms,
                     stop_requested=interruption.requested,
-                    keep_lock=self._lock.keep,
+                    exchange=self._lock.keep,
                     show=progress.show,
                 ).run()
             finally:

@@ -30,7 +30,7 @@ class Workers(Protocol):
         """Ends the trial on its worker, which is free for another."""
 
     def wait(self, seconds: float) -> list[Event]:
-        """Waits for events, at most so long."""
+        """Waits for events, at most so long; without a call under way there are none."""
 
     def close(self) -> None:
         """Ends all workers."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from search.budget import Budget
-from search.coordinator import Coordinator, Ending, Standing, Terms
+from search.coordinator import Coordinator
 from search.samplers import build_sampler
 from search.space import Space, build_space
+from search.standing import Standing
+from search.terms import Ending, Terms
 from storage.checkpoints import CheckpointStore
 
 SPACE: Mapping[str, Any] = {
@@ -58,7 +61,8 @@ class SearchRig:
         workers: FakeWorkers | None = None,
         stop_requested: Callable[[], bool] = lambda: False,
         study: optuna.Study | None = None,
-        keep_lock: Callable[[], None] = lambda: None,
+        exchange: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> Ending:
         self.coordinator = Coordinator(
             study or self.study(),
@@ -76,8 +80,9 @@ class SearchRig:
                 budget=budget,
             ),
             stop_requested=stop_requested,
-            keep_lock=keep_lock,
+            exchange=exchange,
             show=self.shown.append,
+            clock=clock,
         )
         return self.coordinator.run()
 

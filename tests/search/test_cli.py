@@ -20,10 +20,10 @@ from search import cli
 from search import run as run_module
 from search import study as study_module
 from search.config import load_config
-from search.coordinator import Ending
 from search.data import load_data
 from search.run import Result
 from search.study import open_study
+from search.terms import Ending
 from storage.database import database_from_environment
 from storage.errors import CheckpointError
 from storage.lock import StudyLock

@@ -14,16 +14,18 @@ from search_rig import SearchRig
 from search import coordinator
 from search.assignment import Failure
 from search.budget import Budget
-from search.coordinator import SECONDS_SPENT, Ending
 from search.lineage import GOES_ON, origin
 from search.pruners import build_pruner, rungs
 from search.space import Dimension, Space, build_space
+from search.standing import DEVICE_SECONDS_SPENT, SECONDS_SPENT
+from search.terms import Ending
 from storage.checkpoints import Checkpoint
 from storage.errors import CheckpointError, DatabaseError, StorageError, StudyLocked
 from trainer.errors import InputError
 
 LOST = Failure("lost", "the worker was lost: node 3 is gone")
 DIVERGED = Failure("diverged", "the loss became nan in epoch 2")
+TOO_LARGE = Failure("memory", "used 9.1 GB of its limit of 8 GB")
 BROKEN = Failure("error", "TypeError: unhashable", "Traceback: all of it")
 DISK_FULL = "epoch-1.npz could not be written (No space left on device): free some"
 WAITING, RUNNING, FAIL = TrialState.WAITING, TrialState.RUNNING, TrialState.FAIL
@@ -49,10 +51,8 @@ def error(reason: str, cause: str = "") -> Failure:
 class Clock:
     """A monotonic clock that goes on by an hour whenever somebody asks."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, step_seconds: float = 3600.0) -> None:
+    def __init__(self, step_seconds: float = 3600.0) -> None:
         self.now, self.step = 1000.0, step_seconds
-        monkeypatch.setattr(coordinator.time, "monotonic", self)
-        monkeypatch.setattr(coordinator.time, "sleep", lambda seconds: None)
 
     def __call__(self) -> float:
         self.now += self.step
@@ -189,21 +189,40 @@ def test_a_spent_budget_trains_nothing_more(quick_rig: SearchRig) -> None:
     assert quick_rig.standing.counts == {"COMPLETE": 2}
 
 
-def test_hours_end_a_search_and_add_up_over_restarts(
-    rig: SearchRig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    Clock(monkeypatch)
+def test_hours_end_a_search_and_add_up_over_restarts(rig: SearchRig) -> None:
     first = rig.workers()
-    assert rig.run(Budget(hours=4), first) == Ending("done", "the budget of 4 hours is spent")
+    assert rig.run(Budget(hours=4), first, clock=Clock()) == Ending("done", "the budget of 4 hours is spent")
     assert 0 < len(first.trained) <= 4
     spent = rig.study().user_attrs[SECONDS_SPENT]
-    assert spent == 4 * 3600
-    assert rig.run(Budget(hours=4), rig.workers()).reason == "the budget of 4 hours is spent"
-    assert rig.study().user_attrs[SECONDS_SPENT] == spent
+    assert 4 * 3600 <= spent <= 5 * 3600
+    again = rig.run(Budget(hours=4), rig.workers(), clock=Clock())
+    assert again.reason == "the budget of 4 hours is spent"
+    assert rig.study().user_attrs[SECONDS_SPENT] - spent <= 3600
     longer = rig.workers()
-    rig.run(Budget(hours=6), longer)
-    assert 0 < len(longer.trained) <= 2
+    rig.run(Budget(hours=9), longer, clock=Clock())
+    assert 0 < len(longer.trained) <= 4
     assert rig.trials(RUNNING) == []
+
+
+def test_device_hours_are_those_of_every_trial_that_holds_a_device(rig: SearchRig) -> None:
+    ending = rig.run(Budget(device_hours=12), rig.workers(3), clock=Clock())
+    assert ending == Ending("done", "the budget of 12 device hours is spent")
+    assert rig.standing.spent.device_seconds >= 12 * 3600
+    assert rig.standing.spent.seconds <= 8 * 3600
+    assert rig.study().user_attrs[DEVICE_SECONDS_SPENT] == rig.standing.spent.device_seconds
+
+
+def test_money_ends_a_search_at_its_price(rig: SearchRig) -> None:
+    budget = Budget(money=6.0, price_per_device_hour=2.0)
+    ending = rig.run(budget, rig.workers(), clock=Clock())
+    assert ending == Ending("done", "the budget of 6 of money is spent")
+    assert 3 * 3600 <= rig.standing.spent.device_seconds <= 4 * 3600
+
+
+def test_a_running_trial_ends_with_its_epoch_when_the_budget_does(rig: SearchRig) -> None:
+    workers = rig.workers(2)
+    rig.run(Budget(epochs=3), workers)
+    assert len(workers.trained) <= 4
 
 
 # Stopped and gone on with
@@ -454,6 +473,17 @@ def test_a_diverged_trial_is_not_retried(quick_rig: SearchRig) -> None:
     assert quick_rig.checkpoints.trials() == [4]
 
 
+def test_what_does_not_fit_into_memory_is_infeasible_and_not_tried_again(rig: SearchRig) -> None:
+    script = {(number, 1): TOO_LARGE for number in range(5)}
+    assert rig.run(Budget(trials=6), rig.workers(2, script)).kind == "done"
+    trials = rig.trials()
+    assert [trial.state for trial in trials] == [PRUNED] * 5 + [COMPLETE]
+    for trial in trials[:5]:
+        assert trial.constraints == {"memory": 1.0}
+        assert trial.user_attrs["reason"] == TOO_LARGE.reason
+    assert rig.checkpoints.trials() == [5]
+
+
 def test_three_errors_of_one_cause_end_the_search(quick_rig: SearchRig) -> None:
     workers = quick_rig.workers(2, {(number, 1): BROKEN for number in range(9)})
     ending = quick_rig.run(Budget(trials=9), workers)
@@ -560,15 +590,16 @@ def test_what_was_told_complete_from_outside_leads_no_later_run(quick_rig: Searc
 
 @pytest.mark.parametrize("lost", [StudyLocked("run by another"), DatabaseError("it is gone")])
 def test_a_lock_that_is_anothers_ends_the_search_and_loses_no_epoch(
-    rig: SearchRig, lost: StorageError
+    rig: SearchRig, lost: StorageError, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(coordinator, "_EXCHANGE_SECONDS", 0.0)
     workers, calls = rig.workers(2), iter(range(100))
 
-    def keep_lock() -> None:
+    def exchange() -> None:
         if next(calls) == 4:
             raise lost
 
-    ending = rig.run(Budget(trials=3), workers, keep_lock=keep_lock)
+    ending = rig.run(Budget(trials=3), workers, exchange=exchange)
     assert ending == Ending("failed", str(lost))
     assert rig.trials(RUNNING)
     after = rig.workers(2)
@@ -712,22 +743,23 @@ def test_a_space_that_holds_the_impossible_is_a_defect_and_no_failed_trial(
 def test_a_search_waits_for_room_that_is_gone_for_a_while(
     quick_rig: SearchRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Clock(monkeypatch, step_seconds=1.0)
+    monkeypatch.setattr(coordinator.time, "sleep", lambda seconds: None)
     workers = quick_rig.workers(slots=0)
 
     def node_joins() -> bool:
         workers.slots = 1 if len(quick_rig.shown) > 20 else 0
         return False
 
-    assert quick_rig.run(Budget(trials=1), workers, node_joins).kind == "done"
+    ending = quick_rig.run(Budget(trials=1), workers, node_joins, clock=Clock(1.0))
+    assert ending.kind == "done"
     assert [trial.state for trial in quick_rig.trials()] == [COMPLETE]
 
 
 def test_a_search_that_never_gets_room_says_so(
     quick_rig: SearchRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Clock(monkeypatch, step_seconds=10.0)
-    ending = quick_rig.run(Budget(trials=1), quick_rig.workers(slots=0))
+    monkeypatch.setattr(coordinator.time, "sleep", lambda seconds: None)
+    ending = quick_rig.run(Budget(trials=1), quick_rig.workers(slots=0), clock=Clock(10.0))
     assert ending.kind == "failed"
     assert "[workers]" in ending.reason
     assert quick_rig.trials() == []

@@ -15,8 +15,9 @@ from small_config import build_config
 from search import finalists
 from search.assignment import Failure
 from search.config import Config
-from search.coordinator import Coordinator, Ending
+from search.coordinator import Coordinator
 from search.finalists import Source, build_trial_model, final_terms, open_final, trained
+from search.terms import Ending
 from storage.checkpoints import Checkpoint, CheckpointStore
 from trainer.errors import InputError
 

@@ -9,8 +9,8 @@ from rich.console import Console
 
 from search import progress
 from search.budget import Budget, Spent
-from search.coordinator import Standing
 from search.progress import Progress
+from search.standing import Standing
 
 
 class Clock:

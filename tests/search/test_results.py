@@ -10,8 +10,8 @@ from small_config import build_config
 
 from search.budget import Budget
 from search.config import Config
-from search.coordinator import SECONDS_SPENT
 from search.results import WINNER, best_rows, best_trials, model_folder, ranked, status_row
+from search.standing import SECONDS_SPENT
 
 VALUES = (0.7, 0.9, 0.8, 0.9)
 

@@ -13,10 +13,10 @@ from small_config import build_config
 from search import finalists, run
 from search.assignment import Failure, Task
 from search.config import Config
-from search.coordinator import Ending
 from search.results import WINNER, model_folder
 from search.run import Result, SearchRun
 from search.study import find_study
+from search.terms import Ending
 from storage.checkpoints import CheckpointStore
 from storage.database import database_from_environment
 from storage.errors import StudyLocked

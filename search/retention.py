@@ -1,0 +1,47 @@
+"""Which checkpoints are kept: those of running trials, of trials that go on, and of the best."""
+
+from __future__ import annotations
+
+import bisect
+
+import optuna
+from optuna.trial import TrialState
+
+from search import lineage
+from storage.checkpoints import CheckpointStore
+
+
+class Retention:
+    """Deletes the checkpoints of finished trials as soon as better ones have taken their place."""
+
+    def __init__(self, checkpoints: CheckpointStore, *, keep: int) -> None:
+        self._checkpoints = checkpoints
+        self._keep = keep
+        self._best: list[tuple[float, int]] = []  # (-value, number), the best first
+
+    def sweep(self, study: optuna.Study, *, epochs: int) -> None:
+        """Finds the best of earlier runs, and deletes what a kill has left of others.
+
+        Args:
+            study: Without a RUNNING trial.
+            epochs: Of a trial's full budget.
+        """
+        finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        ours = [trial for trial in finished if lineage.is_candidate(trial, epochs)]
+        self._best = sorted((-(trial.value or 0.0), trial.number) for trial in ours)[: self._keep]
+        wanted = {number for _, number in self._best}
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+            wanted.update(lineage.forerunners(study, trial))
+        for number in set(self._checkpoints.trials()) - wanted:
+            self._checkpoints.delete(number)
+
+    def finished(self, number: int, value: float) -> None:
+        """Keeps a trial at full budget while it is among the best."""
+        bisect.insort(self._best, (-value, number))
+        for _, outdone in self._best[self._keep :]:
+            self._checkpoints.delete(outdone)
+        del self._best[self._keep :]
+
+    def ended(self, number: int) -> None:
+        """Forgets a trial that nothing goes on from."""
+        self._checkpoints.delete(number)

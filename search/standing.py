@@ -1,0 +1,76 @@
+"""How a search stands: what is running, what has ended, the best so far, and what it has cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from search import lineage
+from search.budget import Spent
+
+SECONDS_SPENT = "seconds_spent"
+DEVICE_SECONDS_SPENT = "device_seconds_spent"
+
+
+@dataclass
+class Standing:
+    """How a search stands, for whoever shows it.
+
+    Attributes:
+        running: Trials under way, and the epochs that each has done.
+        counts: Ended trials by state, without those that go on as another one.
+        best: The best trial at full budget so far, its number and value.
+        leading: The best value of any epoch so far.
+        spent: Against the budget.
+        epochs_each: Of a trial, on average, as far as the pruner lets it.
+    """
+
+    running: dict[int, int] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    best: tuple[int, float] | None = None
+    leading: float | None = None
+    spent: Spent = field(default_factory=Spent)
+    epochs_each: float = 0.0
+
+    def lead(self, value: float) -> None:
+        """Takes note of an epoch's value."""
+        self.leading = value if self.leading is None else max(value, self.leading)
+
+    def finish(self, number: int, value: float) -> None:
+        """Takes note of a trial at full budget; of equals the earlier one stays the best."""
+        if self.best is None or value > self.best[1]:
+            self.best = (number, value)
+
+    def end(self, state: TrialState) -> None:
+        """Counts a trial that ended for good."""
+        self.counts[state.name] = self.counts.get(state.name, 0) + 1
+
+
+def take_stock(study: optuna.Study, *, epochs: int, epochs_each: float) -> Standing:
+    """Counts what earlier runs of a study have done.
+
+    Args:
+        study: Without a RUNNING trial.
+        epochs: Of a trial's full budget.
+        epochs_each: Of a trial, on average, as far as the pruner lets it.
+    """
+    standing = Standing(epochs_each=epochs_each)
+    standing.spent.seconds = float(study.user_attrs.get(SECONDS_SPENT, 0.0))
+    standing.spent.device_seconds = float(study.user_attrs.get(DEVICE_SECONDS_SPENT, 0.0))
+    for trial in study.get_trials(deepcopy=False):
+        if trial.state is not TrialState.WAITING:
+            _count(standing, trial, epochs)
+    return standing
+
+
+def _count(standing: Standing, trial: FrozenTrial, epochs: int) -> None:
+    standing.spent.trials += int(not lineage.is_continuation(trial))
+    standing.spent.epochs += lineage.epochs_of_its_own(trial)
+    if not trial.user_attrs.get(lineage.GOES_ON):
+        standing.end(trial.state)
+    if trial.intermediate_values:
+        standing.lead(max(trial.intermediate_values.values()))
+    if lineage.is_candidate(trial, epochs) and trial.value is not None:
+        standing.finish(trial.number, trial.value)

@@ -1,0 +1,48 @@
+"""What every trial of a study is run under, and how a search ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from search.budget import Budget
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What every trial of a study is run under.
+
+    Attributes:
+        epochs: Of a trial's full budget.
+        tiles_per_epoch: In tiles of 256 x 256.
+        train_on: `train` sections, or `all` but the holdout and its gap.
+        seed: Of weights and tiles.
+        retries: How often a trial may lose its worker and go on.
+        keep: Finished trials whose checkpoints are kept, the best ones.
+        epochs_expected: Of a trial, on average, as far as the pruner lets it.
+        budget: When the search ends.
+        devices_per_trial: What a running trial is charged for: its share of a GPU, or one worker.
+    """
+
+    epochs: int
+    tiles_per_epoch: int
+    train_on: Literal["train", "all"]
+    seed: int
+    retries: int
+    keep: int
+    epochs_expected: float
+    budget: Budget
+    devices_per_trial: float = 1.0
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a search ended.
+
+    Attributes:
+        kind: `done` (the budget is spent), `interrupted`, or `failed`.
+        reason: One line.
+    """
+
+    kind: Literal["done", "interrupted", "failed"]
+    reason: str
