@@ -121,11 +121,29 @@ def status(config: _Config, as_json: _Json = False) -> None:
     from search.results import status_row
 
     loaded, study = _open(config)
-    row = status_row(study, loaded.build_budget())
+    row = status_row(study, loaded.build_budget(), loaded.logs)
     if as_json:
         _print_json(row)
     else:
         present_status(row)
+
+
+@app.command()
+def enqueue(
+    config: _Config,
+    params: Annotated[str, typer.Option(help="JSON, such as '{\"learning_rate\": 0.001}'.")],
+    as_json: _Json = False,
+) -> None:
+    """Try these values next; dimensions that are not named are drawn by the sampler."""
+    from search.enqueue import enqueue_params
+    from search.terminal import say
+
+    loaded, study = _open(config)
+    number = enqueue_params(loaded, study, params)
+    if as_json:
+        _print_json({"number": number})
+    else:
+        say(f"trial {number} is waiting: the search takes it next, or when it is run again")
 
 
 @app.command()

@@ -53,11 +53,18 @@ class BudgetConfig(_Section):
     trials: _Positive | None = None
     epochs: _Positive | None = None
     hours: _PositiveFloat | None = None
+    device_hours: _PositiveFloat | None = None
+    """Hours that trials hold their devices, added up: a share of a GPU, or one worker's cores."""
+    money: _PositiveFloat | None = None
+    price_per_device_hour: _PositiveFloat | None = None
 
     @model_validator(mode="after")
     def _check_limited(self) -> BudgetConfig:
-        if self.trials is None and self.epochs is None and self.hours is None:
-            raise ValueError("expected at least one of trials, epochs and hours")
+        limits = (self.trials, self.epochs, self.hours, self.device_hours, self.money)
+        if all(limit is None for limit in limits):
+            raise ValueError("expected at least one of trials, epochs, hours, device_hours, money")
+        if self.money is not None and self.price_per_device_hour is None:
+            raise ValueError("expected price_per_device_hour beside money")
         return self
 
 
@@ -99,6 +106,8 @@ class WorkersConfig(_Section):
     where: Literal["ray", "inline"] = "ray"
     cpus_per_trial: _Positive = 1
     gpus_per_trial: Annotated[float, Field(ge=0, le=64, strict=True)] = 0.0
+    memory_gb_per_trial: _PositiveFloat | None = None
+    """Beyond it a worker is ended, and its trial infeasible; by default its share of the host's."""
     trials_per_worker: _Positive = 25
     retries: Annotated[int, Field(ge=0, strict=True)] = 2
 
@@ -128,12 +137,17 @@ class Config(_Section):
 
     def build_budget(self) -> Budget:
         """The limits of `[budget]`."""
-        return Budget(self.budget.trials, self.budget.epochs, self.budget.hours)
+        return Budget(**self.budget.model_dump())
 
     @property
     def folder(self) -> Path:
         """Where everything of this study lies but the database."""
         return self.study.runs / self.study.name
+
+    @property
+    def logs(self) -> Path:
+        """Where the logs of its trials lie."""
+        return self.folder / "logs"
 
 
 def load_config(path: Path, **changes: Any) -> Config:

@@ -18,6 +18,9 @@ from search.run import Result
 from search.terminal import OUT, say
 
 
+_LOGS_SHOWN = 3
+
+
 def result_row(result: Result) -> dict[str, Any]:
     """The end of a search as `run --json` prints it."""
     winner = result.winner
@@ -91,13 +94,16 @@ def present_status(row: Mapping[str, Any]) -> None:
             Text(trial["reason"] or ""),
         )
     OUT.print(table)
+    _present_logs(row["trials"])
     counts = ", ".join(f"{count} {state}" for state, count in row["counts"].items() if count)
     budget = row["budget"]
     OUT.print(f"{row['study']}: {counts or 'no trials yet'}", markup=False)
     OUT.print(
         f"budget: {budget['trials_begun']} of {budget['trials'] or 'any number of'} trials, "
         f"{budget['epochs_trained']} of {budget['epochs'] or 'any number of'} epochs, "
-        f"{budget['hours_spent']:.2f} of {budget['hours'] or 'any number of'} hours",
+        f"{budget['hours_spent']:.2f} of {budget['hours'] or 'any number of'} hours, "
+        f"{budget['device_hours_spent']:.2f} of {budget['device_hours'] or 'any number of'} "
+        f"device hours{_money(budget)}",
         markup=False,
     )
 
@@ -130,6 +136,19 @@ def present_evaluation(scores: Mapping[str, Any]) -> None:
             f"(precision {found['precision']:.3f}, F1 {found['f1']:.3f})",
             markup=False,
         )
+
+
+def _present_logs(trials: Sequence[Mapping[str, Any]]) -> None:
+    for trial in [trial for trial in trials if trial.get("log")][-_LOGS_SHOWN:]:
+        OUT.print(f"\nend of the log of trial {trial['number']}:", markup=False)
+        for line in trial["log"]:
+            OUT.print(f"    {line}", markup=False, highlight=False)
+
+
+def _money(budget: Mapping[str, Any]) -> str:
+    if budget["money_spent"] is None:
+        return ""
+    return f", {budget['money_spent']:.2f} of {budget['money'] or 'any amount of'} money"
 
 
 def _next_commands(result: Result, again: Sequence[str]) -> list[str]:

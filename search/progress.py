@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from types import TracebackType
 
 from rich.console import Console
@@ -82,15 +83,18 @@ class Progress:
         number, value = standing.best or (None, None)
         best = f"{value:.4f} (trial {number})" if value is not None else "-"
         if number is None and standing.leading is not None:
-            best = f"{standing.leading:.4f} (unfinished)"
+            best = f"{standing.leading:.4f} (so far)"
+        begun = f"{spent.trials}/{self._budget.trials}" if self._budget.trials else spent.trials
+        cost = self._budget.cost(spent)
         return [
+            ("trials", str(begun)),
             ("running", str(len(standing.running))),
             ("done", str(counts.get("COMPLETE", 0))),
             ("pruned", str(counts.get("PRUNED", 0))),
             ("failed", str(counts.get("FAIL", 0))),
-            ("of", str(self._budget.trials or "-")),
             ("best Dice", best),
             ("epochs", str(spent.epochs)),
+            *([] if cost is None else [("cost", f"{cost:.2f}")]),
             ("elapsed", _clock(time.monotonic() - self._started)),
             ("left", self._left(standing)),
         ]
@@ -102,6 +106,7 @@ class Progress:
         limits = []
         if self._budget.hours is not None:
             limits.append(self._budget.hours * 3600 - spent.seconds)
+        limits.extend(self._device_limits(standing))
         if trained > 0:
             pace = elapsed / trained
             if self._budget.epochs is not None:
@@ -109,6 +114,18 @@ class Progress:
             if self._budget.trials is not None:
                 limits.append(pace * self._epochs_left(standing, self._budget.trials))
         return f"~{_clock(max(0.0, min(limits)))}" if limits else "-"
+
+    def _device_limits(self, standing: Standing) -> Iterator[float]:
+        """Seconds until device hours or money are spent, at the pace of this whole search."""
+        spent, budget = standing.spent, self._budget
+        if spent.device_seconds <= 0:
+            return
+        pace = spent.seconds / spent.device_seconds
+        if budget.device_hours is not None:
+            yield pace * (budget.device_hours * 3600 - spent.device_seconds)
+        if budget.money is not None and budget.price_per_device_hour is not None:
+            seconds = budget.money / budget.price_per_device_hour * 3600
+            yield pace * (seconds - spent.device_seconds)
 
     def _epochs_left(self, standing: Standing, trials: int) -> float:
         ended = sum(standing.counts.get(name, 0) for name in ("COMPLETE", "PRUNED"))

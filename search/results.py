@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +11,13 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from search import lineage
-from search.budget import Budget
+from search.budget import Budget, Spent
 from search.config import Config
-from search.standing import SECONDS_SPENT
+from search.standing import DEVICE_SECONDS_SPENT, SECONDS_SPENT
+from search.trial_log import read_log_tail
 from trainer.model import CARD_FILE
 
+_LOG_LINES = 5
 WINNER = "winner"
 """Study attribute: number of the trial that the model was made from."""
 
@@ -53,8 +57,14 @@ def best_rows(study: optuna.Study, config: Config, top: int) -> list[dict[str, A
     return rows
 
 
-def status_row(study: optuna.Study, budget: Budget) -> dict[str, Any]:
-    """The whole study as `status --json` prints it."""
+def status_row(study: optuna.Study, budget: Budget, logs: Path) -> dict[str, Any]:
+    """The whole study as `status --json` prints it.
+
+    Args:
+        study: To read.
+        budget: Of its config.
+        logs: The folder of its trials' logs.
+    """
     trials = study.get_trials(deepcopy=False)
     successors = {trial.user_attrs.get(lineage.RETRIED_FROM): trial.number for trial in trials}
     counts: dict[str, int] = {state.name: 0 for state in TrialState}
@@ -63,15 +73,28 @@ def status_row(study: optuna.Study, budget: Budget) -> dict[str, Any]:
     return {
         "study": study.study_name,
         "counts": counts,
-        "trials": [_status_of(trial, successors.get(trial.number)) for trial in trials],
-        "budget": {
-            "trials": budget.trials,
-            "epochs": budget.epochs,
-            "hours": budget.hours,
-            "trials_begun": sum(map(lineage.counts_towards_budget, trials)),
-            "epochs_trained": sum(map(lineage.epochs_of_its_own, trials)),
-            "hours_spent": round(float(study.user_attrs.get(SECONDS_SPENT, 0.0)) / 3600, 4),
-        },
+        "trials": [_status_of(trial, successors.get(trial.number), logs) for trial in trials],
+        "budget": _budget_row(study, budget, trials),
+    }
+
+
+def _budget_row(
+    study: optuna.Study, budget: Budget, trials: Sequence[FrozenTrial]
+) -> dict[str, Any]:
+    spent = Spent(
+        trials=sum(map(lineage.counts_towards_budget, trials)),
+        epochs=sum(map(lineage.epochs_of_its_own, trials)),
+        seconds=float(study.user_attrs.get(SECONDS_SPENT, 0.0)),
+        device_seconds=float(study.user_attrs.get(DEVICE_SECONDS_SPENT, 0.0)),
+    )
+    cost = budget.cost(spent)
+    return {
+        **asdict(budget),
+        "trials_begun": spent.trials,
+        "epochs_trained": spent.epochs,
+        "hours_spent": round(spent.seconds / 3600, 4),
+        "device_hours_spent": round(spent.device_seconds / 3600, 4),
+        "money_spent": None if cost is None else round(cost, 4),
     }
 
 
@@ -80,12 +103,12 @@ def model_folder(config: Config) -> Path:
     return config.folder / "model"
 
 
-def _status_of(trial: FrozenTrial, successor: int | None) -> dict[str, Any]:
+def _status_of(trial: FrozenTrial, successor: int | None, logs: Path) -> dict[str, Any]:
     attributes = dict(trial.user_attrs)
     reason = attributes.pop(lineage.REASON, None)
     if successor is not None:
         reason = f"{reason}; goes on as trial {successor}"
-    return {
+    row = {
         "number": trial.number,
         "state": trial.state.name,
         "value": trial.value,
@@ -94,3 +117,6 @@ def _status_of(trial: FrozenTrial, successor: int | None) -> dict[str, Any]:
         "reason": reason,
         "user_attrs": attributes,
     }
+    if trial.state is TrialState.FAIL and successor is None:
+        row["log"] = read_log_tail(logs, trial.number, lines=_LOG_LINES)
+    return row

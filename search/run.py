@@ -20,6 +20,7 @@ from search.interruption import Interruption
 from search.progress import Progress
 from search.pruners import expected_epochs
 from search.results import WINNER, model_folder, ranked
+from search.runner import TrialRunner
 from search.study import open_study
 from search.terms import Ending, Terms
 from search.workers import InlineWorkers, Workers
@@ -50,8 +51,22 @@ class Result:
 class SearchRun:
     """One call of `run`: the study, its data and where its trials are run."""
 
-    def __init__(self, config: Config, announce: Callable[[str], None] = lambda line: None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        announce: Callable[[str], None] = lambda line: None,
+        *,
+        runner: type = TrialRunner,
+    ) -> None:
+        """Loads the data of a search.
+
+        Args:
+            config: Of the search.
+            announce: Takes lines for the person who started it.
+            runner: What runs the trials on a worker.
+        """
         self._config = config
+        self._runner = runner
         self._announce = announce
         self._data = load_data(config)
 
@@ -91,6 +106,7 @@ class SearchRun:
                 config.study.pruner, epochs=config.study.epochs_per_trial
             ),
             budget=config.build_budget(),
+            devices_per_trial=config.workers.gpus_per_trial or 1.0,
         )
         return self._coordinate(
             study, terms, config.folder / "trials", interruption, config.study.name
@@ -139,7 +155,7 @@ class SearchRun:
     ) -> Ending:
         """Runs one study; `alone` gives its one trial all cores of a node where it has no GPU."""
         config = self._config
-        workers = self._build_workers(checkpoints, alone=alone)
+        workers = self._build_workers(study.study_name, checkpoints, alone=alone)
         with Progress(title, terms.budget) as progress:
             try:
                 return Coordinator(
@@ -155,13 +171,21 @@ class SearchRun:
             finally:
                 workers.close()
 
-    def _build_workers(self, checkpoints: Path, *, alone: bool) -> Workers:
+    def _build_workers(self, study: str, checkpoints: Path, *, alone: bool) -> Workers:
         config = self._config.workers
+        logs = self._config.logs if not alone else self._config.logs / checkpoints.name
+        gigabytes = config.memory_gb_per_trial
         task = Task(
-            self._data.volume, self._data.split, checkpoints.absolute(), config.cpus_per_trial
+            volume=self._data.volume,
+            split=self._data.split,
+            checkpoints=checkpoints.absolute(),
+            threads=config.cpus_per_trial,
+            study=study,
+            logs=logs.absolute(),
+            memory_bytes=gigabytes and round(gigabytes * 1e9),
         )
         if config.where == "inline":
-            return InlineWorkers(task)
+            return InlineWorkers(task, runner=self._runner)
         from search.ray_workers import RayWorkers, largest_node_cpus
 
         cpus = largest_node_cpus() if alone and not config.gpus_per_trial else config.cpus_per_trial
@@ -170,6 +194,7 @@ class SearchRun:
             cpus=cpus,
             gpus=config.gpus_per_trial,
             trials_per_worker=config.trials_per_worker,
+            runner=self._runner,
         )
 
 

@@ -39,8 +39,8 @@ class Workers(Protocol):
 class InlineWorkers:
     """One worker in this process: for tests, a debugger or a notebook."""
 
-    def __init__(self, task: Task) -> None:
-        self._runner = TrialRunner(task)
+    def __init__(self, task: Task, *, runner: type = TrialRunner) -> None:
+        self._runner = runner(task)
         self._trial: int | None = None
         self._calls: deque[Callable[[], Begun | EpochReport | Failure]] = deque()
 

@@ -30,6 +30,7 @@ def _share(name: str) -> None:
 _share("fake_workers")
 _share("search_rig")
 _share("small_config")
+_share("fault_rig")
 
 
 @pytest.fixture(autouse=True)

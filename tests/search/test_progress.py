@@ -45,7 +45,7 @@ def test_a_line_tells_how_the_search_stands(clock: Clock) -> None:
     with shown:
         shown.show(standing())
     (line,) = text.getvalue().splitlines()
-    assert line.startswith("mito: running 2, done 3, pruned 4, failed 1, of 12, ")
+    assert line.startswith("mito: trials 10/12, running 2, done 3, pruned 4, failed 1, ")
     assert "best Dice 0.8765 (trial 5), epochs 40, elapsed 0:00, left -" in line
 
 
@@ -54,7 +54,7 @@ def test_before_a_trial_is_finished_the_leading_value_is_shown(clock: Clock) -> 
     shown.show(standing(best=None, leading=0.5))
     shown.show(standing(best=None, leading=None, counts={}))
     first, second = text.getvalue().splitlines()
-    assert "best Dice 0.5000 (unfinished)" in first
+    assert "best Dice 0.5000 (so far)" in first
     assert "best Dice -," in second
 
 
@@ -138,5 +138,5 @@ def test_a_terminal_gets_one_table_with_every_value_whole(clock: Clock, width: i
     last = text.getvalue().rsplit("mito", 1)[1]
     for name in ("running", "done", "pruned", "failed", "best Dice", "epochs", "elapsed", "left"):
         assert name in last
-    assert "0.4321 (unfinished)" in last
+    assert "0.4321 (so far)" in last
     assert "…" not in last

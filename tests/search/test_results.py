@@ -11,9 +11,12 @@ from small_config import build_config
 from search.budget import Budget
 from search.config import Config
 from search.results import WINNER, best_rows, best_trials, model_folder, ranked, status_row
-from search.standing import SECONDS_SPENT
+from search.standing import DEVICE_SECONDS_SPENT, SECONDS_SPENT
 
 VALUES = (0.7, 0.9, 0.8, 0.9)
+
+
+NO_LOGS = Path("no logs")
 
 
 @pytest.fixture
@@ -106,7 +109,7 @@ def test_a_study_without_trials_has_no_best(config: Config) -> None:
 
 
 def test_the_status_tells_every_trial_and_why_it_ended(study: optuna.Study) -> None:
-    row = json.loads(json.dumps(status_row(study, Budget(trials=9))))
+    row = json.loads(json.dumps(status_row(study, Budget(trials=9), NO_LOGS)))
     assert row["study"] == "mito"
     counts = {"RUNNING": 0, "COMPLETE": 4, "PRUNED": 1, "FAIL": 1, "WAITING": 1}
     assert row["counts"] == counts
@@ -120,10 +123,17 @@ def test_the_status_tells_every_trial_and_why_it_ended(study: optuna.Study) -> N
 
 def test_the_status_tells_what_the_budget_has_paid_for(study: optuna.Study) -> None:
     study.set_user_attr(SECONDS_SPENT, 1800.0)
-    assert status_row(study, Budget(trials=9, hours=2))["budget"] == {
+    study.set_user_attr(DEVICE_SECONDS_SPENT, 5400.0)
+    budget = Budget(trials=9, hours=2, price_per_device_hour=2.0)
+    assert status_row(study, budget, NO_LOGS)["budget"] == {
         "trials": 9,
         "epochs": None,
         "hours": 2,
+        "device_hours": None,
+        "money": None,
+        "price_per_device_hour": 2.0,
+        "device_hours_spent": 1.5,
+        "money_spent": 3.0,
         "trials_begun": 6,
         "epochs_trained": 10,
         "hours_spent": 0.5,

@@ -40,7 +40,7 @@ class Scene:
     cards: list[dict[str, Any]] = field(default_factory=list)
     workers: list[FakeWorkers] = field(default_factory=list)
 
-    def build_workers(self, task: Task) -> FakeWorkers:
+    def build_workers(self, task: Task, *, runner: type) -> FakeWorkers:
         script = self.final if task.checkpoints.name == "finalists" else self.trials
         self.workers.append(FakeWorkers(CheckpointStore(task.checkpoints), script=script))
         return self.workers[-1]

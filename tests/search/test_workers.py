@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from search import workers as workers_module
 from search.assignment import Assignment, Begun, EpochReport, Event, Failure, Task
 from search.workers import InlineWorkers
 from trainer.hyperparameters import Hyperparameters
@@ -34,10 +33,10 @@ class Runner:
 
 
 @pytest.fixture
-def workers(monkeypatch: pytest.MonkeyPatch) -> InlineWorkers:
-    monkeypatch.setattr(workers_module, "TrialRunner", Runner)
+def workers() -> InlineWorkers:
     raw = np.zeros((20, 8, 8), np.uint8)
-    return InlineWorkers(Task(Volume(raw, raw, None, ()), split_sections(20, gap=1), Path("x"), 1))
+    task = Task(Volume(raw, raw, None, ()), split_sections(20, gap=1), Path("x"), 1)
+    return InlineWorkers(task, runner=Runner)
 
 
 def assignment(trial: int) -> Assignment:

@@ -1,0 +1,51 @@
+"""Values that a person wants to see tried next."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import optuna
+
+from search import lineage
+from search.config import Config
+from trainer.errors import InputError
+
+
+def enqueue_params(config: Config, study: optuna.Study, text: str) -> int:
+    """Adds a waiting trial, which a running search takes within seconds.
+
+    Args:
+        config: Of the study.
+        study: To add to.
+        text: JSON object of values under the names of dimensions.
+
+    Returns:
+        The trial's number.
+
+    Raises:
+        InputError: No JSON object, no dimension of that name, or a value outside of the space.
+    """
+    params = _parse(text)
+    config.build_space().check(params, "params")
+    study.enqueue_trial(params)
+    # The search may have taken it already, so that its state tells nothing.
+    alike = (
+        trial.number
+        for trial in study.get_trials(deepcopy=False)
+        if lineage.enqueued_values(trial) == params
+    )
+    return max(alike)
+
+
+def _parse(text: str) -> dict[str, Any]:
+    try:
+        params = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"--params: expected a JSON object, got {text!r}: {error}") from None
+    if not isinstance(params, dict) or not params:
+        raise InputError(
+            f"--params: expected a JSON object with at least one value, got {text!r}; "
+            "write it as '{\"learning_rate\": 0.001}'"
+        )
+    return params

@@ -1,0 +1,205 @@
+"""Everything that can break around a search, broken for real."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fault_rig import FaultRig
+from optuna.trial import TrialState
+
+pytestmark = pytest.mark.slow
+
+Build = Callable[..., FaultRig]
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Iterator[Build]:
+    rigs: list[FaultRig] = []
+
+    def build_rig(**settings: Any) -> FaultRig:
+        rigs.append(FaultRig(tmp_path, **settings))
+        return rigs[-1]
+
+    yield build_rig
+    for rig in rigs:
+        rig.close()
+
+
+def test_a_worker_that_is_killed_in_mid_epoch_costs_one_epoch(build: Build) -> None:
+    rig = build()
+    rig.start()
+    rig.wait_until(lambda: rig.epochs_written() >= 3)
+    rig.workers()[0].kill()
+    rig.finish()
+    lost = [trial for trial in rig.check() if "lost" in trial.user_attrs.get("reason", "")]
+    assert len(lost) == 1
+    assert lost[0].user_attrs["attempt"] == 1
+
+
+def test_a_killed_coordinator_is_started_again_and_again(build: Build) -> None:
+    rig = build()
+    for epochs in (2, 8):
+        rig.start()
+        rig.wait_until(lambda epochs=epochs: rig.epochs_written() >= epochs)
+        rig.kill()
+    rig.run()
+    trials = rig.check()
+    assert any("coordinator ended" in trial.user_attrs.get("reason", "") for trial in trials)
+    assert any("inherited_epochs" in trial.user_attrs for trial in trials)
+
+
+def test_a_ray_that_is_killed_ends_the_search_and_the_same_command_goes_on(build: Build) -> None:
+    rig = build()
+    rig.start()
+    rig.wait_until(lambda: rig.epochs_written() >= 3)
+    for process in [*rig.descendants("gcs_server"), *rig.descendants("raylet")]:
+        process.kill()
+    started = time.monotonic()
+    assert "Ray" in rig.finish(code=1)
+    assert time.monotonic() - started < 90
+    rig.run()
+    rig.check()
+
+
+def test_a_worker_that_hangs_is_lost_and_replaced(build: Build) -> None:
+    rig = build(environment={"LIGHT_PATIENCE_SECONDS": "3"})
+    rig.start()
+    rig.wait_until(lambda: rig.epochs_written() >= 3)
+    rig.workers()[0].send_signal(signal.SIGSTOP)
+    rig.finish()
+    assert any("no answer" in trial.user_attrs.get("reason", "") for trial in rig.check())
+
+
+def test_numbers_that_are_none_end_a_trial_with_its_reason(build: Build) -> None:
+    rig = build(trials=4)
+    rig.fault(1, 3, "nan")
+    rig.run()
+    assert rig.check()[1].state is TrialState.FAIL
+
+
+def test_a_trial_beyond_its_memory_is_infeasible_and_no_lost_worker(build: Build) -> None:
+    rig = build(trials=4, workers="memory_gb_per_trial = 0.7")
+    rig.fault(1, 2, "memory")
+    rig.run()
+    trial = rig.check()[1]
+    assert trial.state is TrialState.PRUNED
+    assert trial.constraints["memory"] > 0
+    assert "0.70 GB" in trial.user_attrs["reason"]
+
+
+def test_a_full_disk_at_a_checkpoint_ends_the_search_and_loses_nothing(build: Build) -> None:
+    rig = build(trials=4)
+    rig.fault(1, 3, "disk")
+    assert "epoch-3.npz could not be written" in rig.run(code=1)
+    assert all(trial.state is not TrialState.RUNNING for trial in rig.all_trials())
+    rig.run()
+    rig.check()
+
+
+def test_a_truncated_checkpoint_costs_its_epoch(build: Build) -> None:
+    rig = build(trials=4)
+    rig.start()
+    rig.wait_until(lambda: len(rig.checkpoints.epochs(0)) == 2)
+    rig.kill()
+    newest = max(rig.checkpoints.epochs(0))
+    path = rig.folder / "runs/light/trials/00000" / f"epoch-{newest}.npz"
+    path.write_bytes(path.read_bytes()[:200])
+    rig.run()
+    resumed = [t for t in rig.check() if t.user_attrs.get("retried_from") == 0]
+    assert [trial.user_attrs["inherited_epochs"] for trial in resumed] == [newest - 1]
+
+
+def test_a_second_coordinator_is_refused_and_harms_nothing(build: Build) -> None:
+    rig = build(trials=4)
+    first = rig.start()
+    rig.wait_until(lambda: rig.epochs_written() >= 2)
+    assert "already run by" in rig.run(code=2)
+    rig.process = first
+    rig.finish()
+    assert len(rig.check()) == 4
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_search_that_goes_on_later(
+    build: Build, number: signal.Signals, signals: int
+) -> None:
+    rig = build(trials=4, epoch_seconds=1.0)
+    process = rig.start()
+    rig.wait_until(lambda: rig.epochs_written() >= 1)
+    for _ in range(signals):
+        process.send_signal(number)
+        time.sleep(0.2)
+    out = rig.finish(code=130)
+    assert "interrupted: the running trials finish their epoch" in out
+    if signals == 1:
+        assert all(trial.state is not TrialState.RUNNING for trial in rig.all_trials())
+    rig.run()
+    rig.check()
+
+
+def _on_postgresql(server: Any, name: str) -> dict[str, str]:
+    return {"UNET_SEARCH_DATABASE_URL": server.create_database(name)}
+
+
+def test_a_database_that_is_gone_for_half_a_minute_is_waited_for(
+    build: Build, postgres_server: Any
+) -> None:
+    rig = build(environment=_on_postgresql(postgres_server, "outage"))
+    rig.start()
+    rig.wait_until(lambda: rig.epochs_written() >= 3)
+    postgres_server.stop()
+    try:
+        time.sleep(30)
+        assert rig.process is not None
+        assert rig.process.poll() is None
+    finally:
+        postgres_server.start()
+    rig.finish()
+    assert len(rig.check()) == rig.trials
+
+
+def test_connections_that_are_cut_again_and_again_cost_nothing(
+    build: Build, postgres_server: Any
+) -> None:
+    rig = build(trials=12, epoch_seconds=0.1, environment=_on_postgresql(postgres_server, "cut"))
+    process = rig.start()
+    rig.wait_until(lambda: rig.epochs_written() >= 2)
+    cut = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'cut' "
+        "AND pid <> pg_backend_pid()"
+    )
+    while process.poll() is None:
+        postgres_server.execute(cut)
+        time.sleep(0.7)
+    rig.finish()
+    assert len(rig.check()) == rig.trials
+
+
+def test_a_short_night_of_random_kills_loses_nothing(build: Build) -> None:
+    rig = build(trials=300, epochs=3, epoch_seconds=0.01, retries=100)
+    chance = random.Random(7)
+    killed, code = 0, -1
+    while code != 0:
+        process = rig.start()
+        life = time.monotonic() + chance.uniform(12, 18)
+        while process.poll() is None and time.monotonic() < life:
+            time.sleep(chance.uniform(0.5, 2.5))
+            workers = rig.workers()
+            if workers:
+                chance.choice(workers).kill()
+                killed += 1
+        if process.poll() is None:
+            os.kill(process.pid, signal.SIGKILL)
+            killed += 1
+        code = process.wait()
+    assert killed > 5
+    trials = rig.check()
+    assert sum(trial.state is TrialState.COMPLETE for trial in trials) >= 1
