@@ -182,7 +182,7 @@ class SearchRun:
             threads=config.cpus_per_trial,
             study=study,
             logs=logs.absolute(),
-            memory_bytes=gigabytes and round(gigabytes * 1e9),
+            memory_bytes=None if gigabytes is None else round(gigabytes * 1e9),
         )
         if config.where == "inline":
             return InlineWorkers(task, runner=self._runner)

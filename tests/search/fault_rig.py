@@ -105,6 +105,18 @@ class FaultRig:
         self.start()
         return self.finish(code)
 
+    def call(self, *arguments: str) -> str:
+        """Runs another command beside the search."""
+        command = [sys.executable, "-c", "from search.cli import main; main()", *arguments]
+        return subprocess.run(
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+
     def kill(self) -> None:
         """kill -9 of the coordinator; its Ray finds that out by itself."""
         assert self.process is not None

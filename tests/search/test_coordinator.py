@@ -191,9 +191,8 @@ def test_a_spent_budget_trains_nothing_more(quick_rig: SearchRig) -> None:
 
 def test_hours_end_a_search_and_add_up_over_restarts(rig: SearchRig) -> None:
     first = rig.workers()
-    assert rig.run(Budget(hours=4), first, clock=Clock()) == Ending(
-        "done", "the budget of 4 hours is spent"
-    )
+    ending = rig.run(Budget(hours=4), first, clock=Clock())
+    assert ending == Ending("done", "the budget of 4 hours is spent")
     assert 0 < len(first.trained) <= 4
     spent = rig.study().user_attrs[SECONDS_SPENT]
     assert 4 * 3600 <= spent <= 5 * 3600

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -13,6 +14,8 @@ from typing import Any
 import pytest
 from fault_rig import FaultRig
 from optuna.trial import TrialState
+
+from storage.studies import open_study_storage
 
 pytestmark = pytest.mark.slow
 
@@ -143,6 +146,28 @@ def test_a_signal_ends_a_search_that_goes_on_later(
         assert all(trial.state is not TrialState.RUNNING for trial in rig.all_trials())
     rig.run()
     rig.check()
+
+
+def test_values_that_are_enqueued_in_mid_search_are_tried_next(build: Build) -> None:
+    rig = build(trials=6)
+    rig.start()
+    rig.wait_until(lambda: rig.epochs_written() >= 2)
+    params = '{"learning_rate": 0.0123, "loss": "dice"}'
+    number = json.loads(rig.call("enqueue", "light.toml", "--params", params, "--json"))["number"]
+    rig.finish()
+    trial = rig.check()[number]
+    assert trial.params == {"learning_rate": 0.0123, "loss": "dice"}
+
+
+def test_a_study_that_is_deleted_in_mid_search_ends_it_in_one_line(build: Build) -> None:
+    rig = build()
+    rig.start()
+    rig.wait_until(lambda: rig.epochs_written() >= 3)
+    storage = open_study_storage(rig.database)
+    storage.delete_study(storage.get_study_id_from_name("light"))
+    storage.engine.dispose()
+    said = rig.finish(code=1).strip().splitlines()
+    assert "was deleted" in said[-1]
 
 
 def _on_postgresql(server: Any, name: str) -> dict[str, str]:

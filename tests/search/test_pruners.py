@@ -4,15 +4,13 @@ from typing import get_args
 
 import optuna
 import pytest
-from optuna.pruners import _filter_study
 
-from search import lineage
 from search.config import StudyConfig
 from search.pruners import PRUNERS, build_pruner, expected_epochs, rungs
 
 
 def stops(epochs: int, trials: int) -> list[int | None]:
-    """After which epoch Optuna's own pruner stops each trial, None for those at full budget."""
+    """After which epoch the pruner stops each trial, None for those at full budget."""
     study = optuna.create_study(
         study_name="mito",
         direction="maximize",
@@ -67,32 +65,3 @@ def test_the_expected_length_of_a_trial_is_about_that_of_a_search(epochs: int) -
     assert expected_epochs("hyperband", epochs=epochs) == pytest.approx(
         sum(lengths) / len(lengths), rel=0.3
     )
-
-
-def bracket(study: optuna.Study, trial: optuna.Trial) -> int:
-    assert isinstance(study.pruner, optuna.pruners.HyperbandPruner)
-    # The pruner lays out its brackets when it is first asked.
-    trial.should_prune()
-    return study.pruner._get_bracket_id(study, study.trials[trial.number])
-
-
-def test_a_line_stays_in_the_bracket_of_its_first_trial_and_counts_once() -> None:
-    study = optuna.create_study(study_name="mito", pruner=build_pruner("hyperband", epochs=81))
-    numbers = []
-    for _ in range(20):
-        trial = study.ask()
-        trial.report(0.5, 1)
-        first = bracket(study, trial)
-        for _ in range(3):
-            lineage.end_for_now(study, trial, "interrupted")
-            assert bracket(study, trial) not in range(5)
-            lineage.enqueue_continuations(study)
-            taken = lineage.take_continuation(study)
-            assert taken is not None
-            trial = taken
-            trial.report(0.5, 1)
-            assert bracket(study, trial) == first
-        numbers.append(first)
-    assert len(set(numbers)) > 2
-    alike = _filter_study(study, study.trials[-1]).get_trials()
-    assert len(alike) == numbers.count(numbers[-1])
