@@ -31,6 +31,7 @@ _share("fake_workers")
 _share("search_rig")
 _share("small_config")
 _share("fault_rig")
+search_rig = sys.modules["search_rig"]
 
 
 @pytest.fixture(autouse=True)
@@ -84,3 +85,15 @@ def open_storage(
         return lambda: open_study_storage(database)
     storage = optuna.storages.InMemoryStorage()
     return lambda: storage
+
+
+@pytest.fixture
+def rig(open_storage: Callable[[], BaseStorage], tmp_path: Path) -> Any:
+    return search_rig.SearchRig(open_storage, tmp_path)
+
+
+@pytest.fixture
+def quick_rig(tmp_path: Path) -> Any:
+    """In memory: for what does not depend on the storage."""
+    storage = optuna.storages.InMemoryStorage()
+    return search_rig.SearchRig(lambda: storage, tmp_path)

@@ -12,6 +12,7 @@ from fake_workers import FakeWorkers, learning_curve
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from search.assignment import Failure
 from search.budget import Budget
 from search.coordinator import Coordinator
 from search.samplers import build_sampler
@@ -25,6 +26,30 @@ SPACE: Mapping[str, Any] = {
     "loss": ["bce", "dice"],
     "depth": 2,
 }
+
+
+LOST = Failure("lost", "the worker was lost: node 3 is gone")
+DIVERGED = Failure("diverged", "the loss became nan in epoch 2")
+TOO_LARGE = Failure("memory", "used 9.1 GB of its limit of 8 GB")
+BROKEN = Failure("error", "TypeError: unhashable", "Traceback: all of it")
+DISK_FULL = "epoch-1.npz could not be written (No space left on device): free some"
+WAITING, RUNNING, FAIL = TrialState.WAITING, TrialState.RUNNING, TrialState.FAIL
+COMPLETE, PRUNED = TrialState.COMPLETE, TrialState.PRUNED
+
+
+def error(reason: str, cause: str = "") -> Failure:
+    return Failure("error", reason, cause=cause)
+
+
+class Clock:
+    """A monotonic clock that goes on by an hour whenever somebody asks."""
+
+    def __init__(self, step_seconds: float = 3600.0) -> None:
+        self.now, self.step = 1000.0, step_seconds
+
+    def __call__(self) -> float:
+        self.now += self.step
+        return self.now
 
 
 class SearchRig:

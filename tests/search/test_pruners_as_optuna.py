@@ -191,9 +191,7 @@ def test_interruptions_change_no_decision_of_any_trial(seed: int, direction: str
 
 def test_what_a_line_reports_anew_takes_the_place_of_what_it_reported_before() -> None:
     # One of two passes: with two values at a rung, only the better one.
-    study = optuna.create_study(
-        direction="maximize", pruner=RungPruner([Bracket(1)], reduction=2)
-    )
+    study = optuna.create_study(direction="maximize", pruner=RungPruner([Bracket(1)], reduction=2))
 
     def first_epoch(trial: optuna.Trial | None, value: float) -> bool:
         assert trial is not None
