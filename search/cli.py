@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 import sys
@@ -20,6 +21,7 @@ app = typer.Typer(
     help="Find the best U-Net for a microscopy volume.",
 )
 
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 _Config = Annotated[Path, typer.Argument(help="A TOML file, such as configs/quick.toml.")]
 _Model = Annotated[Path, typer.Argument(help="A folder that run or export wrote.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
@@ -47,6 +49,7 @@ def _run() -> int:
 
     try:
         code = app(standalone_mode=False)
+        sys.stdout.flush()
     except typer.TyperException as error:
         return _refuse(f"{error.format_message().rstrip('.')}; see `unet-search --help`")
     except (CheckpointError, Diverged) as error:
@@ -54,6 +57,12 @@ def _run() -> int:
         return 1
     except (InputError, StorageError) as error:
         return _refuse(str(error))
+    except OSError as error:
+        if error.errno not in _DISK:
+            raise
+        # Whatever was being written, and be it the output itself.
+        _refuse(f"{error.strerror}: make room, and give the command again")
+        return 1
     except SystemExit:
         # How Typer and Rich end where whoever read the output has seen enough, as `head` has.
         return 0
@@ -213,6 +222,54 @@ def dashboard(
     from search.dashboard import serve_dashboard
 
     serve_dashboard(load_config(config), port)
+
+
+_Share = Annotated[float, typer.Option(min=0.0, max=1.0, help="Of all epochs, from 0 to 1.")]
+
+
+@app.command()
+def simulate(
+    config: Annotated[Path | None, typer.Argument(help="A TOML file.")] = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="Of the whole study.")] = None,
+    slots: Annotated[int, typer.Option(min=1, help="Trials at a time.")] = 1,
+    epoch_seconds: Annotated[
+        float, typer.Option(help="Of a middling network, as check measures it.")
+    ] = 60.0,
+    curves: Annotated[
+        Path | None, typer.Option(help="What status --json printed of a real study.")
+    ] = None,
+    price: Annotated[float | None, typer.Option(help="Of a device hour.")] = None,
+    lost_share: _Share = 0.0,
+    memory_share: _Share = 0.0,
+    diverged_share: _Share = 0.0,
+    seed: Annotated[int | None, typer.Option(min=0, help="In place of the config's.")] = None,
+    as_json: _Json = False,
+) -> int:
+    """Run the search on simulated workers: how long would it take, and what would it cost?"""
+    from dataclasses import asdict
+
+    from search.presentation import present_simulation
+    from search.simulate import Assumptions, load_simulated
+    from search.simulate import simulate as simulate_search
+    from search.terminal import say
+
+    loaded = load_simulated(
+        config, budget__trials=trials, budget__price_per_device_hour=price, study__seed=seed
+    )
+    assumptions = Assumptions(
+        slots=slots,
+        epoch_seconds=epoch_seconds,
+        curves=curves,
+        lost_share=lost_share,
+        memory_share=memory_share,
+        diverged_share=diverged_share,
+    )
+    forecast = simulate_search(loaded, assumptions, announce=say)
+    if as_json:
+        _print_json(asdict(forecast))
+    else:
+        present_simulation(forecast)
+    return 0 if forecast.ending == "done" else 1
 
 
 def _open(config: Path) -> tuple[Any, Any]:

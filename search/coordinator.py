@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from search import lineage
 from search.assignment import Assignment, Begun, EpochReport, Event, Failure
+from search.errors import ClusterLost
 from search.retention import Retention
 from search.space import Space
 from search.standing import DEVICE_SECONDS_SPENT, SECONDS_SPENT, Standing, take_stock
@@ -83,8 +84,8 @@ class Coordinator:
         """Runs trials until the budget is spent, a stop is asked for, or nothing works."""
         try:
             return self._run()
-        except StorageError as error:
-            # A full disk, or a lock that is another's now: what runs here goes on at a restart.
+        except (StorageError, ClusterLost) as error:
+            # A full disk, another's lock, no cluster: what runs here goes on at a restart.
             return Ending("failed", str(error))
         except (StorageInternalError, SQLAlchemyError) as error:
             cause = str(error.__cause__ or error).splitlines()[0]

@@ -23,7 +23,7 @@ from search.terms import Terms
 from storage.checkpoints import CheckpointStore
 from trainer.device import configure_device
 from trainer.errors import InputError
-from trainer.model import Model, build_model, save_model
+from trainer.model import Model, build_model, in_precision, save_model
 from trainer.postprocess import tune
 
 
@@ -120,7 +120,11 @@ def save_winner(source: Source, search: Source, data: StudyData, folder: Path) -
     # Sections that were trained on cannot judge: then the search's own model is tuned on them.
     seen = source.trained_on_validation
     judge = build_trial_model(search, search.trial, data.to_json()) if seen else model
-    tuned, scores = tune(judge, data.volume, data.split.validation)
+    fast = in_precision(judge, configure_device().precision)
+    # A threshold belongs to the network that it was found for: one that was trained longer and on
+    # more is surer of itself, and the other's threshold would suit it less than one half.
+    threshold = 0.5 if seen else None
+    tuned, scores = tune(fast, data.volume, data.split.validation, threshold=threshold)
     judged = "the search's trial" if seen else "this model"
     validation = asdict(scores) | {"of": f"{judged}, on sections that it did not train on"}
     card = {**model.card, "validation": validation}

@@ -14,9 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from search.config import Config
+from search.forecast import Forecast
 from search.run import Result
 from search.terminal import OUT, say
-
 
 _LOGS_SHOWN = 3
 
@@ -77,6 +77,22 @@ def present_check(facts: Mapping[str, Any]) -> None:
         f"search: about {_hours(hours['search_expected'])}, at most "
         f"{_hours(hours['search_at_most'])}; final training: about {_hours(hours['final'])}",
         f"disk: about {facts['disk_bytes'] / 1e6:.0f} MB of checkpoints",
+    ]
+    for line in lines:
+        OUT.print(line, markup=False)
+
+
+def present_simulation(forecast: Forecast) -> None:
+    """Shows what a search would take, and what it would cost."""
+    counts = ", ".join(f"{count} {state}" for state, count in forecast.counts.items() if count)
+    hours = f"{forecast.device_hours:.2f} device hours"
+    lines = [
+        f"{forecast.trials} trials on {forecast.slots} slots: {counts}; {forecast.epochs} epochs",
+        f"time: {_hours(forecast.virtual_hours)}, {hours}"
+        + ("" if forecast.cost is None else f" for {forecast.cost:.2f} in money"),
+        f"slots stood idle {forecast.idle_share:.1%} of the time while there were trials to begin, "
+        f"and {forecast.tail_idle_share:.1%} of the last {_hours(forecast.tail_hours)}",
+        f"ended: {forecast.reason} (simulated in {forecast.wall_seconds:.1f} s)",
     ]
     for line in lines:
         OUT.print(line, markup=False)

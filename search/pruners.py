@@ -2,71 +2,60 @@
 
 from __future__ import annotations
 
-import copy
 import math
 
 import optuna
 
-from search import lineage
+from search.rung_pruner import Bracket, RungPruner
 
 PRUNERS = ("hyperband", "none")
 _REDUCTION = 3
-_NO_BRACKET = -1
 
 
 def build_pruner(name: str, *, epochs: int) -> optuna.pruners.BasePruner:
     """Builds the pruner of a study whose trials have `epochs` epochs at full budget."""
     if name == "none":
         return optuna.pruners.NopPruner()
-    return _LineHyperband(min_resource=1, max_resource=epochs, reduction_factor=_REDUCTION)
-
-
-class _LineHyperband(optuna.pruners.HyperbandPruner):
-    """Hyperband that takes a trial and those that go on from it for one.
-
-    Optuna's draws the bracket from the trial's number, and would judge by the forerunner as well.
-    """
-
-    def _get_bracket_id(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> int:
-        if trial.user_attrs.get(lineage.GOES_ON):
-            return _NO_BRACKET
-        first = copy.copy(trial)
-        first.number = lineage.origin(trial)
-        return super()._get_bracket_id(study, first)
+    return RungPruner(_hyperband(epochs), reduction=_REDUCTION)
 
 
 def rungs(name: str, *, epochs: int) -> list[list[int]]:
     """The epochs after which a trial may be stopped, a list for each bracket."""
     if name == "none":
         return []
-    brackets = []
-    first = 1
-    while first <= epochs:
-        bracket, rung = [], first
-        while rung < epochs:
-            bracket.append(rung)
-            rung *= _REDUCTION
-        brackets.append(bracket)
-        first *= _REDUCTION
-    return brackets
+    return [_rungs_of(bracket, epochs) for bracket in _hyperband(epochs)]
 
 
 def expected_epochs(name: str, *, epochs: int) -> float:
-    """Epochs that a trial trains on average, when one in three passes each rung.
-
-    Brackets are weighed as Optuna's Hyperband fills them.
-    """
-    brackets = rungs(name, epochs=epochs)
-    if not brackets:
+    """Epochs that a trial trains on average, when one in three passes each rung."""
+    if name == "none":
         return float(epochs)
-    lengths = [_mean_length(bracket, epochs) for bracket in brackets]
-    last = len(brackets) - 1
-    weights = [
-        math.ceil(len(brackets) * _REDUCTION ** (last - index) / (last - index + 1))
-        for index in range(len(brackets))
+    brackets = _hyperband(epochs)
+    total = sum(
+        bracket.share * _mean_length(_rungs_of(bracket, epochs), epochs) for bracket in brackets
+    )
+    return total / sum(bracket.share for bracket in brackets)
+
+
+def _hyperband(epochs: int) -> list[Bracket]:
+    """Brackets that begin to stop trials later and later, and take fewer and fewer of them."""
+    # With the rounding of Optuna's Hyperband: of its brackets a study must not have another number.
+    count = math.floor(math.log(epochs, _REDUCTION)) + 1
+    return [
+        Bracket(
+            first=_REDUCTION**index,
+            share=math.ceil(count * _REDUCTION ** (count - 1 - index) / (count - index)),
+        )
+        for index in range(count)
     ]
-    total = sum(weight * length for weight, length in zip(weights, lengths, strict=True))
-    return float(total / sum(weights))
+
+
+def _rungs_of(bracket: Bracket, epochs: int) -> list[int]:
+    found, rung = [], bracket.first
+    while rung < epochs:
+        found.append(rung)
+        rung *= _REDUCTION
+    return found
 
 
 def _mean_length(bracket: list[int], epochs: int) -> float:

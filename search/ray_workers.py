@@ -3,124 +3,70 @@
 from __future__ import annotations
 
 import math
-import os
-import socket
+import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError, RayError
+from ray.exceptions import ActorUnavailableError
 
-from search.assignment import Assignment, Event, Failure, Task
+from search.assignment import Assignment, Begun, EpochReport, Event, Failure, Task
+from search.calls import Answer, Call, Calls
+from search.memory_watch import forget_memory_records
+from search.patience import Patience
+from search.ray_cluster import ClusterView, check_room, largest_node_cpus, ray_cluster
+from search.ray_failure import explain_failure
 from search.runner import TrialRunner
-from trainer.errors import InputError
+from search.trial_log import TrialLog
+from search.worker_process import Arrival, WorkerProcess
+
+__all__ = ["RayWorkers", "check_room", "largest_node_cpus", "ray_cluster"]
 
 _HELD_LONG_ENOUGH = 25
-_CONNECT_SECONDS = 10.0
+_PATIENCE = Patience()
+_LOOK_SECONDS = 0.25
 
 
-@dataclass
+@dataclass(eq=False)
 class _Worker:
     """An actor and what it is doing.
 
     Attributes:
-        pending: The call that is under way.
-        trial: The trial that it holds, which may have no call under way for a moment.
+        actor: Ray's handle.
+        record: The file that keeps what its process uses.
+        node: That it runs on, known from its first answer.
+        assignment: The trial that it holds, or held last.
+        call: That is under way.
         trials: Trials begun on it so far.
+        epoch: Of its trial.
+        epoch_seconds: What the trial's last epoch took.
     """
 
     actor: Any
-    trial: int | None = None
-    pending: Any = None
+    record: Path
+    node: str | None = None
+    assignment: Assignment | None = None
+    call: Call[_Worker] | None = None
     trials: int = 0
+    epoch: int = 0
+    epoch_seconds: float | None = None
 
-
-@contextmanager
-def ray_cluster(cpus: int | None = None) -> Iterator[None]:
-    """Joins the cluster at `RAY_ADDRESS`, or starts a local one that ends with the block.
-
-    Args:
-        cpus: Cores of a local Ray; all of them by default.
-    """
-    # Without this Ray's own usage report would be sent from a user's machine.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # A head that is gone ends this process soon, and not only after a minute.
-    os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "10")
-    # A program started by `uv run` would have its workers started by it again.
-    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
-    # A worker that asked for no GPU sees none: otherwise all of them would crowd the first one.
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
-    address = os.environ.get("RAY_ADDRESS")
-    if address:
-        _check_answers(address)
-    local = {} if address else {"address": "local", "num_cpus": cpus, "include_dashboard": False}
-    try:
-        ray.init(log_to_driver=False, logging_level="ERROR", configure_logging=True, **local)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        raise InputError(
-            f"RAY_ADDRESS: expected a Ray cluster that this host is a node of, got {address!r}: "
-            f"{str(error).splitlines()[0]}; start `ray start --address=...` here, or unset it"
-        ) from error
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-def check_room(*, cpus: float, gpus: float) -> None:
-    """Refuses what a local Ray will never have; a cluster's nodes may be yet to come.
-
-    Raises:
-        InputError: A trial is to have more than this machine has.
-    """
-    if _room(cpus, gpus) > 0 or os.environ.get("RAY_ADDRESS"):
-        return
-    total = ray.cluster_resources()
-    raise InputError(
-        f"workers: expected cpus_per_trial and gpus_per_trial that this machine has "
-        f"({total.get('CPU', 0):g} CPUs, {total.get('GPU', 0):g} GPUs), got {cpus:g} and {gpus:g}; "
-        "ask for less, or set RAY_ADDRESS"
-    )
-
-
-def _room(cpus: float, gpus: float) -> int:
-    """How many workers fit on the nodes; one worker never spans two of them."""
-    wanted = [(name, share) for name, share in (("CPU", cpus), ("GPU", gpus)) if share > 0]
-    return sum(
-        # A share such as a third of a GPU is not exact in binary.
-        math.floor(min(node["Resources"].get(name, 0.0) / share for name, share in wanted) + 1e-6)
-        for node in ray.nodes()
-        if node["Alive"]
-    )
-
-
-def largest_node_cpus() -> float:
-    """Cores of the cluster's largest node: what a trial that runs alone can have."""
-    nodes = [node["Resources"].get("CPU", 0.0) for node in ray.nodes() if node["Alive"]]
-    return float(max([1.0, *nodes]))
-
-
-def _check_answers(address: str) -> None:
-    """Asks once whether anybody listens: Ray itself would go on asking for many minutes."""
-    host, _, port = address.rpartition(":")
-    if not host or "/" in address or not port.isdigit():
-        return
-    try:
-        socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
-    except (OSError, OverflowError) as error:
-        raise InputError(
-            f"RAY_ADDRESS: expected a Ray cluster that answers, got {address}: {error}; "
-            "start it, or unset RAY_ADDRESS for a local one"
-        ) from None
+    @property
+    def trial(self) -> int:
+        """The number of the trial that it holds."""
+        if self.assignment is None:
+            raise RuntimeError("a worker without a trial has answered")
+        return self.assignment.trial
 
 
 class RayWorkers:
     """As many workers as the cluster has room for, now and whenever a node joins.
 
-    A worker is replaced after a failure and after a number of trials, because TensorFlow does
-    not give back all the memory of a network.
+    A worker is replaced after a failure, after a number of trials, and when it keeps too much
+    memory between them, because TensorFlow does not give back all the memory of a network.
     """
 
     def __init__(
@@ -131,92 +77,179 @@ class RayWorkers:
         gpus: float = 0.0,
         trials_per_worker: int = _HELD_LONG_ENOUGH,
         runner: type = TrialRunner,
+        patience: Patience = _PATIENCE,
     ) -> None:
+        """Prepares workers; they are started as trials are begun.
+
+        Args:
+            task: What all trials have in common.
+            cpus: Cores of a worker.
+            gpus: GPUs of a worker, or its share of one.
+            trials_per_worker: After which it is replaced.
+            runner: What runs the trials on a worker.
+            patience: How long a worker may be silent.
+        """
         # The volume is put into the object store once, and read from there by every worker of a
         # node without a copy.
         self._task = ray.put(replace(task, threads=max(1, math.floor(cpus))))
-        self._resources = {"num_cpus": cpus, "num_gpus": gpus}
-        self._trials_per_worker = trials_per_worker
+        self._share = (cpus, gpus)
         self._runner = runner
-        self._workers: list[_Worker] = []
+        # In a list of processes a worker goes by the name of what it runs.
+        self._process = ray.remote(type(runner.__name__, (WorkerProcess,), {})).options(
+            num_cpus=cpus, num_gpus=gpus, max_restarts=0, max_task_retries=0
+        )
+        self._trials_per_worker = trials_per_worker
+        self._patience = patience
+        self._log = TrialLog(task.logs, task.study)
+        self._records = (task.logs or task.checkpoints) / "workers"
+        forget_memory_records(self._records)
+        self._cluster = ClusterView()
+        self._calls: Calls[_Worker] = Calls()
+        self._busy: dict[int, _Worker] = {}
+        self._idle: list[_Worker] = []
+        self._longest_first = 0.0
+        self._looked = 0.0
+        self._too_many_since: float | None = None
 
     def free(self) -> int:
         """Idle workers, and those that the cluster has room for."""
-        busy = sum(worker.trial is not None for worker in self._workers)
-        return max(0, self.slots() - busy)
+        return max(0, self.slots() - len(self._busy))
 
     def slots(self) -> int:
         """Trials that the cluster has room for at a time."""
-        return _room(self._resources["num_cpus"], self._resources["num_gpus"])
+        return self._cluster.room(*self._share)
 
     def begin(self, assignment: Assignment) -> None:
         """Gives the trial to an idle worker, or to a new one."""
-        worker = next((each for each in self._workers if each.trial is None), None)
-        if worker is None:
-            worker = self._start()
-        worker.trial = assignment.trial
-        worker.trials += 1
-        worker.pending = worker.actor.begin.remote(assignment)
+        self._begin_on(self._take_idle() or self._start(), assignment)
 
     def advance(self, trial: int) -> None:
         """Asks for one more epoch."""
-        worker = self._holder(trial)
-        worker.pending = worker.actor.advance.remote()
+        worker = self._busy[trial]
+        worker.call = self._calls.add(worker, worker.actor.advance.remote().future())
 
     def release(self, trial: int) -> None:
         """Frees the worker, or ends it when it has held enough trials."""
-        worker = self._holder(trial)
-        worker.trial = worker.pending = None
-        if worker.trials >= self._trials_per_worker:
+        worker = self._busy.pop(trial)
+        # One that is still at work would keep the next trial waiting.
+        if worker.call is not None or worker.trials >= self._trials_per_worker:
             self._end(worker)
+        else:
+            self._idle.append(worker)
 
     def wait(self, seconds: float) -> list[Event]:
-        """Waits for the first of all calls under way, and takes what else is there."""
-        pending = {worker.pending: worker for worker in self._workers if worker.pending is not None}
-        if not pending:
+        """Waits for the first of all calls under way, and takes what else is there.
+
+        Raises:
+            ClusterLost: The Ray cluster is gone, and every trial with it.
+        """
+        self._cluster.check()
+        if not self._calls:
             return []
-        ready, _ = ray.wait(list(pending), num_returns=1, timeout=seconds)
-        also, _ = ray.wait(list(pending), num_returns=len(pending), timeout=0)
-        done = list(dict.fromkeys([*ready, *also]))
-        return [self._collect(pending[reference]) for reference in done]
+        # What has been answered is taken before anybody is found to be silent.
+        answers = self._calls.wait(seconds)
+        events = [event for answer in answers if (event := self._take(answer)) is not None]
+        if self._calls.watched - self._looked >= _LOOK_SECONDS and self._cluster.answers():
+            self._looked = self._calls.watched
+            events += [*self._give_up_silent(), *self._give_up_unplaced()]
+        return events
 
     def close(self) -> None:
         """Ends all workers."""
-        for worker in list(self._workers):
+        for worker in [*self._busy.values(), *self._idle]:
             self._end(worker)
+        self._busy.clear()
+        self._idle.clear()
 
-    def _collect(self, worker: _Worker) -> Event:
-        trial, reference = worker.trial, worker.pending
-        worker.pending = None
-        try:
-            outcome = ray.get(reference)
-        except RayActorError as error:
-            outcome = Failure("lost", f"the worker was lost: {_first_line(error)}")
-        except RayError as error:
-            cause = f"{type(getattr(error, 'cause', error)).__name__} in a worker"
-            outcome = Failure("error", _first_line(error), str(error), cause)
+    def _begin_on(self, worker: _Worker, assignment: Assignment) -> None:
+        worker.assignment, worker.epoch, worker.epoch_seconds = assignment, 0, None
+        worker.trials += 1
+        self._busy[assignment.trial] = worker
+        worker.call = self._calls.add(worker, worker.actor.begin.remote(assignment).future())
+
+    def _take(self, answer: Answer[_Worker]) -> Event | None:
+        worker = answer.call.owner
+        worker.call = None
+        error = answer.future.exception()
+        if error is not None:
+            if isinstance(error, ActorUnavailableError):
+                self._cluster.suspect(worker.node)
+            return self._give_up(worker, explain_failure(error, worker.record))
+        if worker.epoch_seconds is None:
+            self._longest_first = max(self._longest_first, answer.seconds)
+        value = answer.future.result()
+        if isinstance(value, Arrival):
+            worker.node, value = value.node, value.outcome
+        if value is None:
+            self._replace(worker)
+            return None
+        if isinstance(value, Begun) and value.last is not None:
+            worker.epoch = value.last.epoch
+        if isinstance(value, EpochReport):
+            worker.epoch, worker.epoch_seconds = value.epoch, answer.seconds
+        return self._told(worker, value)
+
+    def _told(self, worker: _Worker, outcome: Begun | EpochReport | Failure) -> Event:
         if isinstance(outcome, Failure):
-            worker.trial = None
+            del self._busy[worker.trial]
             self._end(worker)
-        if trial is None:
-            raise RuntimeError("a worker without a trial has answered")
-        return Event(trial, outcome)
+        return Event(worker.trial, outcome)
+
+    def _give_up(self, worker: _Worker, failure: Failure) -> Event:
+        """Ends the trial, and its log, which its worker cannot do any more."""
+        text = f"failed ({failure.kind}): {failure.reason}\n{failure.traceback}"
+        self._log.write(worker.trial, worker.epoch, text.rstrip())
+        return self._told(worker, failure)
+
+    def _give_up_silent(self) -> Iterator[Event]:
+        for worker in list(self._busy.values()):
+            if worker.call is None:
+                continue
+            silent = self._calls.silence(worker.call)
+            if silent > self._patience.seconds(worker.epoch_seconds, self._longest_first):
+                where = "its worker" if worker.node else "a worker, if there was room for one"
+                reason = f"no answer from {where} for {silent:.0f} s: taken for lost"
+                yield self._give_up(worker, Failure("lost", reason))
+
+    def _give_up_unplaced(self) -> Iterator[Event]:
+        """Gives up the newest of the workers that no node is left for."""
+        placed = sum(self._cluster.has(worker.node) for worker in self._busy.values())
+        unplaced = [worker for worker in self._busy.values() if worker.node is None]
+        too_many = min(placed + len(unplaced) - self.slots(), len(unplaced))
+        if too_many <= 0:
+            self._too_many_since = None
+            return
+        if self._too_many_since is None:
+            self._too_many_since = self._calls.watched
+        if self._calls.watched - self._too_many_since >= self._patience.unplaced_seconds:
+            reason = "the node for its worker was lost before the worker had started"
+            for worker in unplaced[-too_many:]:
+                yield self._give_up(worker, Failure("lost", reason))
+
+    def _replace(self, worker: _Worker) -> None:
+        """Gives the trial to a new worker, as this one has kept too much memory for it."""
+        if worker.assignment is not None:
+            self._end(worker)
+            self._begin_on(self._start(), worker.assignment)
+
+    def _take_idle(self) -> _Worker | None:
+        while self._idle:
+            worker = self._idle.pop()
+            if self._cluster.has(worker.node):
+                return worker
+            self._end(worker)
+        return None
 
     def _start(self) -> _Worker:
-        actor = ray.remote(self._runner).options(
-            **self._resources, max_restarts=0, max_task_retries=0
-        )
-        worker = _Worker(actor.remote(self._task))
-        self._workers.append(worker)
-        return worker
+        record = self._records / f"{secrets.token_hex(8)}.json"
+        return _Worker(self._process.remote(self._runner, self._task, record), record)
 
     def _end(self, worker: _Worker) -> None:
-        ray.kill(worker.actor)
-        self._workers.remove(worker)
-
-    def _holder(self, trial: int) -> _Worker:
-        return next(worker for worker in self._workers if worker.trial == trial)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+        if worker.call is not None:
+            self._calls.drop(worker.call)
+            worker.call = None
+        # Otherwise it ends with its node, or as soon as nothing here refers to it.
+        if self._cluster.answers():
+            ray.kill(worker.actor)
+        with suppress(OSError):
+            worker.record.unlink(missing_ok=True)

@@ -114,6 +114,9 @@ def _status_of(trial: FrozenTrial, successor: int | None, logs: Path) -> dict[st
         "value": trial.value,
         "epochs": trial.last_step or 0,
         "params": trial.params,
+        "reports": [
+            trial.intermediate_values[epoch] for epoch in sorted(trial.intermediate_values)
+        ],
         "reason": reason,
         "user_attrs": attributes,
     }

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import optuna
-from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 
 from search import finalists
@@ -26,9 +25,12 @@ from search.terms import Ending, Terms
 from search.workers import InlineWorkers, Workers
 from storage.checkpoints import CheckpointStore
 from storage.database import database_from_environment
+from storage.errors import DatabaseError
 from storage.lock import StudyLock
-from storage.studies import open_study_storage
+from storage.study_storage import StudyStorage
 from trainer.errors import InputError
+
+_OUTAGE_SECONDS = 1800.0
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ class SearchRun:
         self._config = config
         self._runner = runner
         self._announce = announce
+        self._interruption = Interruption()
+        self._outage_told = False
         self._data = load_data(config)
 
     def run(self) -> Result:
@@ -79,21 +83,31 @@ class SearchRun:
         """
         config = self._config
         database = database_from_environment(config.study.runs)
+        self._lock = StudyLock(database, config.study.name)
         # Waits for a database that is only starting; the lock does not.
-        storage = open_study_storage(database)
-        with StudyLock(database, config.study.name) as self._lock, _cluster(config):
+        self._storage = StudyStorage(
+            database,
+            outage_seconds=_OUTAGE_SECONDS,
+            on_outage=self._wait_for_database,
+            on_return=self._keep_lock,
+        )
+        with closing(self._storage), self._lock, _cluster(config):
             # Whatever can be refused has been, before the study is written.
             _make_folder(config.folder)
-            study = open_study(config, self._data, storage)
+            study = open_study(config, self._data, self._storage)
+            self._storage.claim(study.study_name)
             for line in self._data.describe():
                 self._announce(line)
-            with Interruption() as interruption:
-                ending = self._search(study, interruption)
-                if ending.kind != "done":
-                    return Result(ending, _first(study, config), None)
-                return self._finish(study, storage, interruption, ending)
+            with self._interruption:
+                return self._run(study)
 
-    def _search(self, study: optuna.Study, interruption: Interruption) -> Ending:
+    def _run(self, study: optuna.Study) -> Result:
+        ending = self._search(study)
+        if ending.kind != "done":
+            return Result(ending, _first(study, self._config), None)
+        return self._finish(study, ending)
+
+    def _search(self, study: optuna.Study) -> Ending:
         config = self._config
         terms = Terms(
             epochs=config.study.epochs_per_trial,
@@ -108,28 +122,21 @@ class SearchRun:
             budget=config.build_budget(),
             devices_per_trial=config.workers.gpus_per_trial or 1.0,
         )
-        return self._coordinate(
-            study, terms, config.folder / "trials", interruption, config.study.name
-        )
+        return self._coordinate(study, terms, config.folder / "trials", config.study.name)
 
-    def _finish(
-        self,
-        study: optuna.Study,
-        storage: BaseStorage,
-        interruption: Interruption,
-        ending: Ending,
-    ) -> Result:
+    def _finish(self, study: optuna.Study, ending: Ending) -> Result:
         winner = _first(study, self._config)
         if winner is None:
             return Result(Ending("failed", f"no trial has finished: {ending.reason}"), None, None)
         search = source = finalists.Source(config=self._config, study=study, trial=winner)
         if self._config.final is not None:
-            final = finalists.open_final(self._config, storage, study, winner)
+            final = finalists.open_final(self._config, self._storage, study, winner)
+            self._storage.claim(final.study_name)
             terms = finalists.final_terms(self._config, final)
             folder = self._config.folder / "finalists"
             seen = " (Dice on sections that it trains on)" if terms.train_on == "all" else ""
             title = f"final training of trial {winner.number}{seen}"
-            last = self._coordinate(final, terms, folder, interruption, title, alone=True)
+            last = self._coordinate(final, terms, folder, title, alone=True)
             if last.kind != "done":
                 return Result(last, winner, None)
             trained = finalists.trained(self._config, source, final)
@@ -148,7 +155,6 @@ class SearchRun:
         study: optuna.Study,
         terms: Terms,
         checkpoints: Path,
-        interruption: Interruption,
         title: str,
         *,
         alone: bool = False,
@@ -164,12 +170,35 @@ class SearchRun:
                     workers,
                     CheckpointStore(checkpoints),
                     terms,
-                    stop_requested=interruption.requested,
-                    exchange=self._lock.keep,
+                    stop_requested=self._interruption.requested,
+                    exchange=self._exchange,
                     show=progress.show,
                 ).run()
             finally:
                 workers.close()
+
+    def _exchange(self) -> None:
+        """Writes and reads what is new; keeps the lock, which a restart of the server frees."""
+        self._storage.refresh()
+        try:
+            self._lock.keep()
+        except DatabaseError:
+            # Gone between the two: the storage knows how to wait.
+            self._storage.refresh()
+            self._lock.keep()
+        self._outage_told = False
+
+    def _keep_lock(self) -> None:
+        self._lock.keep()
+        self._announce("the study database is back: the search goes on")
+
+    def _wait_for_database(self, error: DatabaseError) -> None:
+        if self._interruption.requested():
+            raise error
+        if not self._outage_told:
+            self._outage_told = True
+            minutes = round(_OUTAGE_SECONDS / 60)
+            self._announce(f"{error}; waiting for it, up to {minutes} minutes")
 
     def _build_workers(self, study: str, checkpoints: Path, *, alone: bool) -> Workers:
         config = self._config.workers

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from search.assignment import Assignment, Begun, EpochReport, Failure, Task
+from search.guard import guarded
+from search.trial_log import TrialLog
 from storage.checkpoints import Checkpoint, CheckpointStore
-from storage.errors import CheckpointError
 from trainer.device import Device, configure_device
 from trainer.errors import Diverged
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from trainer.session import EpochMetrics, TrainingSession
 
 _T = TypeVar("_T")
+_COLLAPSED_EPOCHS = 3
 
 
 class TrialRunner:
@@ -29,33 +31,51 @@ class TrialRunner:
     def __init__(self, task: Task) -> None:
         self._task = task
         self._store = CheckpointStore(task.checkpoints)
+        self._log = TrialLog(task.logs, task.study)
         self._device: Device | None = None
         self._session: TrainingSession | None = None
         self._assignment: Assignment | None = None
         self._history: tuple[float, ...] = ()
+        self._collapsed = 0
 
     def begin(self, assignment: Assignment) -> Begun | Failure:
         """Builds the trial's network, and restores its newest checkpoint where there is one."""
-        return _guarded(lambda: self._begin(assignment))
+        return self._logged(assignment.trial, lambda: self._begin(assignment))
 
     def advance(self) -> EpochReport | Failure:
         """Trains one epoch and writes its checkpoint."""
-        return _guarded(self._advance)
+        if self._assignment is None:
+            raise RuntimeError("advance was called before begin")
+        return self._logged(self._assignment.trial, self._advance)
 
     def close(self) -> None:
         """Gives the memory of the last trial back."""
-        if self._session is not None:
-            self._session.close()
-            self._session = None
+        if self._session is None:
+            return
+        if self._assignment is not None:
+            done, planned = len(self._history), self._assignment.epochs
+            self._log.write(self._assignment.trial, done, f"released at {done} of {planned} epochs")
+        self._session.close()
+        self._session = None
+
+    def _logged(self, trial: int, call: Callable[[], _T]) -> _T | Failure:
+        with self._log.capturing(trial, lambda: len(self._history)):
+            outcome = guarded(call)
+        if isinstance(outcome, Failure):
+            self._assignment = None
+            text = f"failed ({outcome.kind}): {outcome.reason}\n{outcome.traceback}"
+            self._log.write(trial, len(self._history), text.rstrip())
+        return outcome
 
     def _begin(self, assignment: Assignment) -> Begun:
         self.close()
+        self._assignment, self._history, self._collapsed = assignment, (), 0
         if self._device is None:
             self._device = configure_device(self._task.threads)
         from trainer.session import TrainingPlan, TrainingSession
 
+        self._log.write(assignment.trial, 0, f"begun: {_described(assignment, self._device)}")
         split = self._task.split
-        self._assignment = assignment
         self._session = TrainingSession(
             self._task.volume,
             assignment.hyperparameters,
@@ -73,30 +93,55 @@ class TrialRunner:
 
     def _restore(self, trial: int) -> EpochReport | None:
         checkpoint = self._store.load(trial)
-        self._history = ()
-        if checkpoint is None or self._session is None:
+        if checkpoint is None:
             return None
-        self._session.restore(checkpoint.arrays)
+        _given(self._session).restore(checkpoint.arrays)
         facts = dict(checkpoint.facts)
         self._history = tuple(facts.pop("history"))
-        return EpochReport(checkpoint.epoch, self._history[-1], self._history, facts)
+        self._collapsed = facts.pop("collapsed_epochs", 0)
+        epoch = checkpoint.epoch
+        self._log.write(trial, epoch, f"checkpoint restored from epoch {epoch}")
+        return EpochReport(epoch, self._history[-1], self._history, facts)
 
     def _advance(self) -> EpochReport:
-        if self._session is None or self._assignment is None:
-            raise RuntimeError("advance was called before begin")
-        metrics = self._session.advance()
+        assignment, session = _given(self._assignment), _given(self._session)
+        metrics = session.advance()
         self._history = (*self._history, metrics.scores.dice)
-        facts = {**_facts(metrics), "parameters": self._session.parameters}
-        self._store.save(
-            self._assignment.trial,
-            Checkpoint(
-                metrics.epoch, self._session.state(), {**facts, "history": list(self._history)}
-            ),
-        )
+        facts = {**_facts(metrics), "parameters": session.parameters}
+        self._log.write(assignment.trial, metrics.epoch, _scored(facts, metrics))
+        self._look_for_collapse(metrics)
+        kept = {**facts, "history": list(self._history), "collapsed_epochs": self._collapsed}
+        self._store.save(assignment.trial, Checkpoint(metrics.epoch, session.state(), kept))
         return EpochReport(metrics.epoch, metrics.scores.dice, self._history, facts)
 
+    def _look_for_collapse(self, metrics: EpochMetrics) -> None:
+        self._collapsed = self._collapsed + 1 if metrics.collapsed_to else 0
+        if self._collapsed >= _COLLAPSED_EPOCHS:
+            raise Diverged(
+                f"collapsed to {metrics.collapsed_to} for {self._collapsed} epochs "
+                f"(Dice {metrics.scores.dice:.3f} at the best threshold)"
+            )
 
-def _facts(metrics: EpochMetrics) -> dict[str, float]:
+
+def _given(value: _T | None) -> _T:
+    if value is None:
+        raise RuntimeError("advance was called before begin")
+    return value
+
+
+def _described(assignment: Assignment, device: Device) -> str:
+    values = {
+        **asdict(assignment.hyperparameters),
+        "epochs": assignment.epochs,
+        "tiles_per_epoch": assignment.tiles_per_epoch,
+        "seed": assignment.seed,
+        "device": device.name,
+        "precision": device.precision,
+    }
+    return ", ".join(f"{name}={value}" for name, value in values.items())
+
+
+def _facts(metrics: EpochMetrics) -> dict[str, Any]:
     return {
         "loss": round(metrics.loss, 6),
         "threshold": metrics.scores.threshold,
@@ -106,15 +151,10 @@ def _facts(metrics: EpochMetrics) -> dict[str, float]:
     }
 
 
-def _guarded(call: Callable[[], _T]) -> _T | Failure:
-    try:
-        return call()
-    except Diverged as error:
-        return Failure("diverged", str(error))
-    except CheckpointError as error:
-        return Failure("storage", str(error))
-    except Exception as error:  # whatever it is, it ends this trial and not the worker
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        cause = f"{type(error).__name__} at {place.filename}:{place.lineno}"
-        return Failure("error", reason, traceback.format_exc(), cause)
+def _scored(facts: dict[str, Any], metrics: EpochMetrics) -> str:
+    text = (
+        f"Dice {metrics.scores.dice:.4f}, loss {facts['loss']:.4f}, "
+        f"precision {facts['precision']:.4f}, recall {facts['recall']:.4f}, "
+        f"{metrics.seconds:.1f} s"
+    )
+    return f"{text}, all {metrics.collapsed_to}" if metrics.collapsed_to else text

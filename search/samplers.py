@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
-
 import optuna
+
+from search.bounded_tpe import BoundedTPESampler
 
 SAMPLERS = ("tpe", "random")
 
@@ -20,7 +20,4 @@ def build_sampler(name: str, *, seed: int) -> optuna.samplers.BaseSampler:
     seed %= 2**32
     if name == "random":
         return optuna.samplers.RandomSampler(seed=seed)
-    with warnings.catch_warnings():
-        # `group` is called experimental; without it conditional dimensions are not modelled.
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return optuna.samplers.TPESampler(seed=seed, group=True)
+    return BoundedTPESampler(seed=seed)

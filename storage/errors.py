@@ -4,6 +4,7 @@ Exception
   StorageError
     DatabaseError       the study database cannot be used: what was expected, what came, what to do
     StudyLocked         another coordinator runs the study
+    StudyDeleted        somebody deleted the study while it was in use
     CheckpointError     a checkpoint could not be written, copied or deleted
 """
 
@@ -18,6 +19,10 @@ class DatabaseError(StorageError):
 
 class StudyLocked(StorageError):  # noqa: N818 - reads as the fact that it states
     """A study that another coordinator holds."""
+
+
+class StudyDeleted(StorageError):  # noqa: N818 - reads as the fact that it states
+    """A study that was deleted while it was in use."""
 
 
 class CheckpointError(StorageError):

@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import os
 import socket
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -23,6 +24,7 @@ _KEEPALIVES = {
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
 }
+_ENDING_SECONDS = 5.0
 
 
 class StudyLock:
@@ -161,11 +163,15 @@ class _SessionClaim:
         digest = hashlib.sha256(f"unet-search:{study_name}".encode()).digest()
         self._key = int.from_bytes(digest[:8], "big", signed=True)
         self._connection: Connection | None = None
+        self._session: tuple[int, str] | None = None
 
     def take(self) -> str | None:
         try:
             connection = self._connect()
-            if self._ask(connection, f"SELECT pg_try_advisory_lock({self._key})") is True:
+            if self._try(connection) or (
+                self._end_lost_session(connection) and self._wait(connection)
+            ):
+                self._session = self._describe_session(connection)
                 self._connection = connection
                 return None
             holder = self._ask(connection, _HOLDER.format(key=self._key))
@@ -187,11 +193,36 @@ class _SessionClaim:
         )
         return engine.connect()
 
+    def _try(self, connection: Connection) -> bool:
+        return self._ask(connection, f"SELECT pg_try_advisory_lock({self._key})") is True
+
+    def _wait(self, connection: Connection) -> bool:
+        """Tries until the server has ended the lost session, which takes it milliseconds."""
+        deadline = time.monotonic() + _ENDING_SECONDS
+        while not (taken := self._try(connection)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return taken
+
+    def _end_lost_session(self, connection: Connection) -> bool:
+        """Ends this lock's own session before: a server may notice late that nobody is there."""
+        if self._connection is not None or self._session is None:
+            return False
+        return self._ask(connection, _END_SESSION, self._session) is True
+
     @staticmethod
-    def _ask(connection: Connection, statement: str) -> object:
-        return connection.exec_driver_sql(statement).scalar()
+    def _describe_session(connection: Connection) -> tuple[int, str]:
+        process, start = connection.exec_driver_sql(_THIS_SESSION).one()
+        return process, start
+
+    @staticmethod
+    def _ask(connection: Connection, statement: str, values: tuple[object, ...] = ()) -> object:
+        return connection.exec_driver_sql(statement, values or None).scalar()
 
     def drop(self) -> None:
+        self._session = None
+        self._lose()
+
+    def _lose(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
@@ -203,11 +234,20 @@ class _SessionClaim:
             self._ask(self._connection, "SELECT 1")
         except SQLAlchemyError:
             # Given up for good: SQLAlchemy can connect anew, but then without the lock.
-            self.drop()
+            self._lose()
             return False
         return True
 
 
+# The start tells a session from a later one of the same process number.
+_THIS_SESSION = """
+    SELECT pid, extract(epoch FROM backend_start)::text
+    FROM pg_stat_activity WHERE pid = pg_backend_pid()
+"""
+_END_SESSION = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE pid = %s AND extract(epoch FROM backend_start)::text = %s
+"""
 _HOLDER = """
     SELECT coalesce(nullif(application_name, ''), 'session ' || pid)
     FROM pg_locks JOIN pg_stat_activity USING (pid)

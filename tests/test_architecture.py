@@ -23,7 +23,13 @@ FORBIDDEN = {
 # The only files that may import a library at all.
 IMPORTERS = {
     "tensorflow": {"trainer/normalization.py", "trainer/device.py"},
-    "ray": {"search/ray_workers.py", "search/cli.py"},
+    "ray": {
+        "search/ray_cluster.py",
+        "search/ray_failure.py",
+        "search/ray_workers.py",
+        "search/worker_process.py",
+        "search/cli.py",
+    },
 }
 # What must not be loaded when a module is imported, by itself or by anything it imports.
 STAYS_LIGHT = {

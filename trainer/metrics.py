@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 LEVELS = 256  # of a uint8 probability: level 255 stands for 1.0
 CHUNK_VOXELS = 1 << 20  # np.bincount widens its input to int64, so it is fed in pieces
+
+_NEARLY_ALL = 0.999
+_HARDLY_BETTER = 1.02
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,25 @@ class PooledHistogram:
         # Levels 127 and 128 are equally near to 0.5, which `scores(0.5)` rounds to 128.
         level = int(min(winners, key=lambda level: (abs(2 * level - (LEVELS - 1)), -level)))
         return self._score(int(hits[level - 1]), int(predicted[level - 1]), level / (LEVELS - 1))
+
+    def collapsed_to(self) -> Literal["background", "foreground"] | None:
+        """The one class that the prediction consists of, if it has no skill either.
+
+        At a threshold of one half it calls nearly every voxel the same, and its best threshold is
+        hardly better than calling everything foreground. Where the truth is all one class, a
+        prediction of that class is right.
+        """
+        truth = self.foreground_fraction
+        if truth in (0.0, 1.0):
+            return None
+        if self.best().dice > _HARDLY_BETTER * 2 * truth / (1 + truth):
+            return None
+        level = round(0.5 * (LEVELS - 1))
+        called = int(self._foreground[level:].sum() + self._background[level:].sum())
+        share = called / self._voxels
+        if share >= _NEARLY_ALL:
+            return "foreground"
+        return "background" if share <= 1 - _NEARLY_ALL else None
 
     @property
     def foreground_fraction(self) -> float:

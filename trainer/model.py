@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,18 @@ def build_model(
     for weight in network.weights:
         weight.assign(state[f"model/{weight.path}"])
     return Model(network, hyperparameters, threshold, card)
+
+
+def in_precision(model: Model, precision: str) -> Model:
+    """The same model with layers of our own where they are faster, for this process alone.
+
+    Args:
+        model: As `build_model` gave it.
+        precision: The Keras dtype policy to predict in; weights are float32 in each.
+    """
+    network = _network(model.hyperparameters, precision, stock=False)
+    network.set_weights(model.network.get_weights())
+    return replace(model, network=network)
 
 
 def save_model(model: Model, folder: Path, *, saved_model: bool = False) -> None:

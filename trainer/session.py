@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import keras
 import numpy as np
@@ -55,14 +56,14 @@ class EpochMetrics:
         epoch: Epochs done so far, 1 after the first.
         loss: Mean over the epoch's steps.
         scores: On the validation sections, at the threshold that suits them best.
-        recall_at_half: At a threshold of one half; 0 tells a collapse to background.
+        collapsed_to: The one class that was predicted, where that was without any skill.
         seconds: For training and validation.
     """
 
     epoch: int
     loss: float
     scores: Scores
-    recall_at_half: float
+    collapsed_to: Literal["background", "foreground"] | None
     seconds: float
 
 
@@ -129,7 +130,7 @@ class TrainingSession:
             epoch=self.epoch,
             loss=loss,
             scores=histogram.best(),
-            recall_at_half=histogram.scores(0.5).recall,
+            collapsed_to=histogram.collapsed_to(),
             seconds=time.monotonic() - started,
         )
 

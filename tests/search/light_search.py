@@ -88,14 +88,25 @@ class LightRunner:
 class LightRun(SearchRun):
     """The search alone: there is no network to make a model of."""
 
-    def _finish(self, study: Any, storage: Any, interruption: Any, ending: Ending) -> Result:
+    def _finish(self, study: Any, ending: Ending) -> Result:
         return Result(ending, None, None)
+
+
+def _be_impatient(seconds: str) -> None:
+    """Takes a silent worker for lost sooner than a user would want it."""
+    from search.patience import Patience
+    from search.ray_workers import RayWorkers
+
+    patience = Patience(least_seconds=float(seconds), first_seconds=30.0)
+    RayWorkers.__init__.__kwdefaults__["patience"] = patience
 
 
 def main() -> int:
     config = load_config(Path(sys.argv[1]))
+    if "LIGHT_PATIENCE_SECONDS" in os.environ:
+        _be_impatient(os.environ["LIGHT_PATIENCE_SECONDS"])
     try:
-        result = LightRun(config, print, runner=LightRunner).run()
+        result = LightRun(config, lambda line: print(line, flush=True), runner=LightRunner).run()
     except StorageError as error:
         print(error, file=sys.stderr)
         return 2

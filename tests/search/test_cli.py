@@ -28,6 +28,7 @@ from storage.database import database_from_environment
 from storage.errors import CheckpointError
 from storage.lock import StudyLock
 from storage.studies import open_study_storage
+from storage.study_storage import StudyStorage
 
 ROOT = Path(__file__).parents[2]
 PHANTOM = "phantom = { sections = 12, height = 32, width = 32 }"
@@ -312,7 +313,8 @@ def test_a_database_that_does_not_answer_is_named_without_its_password(
     monkeypatch.setenv("UNET_SEARCH_DATABASE_URL", url)
     impatient = functools.partial(open_study_storage, patience_seconds=0.1)
     monkeypatch.setattr(study_module, "open_study_storage", impatient)
-    monkeypatch.setattr(run_module, "open_study_storage", impatient)
+    storage = functools.partial(StudyStorage, patience_seconds=0.1)
+    monkeypatch.setattr(run_module, "StudyStorage", storage)
     answer = call(command, "mito.toml")
     message = refusal(answer)
     assert f"ada@127.0.0.1:{closed_port}/studies" in message

@@ -164,7 +164,7 @@ PHANTOM = "phantom = { sections = 24, height = 64, width = 64 }"
         (changed(("trials = 4", "hours = 0")), ["budget.hours", "greater than 0", "0"]),
         (changed(("trials = 4", "hours = inf")), ["budget.hours", "finite", "inf"]),
         (changed(("trials = 4", "hours = nan")), ["budget.hours", "nan"]),
-        (changed(("trials = 4", "")), ["budget", "at least one of trials, epochs and hours"]),
+        (changed(("trials = 4", "")), ["budget", "at least one of trials, epochs, hours"]),
         (changed(("[budget]\ntrials = 4\n", "")), ["budget", "found none"]),
         (changed(("[data]\n" + PHANTOM, "")), ["data", "found none"]),
         (changed((PHANTOM, "")), ["data", "both raw and mask, or a phantom"]),

@@ -5,14 +5,20 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from search.assignment import Assignment, Begun, EpochReport, Event, Failure, Task
-from search.ray_workers import RayWorkers, check_room, largest_node_cpus, ray_cluster
+from search.memory_watch import MemoryRecord
+from search.patience import Patience
+from search.ray_cluster import check_room, largest_node_cpus, ray_cluster
+from search.ray_workers import RayWorkers
+from search.trial_log import read_log_tail
 from trainer.errors import InputError
 from trainer.hyperparameters import Hyperparameters
 from trainer.split import split_sections
@@ -21,26 +27,40 @@ from trainer.volume import Volume
 pytestmark = pytest.mark.slow
 
 
+HANGS, HOARDS, RAISES, FAILS, KEEPS = 15, 16, 14, 13, 17
+_MB = 1 << 20
+
+
 def _runner() -> type:
     # Made in a function, so that Ray sends it by value: workers cannot import the tests.
     class Runner:
         def __init__(self, task: Task) -> None:
             self.task = task
             self.epoch = 0
+            self.hoard: list[bytes] = []
 
         def begin(self, assignment: Assignment) -> Begun:
             self.assignment = assignment
             self.epoch = 0
             return Begun(None)
 
+        def close(self) -> None:
+            pass
+
         def advance(self) -> EpochReport | Failure:
             self.epoch += 1
-            if self.assignment.trial == 13:
+            trial = self.assignment.trial
+            if trial == FAILS:
                 return Failure("error", "unlucky")
-            if self.assignment.trial == 14:
+            if trial == RAISES:
                 raise RuntimeError("raised outside of the guard")
-            if self.assignment.trial == 15:
+            if trial == HANGS and self.epoch == 2:
                 time.sleep(60)
+            while trial == HOARDS:
+                self.hoard.append(b"x" * (20 * _MB))
+                time.sleep(0.05)
+            if trial == KEEPS:
+                self.hoard.append(b"x" * (300 * _MB))
             threads, pid = self.task.threads, os.getpid()
             return EpochReport(self.epoch, 0.5, (0.5,), {"pid": pid, "threads": threads})
 
@@ -54,15 +74,28 @@ def cluster() -> Iterator[None]:
 
 
 @pytest.fixture
-def workers(cluster: None) -> Iterator[RayWorkers]:
-    workers = RayWorkers(_task(), cpus=1, trials_per_worker=2, runner=_runner())
-    yield workers
-    workers.close()
+def start(cluster: None, tmp_path: Path) -> Iterator[Callable[..., RayWorkers]]:
+    started: list[RayWorkers] = []
+
+    def start_workers(memory_bytes: int | None = None, **settings: Any) -> RayWorkers:
+        task = replace(_task(), logs=tmp_path, memory_bytes=memory_bytes)
+        started.append(RayWorkers(task, cpus=1, runner=_runner(), **settings))
+        return started[-1]
+
+    yield start_workers
+    for workers in started:
+        workers.close()
+
+
+@pytest.fixture
+def workers(start: Callable[..., RayWorkers]) -> RayWorkers:
+    return start(trials_per_worker=2)
 
 
 def _task() -> Task:
     raw = np.zeros((20, 8, 8), np.uint8)
-    return Task(Volume(raw, raw, None, ()), split_sections(20, gap=1), Path("nowhere"), 1)
+    volume = Volume(raw, raw, None, ())
+    return Task(volume, split_sections(20, gap=1), Path("nowhere"), 1, study="tests")
 
 
 def _assignment(trial: int) -> Assignment:
@@ -70,12 +103,19 @@ def _assignment(trial: int) -> Assignment:
 
 
 def _next(workers: RayWorkers) -> Event:
-    for _ in range(60):
+    for _ in range(120):
         events = workers.wait(1.0)
         if events:
             assert len(events) == 1
             return events[0]
-    raise AssertionError("no event within a minute")
+    raise AssertionError("no event within two minutes")
+
+
+def _next_failure(workers: RayWorkers) -> Failure:
+    outcome = _next(workers).outcome
+    assert isinstance(outcome, Failure)
+    assert "\n" not in outcome.reason
+    return outcome
 
 
 def _pid(workers: RayWorkers, trial: int) -> int:
@@ -132,56 +172,134 @@ def test_a_killed_worker_is_a_lost_trial_and_a_free_slot(workers: RayWorkers) ->
     _next(workers)
     os.kill(pid, signal.SIGKILL)
     workers.advance(0)
-    event = _next(workers)
-    assert isinstance(event.outcome, Failure)
-    assert event.outcome.kind == "lost"
-    assert "\n" not in event.outcome.reason
+    assert _next_failure(workers).kind == "lost"
     assert workers.free() == 2
     assert _pid(workers, 1) != pid
 
 
 def test_a_failed_trial_takes_its_worker_along(workers: RayWorkers) -> None:
-    workers.begin(_assignment(13))
+    workers.begin(_assignment(FAILS))
     _next(workers)
-    workers.advance(13)
+    workers.advance(FAILS)
     assert _next(workers).outcome == Failure("error", "unlucky")
     assert workers.free() == 2
 
 
 def test_an_exception_that_reaches_ray_is_a_failure(workers: RayWorkers) -> None:
-    workers.begin(_assignment(14))
+    workers.begin(_assignment(RAISES))
     _next(workers)
-    workers.advance(14)
-    outcome = _next(workers).outcome
-    assert isinstance(outcome, Failure)
+    workers.advance(RAISES)
+    outcome = _next_failure(workers)
     assert outcome.kind == "error"
     assert "raised outside of the guard" in outcome.traceback
 
 
 def test_wait_does_not_wait_longer_than_it_may(workers: RayWorkers) -> None:
-    workers.begin(_assignment(15))
-    _next(workers)
-    workers.advance(15)
+    _pid(workers, HANGS)
+    workers.advance(HANGS)
     assert workers.wait(0.05) == []
 
 
-def test_a_worker_never_spans_two_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
-    node = {"Alive": True, "Resources": {"CPU": 3.0, "GPU": 1.0}}
-    gone = {**node, "Alive": False}
-    bare = {"Alive": True, "Resources": {"CPU": 0.0}}
-    monkeypatch.setattr("search.ray_workers.ray.put", lambda task: task)
-    monkeypatch.setattr("search.ray_workers.ray.nodes", lambda: [node, node, gone, bare])
-    assert RayWorkers(_task(), cpus=2).slots() == 2
-    assert RayWorkers(_task(), cpus=1, gpus=1 / 3).slots() == 6
-    assert RayWorkers(_task(), cpus=4).slots() == 0
-
-
-def test_threads_follow_the_share_of_cores(cluster: None) -> None:
-    workers = RayWorkers(_task(), cpus=2, runner=_runner())
+def test_threads_follow_the_share_of_cores(cluster: None, tmp_path: Path) -> None:
+    workers = RayWorkers(replace(_task(), logs=tmp_path), cpus=2, runner=_runner())
     workers.begin(_assignment(0))
     _next(workers)
     workers.advance(0)
     outcome = _next(workers).outcome
     assert isinstance(outcome, EpochReport)
     assert outcome.facts["threads"] == 2
+    workers.close()
+
+
+def test_a_stopped_worker_is_lost_and_replaced(start: Callable[..., RayWorkers]) -> None:
+    workers = start(patience=Patience(least_seconds=2.0))
+    pid = _pid(workers, 0)
+    os.kill(pid, signal.SIGSTOP)
+    workers.advance(0)
+    failure = _next_failure(workers)
+    assert failure.kind == "lost"
+    assert "no answer from its worker for" in failure.reason
+    assert workers.free() == 2
+    assert _pid(workers, 1) != pid
+
+
+def test_an_answer_that_is_there_is_taken_however_late(start: Callable[..., RayWorkers]) -> None:
+    workers = start(patience=Patience(least_seconds=0.2, times=0.0))
+    _pid(workers, 0)
+    workers.advance(0)
+    time.sleep(3.0)
+    assert isinstance(_next(workers).outcome, EpochReport)
+
+
+def test_what_a_lost_worker_still_says_is_ignored(start: Callable[..., RayWorkers]) -> None:
+    workers = start(patience=Patience(least_seconds=3.0, times=0.0))
+    _pid(workers, HANGS)
+    workers.advance(HANGS)
+    assert _next_failure(workers).kind == "lost"
+    assert _pid(workers, 1)
+    workers.advance(1)
+    assert _next(workers).trial == 1
+    assert workers.wait(1.0) == []
+
+
+def test_a_trial_beyond_its_memory_is_told_so(
+    start: Callable[..., RayWorkers], tmp_path: Path
+) -> None:
+    workers = start(memory_bytes=700 * _MB)
+    workers.begin(_assignment(HOARDS))
+    _next(workers)
+    workers.advance(HOARDS)
+    failure = _next_failure(workers)
+    assert failure.kind == "memory"
+    assert "of its limit of 0.73 GB" in failure.reason
+    assert failure.reason in read_log_tail(tmp_path, HOARDS, lines=1)[0]
+    assert not list((tmp_path / "workers").iterdir())
+
+
+@pytest.mark.parametrize(("limit", "kind"), [(100 * _MB, "memory"), (4000 * _MB, "lost")])
+def test_an_unexplained_death_near_the_limit_is_one_of_memory(
+    start: Callable[..., RayWorkers],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: int,
+    kind: str,
+) -> None:
+    workers = start()
+    pid = _pid(workers, 0)
+    (record,) = (tmp_path / "workers").iterdir()
+    known = MemoryRecord(0, 97 * _MB, 97 * _MB, limit, 0.5)
+    monkeypatch.setattr("search.ray_failure.read_memory_record", {record: known}.get)
+    os.kill(pid, signal.SIGKILL)
+    workers.advance(0)
+    assert _next_failure(workers).kind == kind
+
+
+def test_a_worker_that_keeps_its_memory_is_replaced_before_the_next_trial(
+    start: Callable[..., RayWorkers],
+) -> None:
+    workers = start(memory_bytes=480 * _MB)
+    first = _pid(workers, KEEPS)
+    workers.release(KEEPS)
+    assert workers.free() == 2
+    assert _pid(workers, 1) != first
+
+
+def test_a_trial_that_is_released_in_mid_epoch_keeps_nobody_waiting(workers: RayWorkers) -> None:
+    first = _pid(workers, HANGS)
+    workers.advance(HANGS)
+    workers.release(HANGS)
+    assert workers.wait(0.1) == []
+    assert _pid(workers, 1) != first
+
+
+def test_a_worker_that_cannot_start_is_an_error_and_no_loss(cluster: None, tmp_path: Path) -> None:
+    class Broken:
+        def __init__(self, task: Task) -> None:
+            raise ModuleNotFoundError("No module named 'search'")
+
+    workers = RayWorkers(replace(_task(), logs=tmp_path), cpus=1, runner=Broken)
+    workers.begin(_assignment(0))
+    failure = _next_failure(workers)
+    assert failure.kind == "error"
+    assert "No module named 'search'" in failure.reason
     workers.close()

@@ -21,6 +21,7 @@ from storage.checkpoints import CheckpointStore
 from storage.database import database_from_environment
 from storage.errors import StudyLocked
 from storage.lock import StudyLock
+from trainer.device import Device
 from trainer.metrics import Scores
 from trainer.model import Model
 from trainer.volume import Volume
@@ -67,27 +68,33 @@ class Scene:
 def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, closing_storages: None) -> Scene:
     scene = Scene(build_config(tmp_path, final={"epochs": 5, "train_on": "all"}))
     monkeypatch.setattr(run, "InlineWorkers", scene.build_workers)
-    monkeypatch.setattr(finalists, "configure_device", lambda: None)
+    monkeypatch.setattr(finalists, "configure_device", lambda: Device("cpu", "", "float32", 0))
+    monkeypatch.setattr(finalists, "in_precision", lambda model, precision: model)
     monkeypatch.setattr(finalists, "build_model", scene.build_model)
     monkeypatch.setattr(finalists, "save_model", scene.save_model)
     monkeypatch.setattr(finalists, "tune", _tune)
     return scene
 
 
-def _tune(model: Model, _: Volume, sections: range) -> tuple[Model, Scores]:
+def _tune(
+    model: Model, _: Volume, sections: range, *, threshold: float | None
+) -> tuple[Model, Scores]:
     """Tells by its Dice which model was asked to judge: by the epochs that it was trained."""
-    scores = Scores(model.card["epochs"] / 10, 0.5, 0.5, 0.5, 0.25, len(sections))
-    return replace(model, threshold=0.25, z_median=5), scores
+    chosen = 0.25 if threshold is None else threshold
+    scores = Scores(model.card["epochs"] / 10, 0.5, 0.5, 0.5, chosen, len(sections))
+    return replace(model, threshold=chosen, z_median=5), scores
 
 
 @pytest.mark.parametrize(("train_on", "judge"), [("all", 0.3), ("train", 0.5)])
 def test_sections_that_were_trained_on_do_not_judge_the_model(
     scene: Scene, train_on: str, judge: float
 ) -> None:
+    """Nor does another model's threshold become its own."""
     scene.config = build_config(scene.config.study.runs, final={"epochs": 5, "train_on": train_on})
     scene.run()
     (card,) = scene.cards
-    assert (card["epochs"], card["threshold"], card["z_median"]) == (5, 0.25, 5)
+    assert (card["epochs"], card["z_median"]) == (5, 5)
+    assert card["threshold"] == (0.5 if train_on == "all" else 0.25)
     assert card["validation"]["dice"] == judge
     assert ("the search's" in card["validation"]["of"]) == (train_on == "all")
 

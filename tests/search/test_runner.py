@@ -1,44 +1,139 @@
-"""What becomes of a trial whose worker meets trouble, without a network."""
+"""What a trial's runner keeps, logs and gives up, with a session that trains nothing."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
 import pytest
 
-from search.assignment import Failure
-from search.runner import _guarded
-from storage.errors import CheckpointError
-from trainer.errors import Diverged
+from search.assignment import Assignment, Begun, EpochReport, Failure, Task
+from search.runner import TrialRunner
+from search.trial_log import read_log_tail
+from trainer.device import Device
+from trainer.hyperparameters import Hyperparameters
+from trainer.split import split_sections
+from trainer.volume import Volume
 
 
-@pytest.mark.parametrize(
-    ("error", "kind"),
-    [
-        (CheckpointError("epoch-3.npz could not be written"), "storage"),
-        (Diverged("the loss became nan in epoch 2"), "diverged"),
-        (ZeroDivisionError("by zero"), "error"),
-    ],
-)
-def test_failures_are_told_apart(error: Exception, kind: str) -> None:
-    def call() -> None:
-        raise error
+class Session:
+    """Goes through what a test has planned, an epoch at a time."""
 
-    failure = _guarded(call)
+    plan: list[str | Exception | None]
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self.epoch, self.parameters = 0, 100
+
+    def advance(self) -> Any:
+        planned = self.plan[self.epoch]
+        if isinstance(planned, Exception):
+            raise planned
+        self.epoch += 1
+        scores = SimpleNamespace(dice=self.epoch / 10, threshold=0.5, precision=0.5, recall=0.5)
+        return SimpleNamespace(
+            epoch=self.epoch, loss=0.5, scores=scores, collapsed_to=planned, seconds=1.0
+        )
+
+    def state(self) -> dict[str, np.ndarray]:
+        return {"epoch": np.asarray(self.epoch)}
+
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
+        self.epoch = int(arrays["epoch"])
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def build(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., TrialRunner]:
+    def build_runner(*plan: str | Exception | None) -> TrialRunner:
+        Session.plan = list(plan)
+        return TrialRunner(task)
+
+    module = ModuleType("trainer.session")
+    module.__dict__.update(TrainingSession=Session, TrainingPlan=lambda **options: None)
+    monkeypatch.setitem(sys.modules, "trainer.session", module)
+    monkeypatch.setattr(
+        "search.runner.configure_device", lambda threads: Device("2 CPU cores", "cpu", "float32")
+    )
+    raw = np.zeros((20, 8, 8), np.uint8)
+    volume, split = Volume(raw, raw, None, ()), split_sections(20, gap=1)
+    task = Task(volume, split, tmp_path / "trials", 1, study="mito", logs=tmp_path / "logs")
+    return build_runner
+
+
+def _assignment(trial: int = 0) -> Assignment:
+    return Assignment(trial, Hyperparameters(), 9, 1, "train", 0)
+
+
+def _advance(runner: TrialRunner, times: int) -> EpochReport | Failure:
+    outcomes = [runner.advance() for _ in range(times)]
+    return outcomes[-1]
+
+
+def test_three_collapsed_epochs_in_a_row_end_a_trial(build: Callable[..., TrialRunner]) -> None:
+    runner = build("background", "background", None, "background", "background", "background")
+    runner.begin(_assignment())
+    assert isinstance(_advance(runner, 5), EpochReport)
+    failure = runner.advance()
     assert isinstance(failure, Failure)
-    assert failure.kind == kind
-    assert str(error) in failure.reason
-    assert "Traceback" in failure.traceback or kind != "error"
+    assert failure.kind == "diverged"
+    assert failure.reason.startswith("collapsed to background for 3 epochs")
 
 
-def test_errors_of_one_place_have_one_cause_whatever_they_say() -> None:
-    def call(text: str) -> None:
-        raise OSError(text)
+def test_collapsed_epochs_are_counted_across_a_restart(
+    build: Callable[..., TrialRunner],
+) -> None:
+    runner = build("foreground", "foreground", "foreground")
+    runner.begin(_assignment())
+    _advance(runner, 2)
+    other = build("foreground", "foreground", "foreground")
+    begun = other.begin(_assignment())
+    assert isinstance(begun, Begun)
+    assert begun.last is not None
+    assert (begun.last.epoch, begun.last.history) == (2, (0.1, 0.2))
+    assert isinstance(other.advance(), Failure)
 
-    first, second = (_guarded(lambda text=text: call(text)) for text in ("one", "two"))  # type: ignore[misc]
-    assert isinstance(first, Failure)
-    assert isinstance(second, Failure)
-    assert first.reason != second.reason
-    assert first.cause == second.cause != ""
+
+def test_a_restored_epoch_reports_what_was_reported(build: Callable[..., TrialRunner]) -> None:
+    runner = build(None, None)
+    runner.begin(_assignment())
+    reported = runner.advance()
+    begun = build(None, None).begin(_assignment())
+    assert begun == Begun(reported)  # type: ignore[arg-type]
 
 
-def test_what_goes_well_is_handed_on() -> None:
-    assert _guarded(lambda: 3) == 3
+def test_the_log_tells_the_trial_from_its_beginning_to_its_end(
+    build: Callable[..., TrialRunner], tmp_path: Path
+) -> None:
+    runner = build(None, None, ZeroDivisionError("by zero"))
+    runner.begin(_assignment())
+    _advance(runner, 2)
+    runner.begin(_assignment(1))
+    runner.begin(_assignment(0))
+    assert isinstance(runner.advance(), Failure)
+    runner.close()
+    lines = read_log_tail(tmp_path / "logs", 0, lines=99)
+    assert all(" mito trial 0 epoch " in line for line in lines)
+    text = [line.split(": ", 1)[1] for line in lines]
+    assert text[0].startswith("begun: optimizer=adam, learning_rate=0.001")
+    assert text[0].endswith("device=2 CPU cores, precision=float32")
+    assert text[1] == "Dice 0.1000, loss 0.5000, precision 0.5000, recall 0.5000, 1.0 s"
+    assert text[3] == "released at 2 of 9 epochs"
+    assert text[5] == "checkpoint restored from epoch 2"
+    assert text[6] == "failed (error): ZeroDivisionError: by zero"
+    assert text[7] == "Traceback (most recent call last):"
+    assert text[-1] == "ZeroDivisionError: by zero"
+
+
+def test_logs_that_cannot_be_written_fail_no_trial(
+    build: Callable[..., TrialRunner], tmp_path: Path
+) -> None:
+    (tmp_path / "logs").touch()
+    runner = build(None)
+    assert runner.begin(_assignment()) == Begun(None)
+    assert isinstance(runner.advance(), EpochReport)

@@ -132,6 +132,37 @@ def test_foreground_fraction_is_that_of_the_truth() -> None:
     assert pooled(([0, 0, 0, 255], [1, 0, 0, 0])).foreground_fraction == 0.25
 
 
+MASK = [1] * 10 + [0] * 90
+
+
+@pytest.mark.parametrize(
+    ("probability", "mask", "collapsed"),
+    [
+        ([0] * 100, MASK, "background"),
+        ([100] * 100, MASK, "background"),
+        ([255] * 100, MASK, "foreground"),
+        ([200] * 100, MASK, "foreground"),
+        # Below one half everywhere, and yet it knows where the foreground is.
+        ([50] * 10 + [10] * 90, MASK, None),
+        ([250] * 10 + [200] * 90, MASK, None),
+        # No skill, but not one class either.
+        ([255, 0] * 50, MASK, None),
+        # The one class is right.
+        ([0] * 100, [0] * 100, None),
+        ([10] * 100, [0] * 100, None),
+        ([255] * 100, [1] * 100, None),
+    ],
+)
+def test_one_class_without_any_skill_is_a_collapse(
+    probability: list[int], mask: list[int], collapsed: str | None
+) -> None:
+    assert pooled((probability, mask)).collapsed_to() == collapsed
+
+
+def test_without_any_voxel_nothing_has_collapsed() -> None:
+    assert PooledHistogram().collapsed_to() is None
+
+
 def test_counts_are_64_bits_wide() -> None:
     histogram = pooled(([255], [1]))
     histogram._foreground *= 2**33

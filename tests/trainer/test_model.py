@@ -18,6 +18,7 @@ from trainer.model import (
     NETWORK_FILE,
     Model,
     build_model,
+    in_precision,
     load_model,
     save_model,
     sha256,
@@ -307,3 +308,16 @@ def test_a_network_that_is_no_keras_file_is_refused(copy: Path, content: bytes) 
     change_card(copy, sha256=sha256(copy / NETWORK_FILE))
     message = message_of(lambda: load_model(copy))
     assert message.startswith(f"{copy / NETWORK_FILE}: expected a model of this program")
+
+
+@pytest.mark.parametrize(("precision", "apart"), [("float32", 1), ("mixed_bfloat16", 12)])
+def test_a_model_predicts_the_same_in_another_precision(
+    trained: tuple[keras.Model, Model], precision: str, apart: int
+) -> None:
+    _, model = trained
+    raw = np.random.default_rng(1).integers(0, 256, (2, 40, 24)).astype(np.uint8)
+    fast = in_precision(model, precision)
+    expected, found = (each.predict(raw).astype(int) for each in (model, fast))
+    assert np.ptp(expected) > 10
+    assert np.abs(found - expected).max() <= apart
+    assert fast.threshold == model.threshold

@@ -86,6 +86,19 @@ def test_where_all_views_agree_one_is_enough() -> None:
     assert tuned.views == 1
 
 
+def test_a_threshold_that_is_given_is_kept() -> None:
+    mask = np.zeros((4, 16, 16), np.uint8)
+    mask[:, 4:8, 4:8] = 1
+    raw = mask * np.uint8(200)
+    raw[:, 10:14, 10:14] = 120
+    free, best = tune(_model(), _volume(raw, mask), range(4))
+    kept, scores = tune(_model(), _volume(raw, mask), range(4), threshold=0.5)
+    assert free.threshold > 0.5
+    assert best.dice == 1.0
+    assert (kept.threshold, scores.threshold) == (0.5, 0.5)
+    assert scores.dice < 1.0
+
+
 def test_only_the_sections_that_are_named_judge() -> None:
     mask = np.zeros((12, 16, 16), np.uint8)
     mask[:, 4:8, 4:8] = 1

@@ -1,0 +1,1 @@
+"""Programs that measure the product; each prints one JSON object as its last line."""

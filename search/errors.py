@@ -1,0 +1,7 @@
+"""What ends a search from outside of its trials; the message is one line."""
+
+from __future__ import annotations
+
+
+class ClusterLost(RuntimeError):  # noqa: N818 - reads as the fact that it states
+    """The Ray cluster is gone: nothing runs any more, and the same command goes on later."""

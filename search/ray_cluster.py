@@ -1,0 +1,194 @@
+"""The Ray cluster that trials run on: joining it, and what it has room for."""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import ray
+
+from search.errors import ClusterLost
+from trainer.errors import InputError
+
+_CONNECT_SECONDS = 10.0
+_LOOK_SECONDS = 1.0
+_SILENT_SECONDS = 5.0
+_SUSPECT_SECONDS = 30.0
+
+
+@contextmanager
+def ray_cluster(cpus: int | None = None) -> Iterator[None]:
+    """Joins the cluster at `RAY_ADDRESS`, or starts a local one that ends with the block.
+
+    Args:
+        cpus: Cores of a local Ray; all of them by default.
+    """
+    # Without this Ray's own usage report would be sent from a user's machine.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # A program started by `uv run` would have its workers started by it again.
+    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+    # A worker that asked for no GPU sees none: otherwise all of them would crowd the first one.
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")
+    address = os.environ.get("RAY_ADDRESS")
+    if address:
+        _check_answers(address)
+    local = {} if address else {"address": "local", "num_cpus": cpus, "include_dashboard": False}
+    try:
+        ray.init(log_to_driver=False, logging_level="ERROR", configure_logging=True, **local)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"RAY_ADDRESS: expected a Ray cluster that this host is a node of, got {address!r}: "
+            f"{str(error).splitlines()[0]}; start `ray start --address=...` here, or unset it"
+        ) from error
+    # What becomes of a lost node would go to stdout, where a result may be read from.
+    ray._private.worker.print_to_stdstream = lambda data, ignore_prefix: None
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def check_room(*, cpus: float, gpus: float) -> None:
+    """Refuses what a local Ray will never have; a cluster's nodes may be yet to come.
+
+    Raises:
+        InputError: A trial is to have more than this machine has.
+    """
+    if os.environ.get("RAY_ADDRESS") or _room(_living_nodes().values(), cpus, gpus) > 0:
+        return
+    total = ray.cluster_resources()
+    raise InputError(
+        f"workers: expected cpus_per_trial and gpus_per_trial that this machine has "
+        f"({total.get('CPU', 0):g} CPUs, {total.get('GPU', 0):g} GPUs), got {cpus:g} and {gpus:g}; "
+        "ask for less, or set RAY_ADDRESS"
+    )
+
+
+def largest_node_cpus() -> float:
+    """Cores of the cluster's largest node: what a trial that runs alone can have."""
+    return float(max([1.0, *(node.get("CPU", 0.0) for node in _living_nodes().values())]))
+
+
+class ClusterView:
+    """The cluster's nodes as they were about a second ago."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        context = ray.get_runtime_context()
+        self._own_node: str = context.get_node_id()
+        self._address: str = context.gcs_address
+        self._nodes: dict[str, _Resources] = {}
+        self._rooms: dict[tuple[float, float], int] = {}
+        self._suspects: dict[str, float] = {}
+        self._look_at = -math.inf
+        self._silent_since: float | None = None
+
+    def check(self) -> None:
+        """Asks whether the cluster is still there.
+
+        Ray itself ends this process without a word a minute after its head has gone.
+
+        Raises:
+            ClusterLost: Its head has not answered for some seconds, or this host's node is gone.
+        """
+        self._look()
+        silent = self._silent_since
+        if silent is not None and self._clock() - silent >= _SILENT_SECONDS:
+            raise ClusterLost(
+                f"the Ray cluster at {self._address} does not answer any more; {_then()}"
+            )
+        if silent is None and self._own_node not in self._nodes:
+            raise ClusterLost(f"this host is no node of the Ray cluster any more; {_then()}")
+
+    def room(self, cpus: float, gpus: float) -> int:
+        """How many workers fit on the nodes; none while nobody answers."""
+        self._look()
+        if self._silent_since is not None:
+            return 0
+        share = (cpus, gpus)
+        if share not in self._rooms:
+            usable = (self._nodes[node] for node in self._nodes if node not in self._suspects)
+            self._rooms[share] = _room(usable, cpus, gpus)
+        return self._rooms[share]
+
+    def answers(self) -> bool:
+        """Whether its head can be talked to at this moment: some of Ray's calls wait for it."""
+        return _listens(self._address)
+
+    def has(self, node: str | None) -> bool:
+        """Whether the node is there, and is not suspected to be gone."""
+        self._look()
+        return node in self._nodes and node not in self._suspects
+
+    def suspect(self, node: str | None) -> None:
+        """Takes a node for gone until the cluster itself has had time to notice."""
+        if node is not None and node != self._own_node:
+            self._suspects[node] = self._clock()
+            self._rooms.clear()
+
+    def _look(self) -> None:
+        now = self._clock()
+        if now < self._look_at:
+            return
+        self._rooms.clear()
+        if self.answers():
+            self._silent_since = None
+            self._nodes = _living_nodes()
+        elif self._silent_since is None:
+            self._silent_since = now
+        self._suspects = {
+            node: since for node, since in self._suspects.items() if now - since < _SUSPECT_SECONDS
+        }
+        self._look_at = self._clock() + _LOOK_SECONDS
+
+
+_Resources = dict[str, float]
+
+
+def _living_nodes() -> dict[str, _Resources]:
+    """Resources of each node, by its id."""
+    nodes: list[dict[str, Any]] = ray.nodes()
+    return {node["NodeID"]: node["Resources"] for node in nodes if node["Alive"]}
+
+
+def _room(nodes: Iterable[_Resources], cpus: float, gpus: float) -> int:
+    """How many workers fit on the nodes; one worker never spans two of them."""
+    wanted = [(name, share) for name, share in (("CPU", cpus), ("GPU", gpus)) if share > 0]
+    return sum(
+        # A share such as a third of a GPU is not exact in binary.
+        math.floor(min(node.get(name, 0.0) / share for name, share in wanted) + 1e-6)
+        for node in nodes
+    )
+
+
+def _check_answers(address: str) -> None:
+    """Asks once whether anybody listens: Ray itself would go on asking for many minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or "/" in address or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise InputError(
+            f"RAY_ADDRESS: expected a Ray cluster that answers, got {address}: {error}; "
+            "start it, or unset RAY_ADDRESS for a local one"
+        ) from None
+
+
+def _then() -> str:
+    first = "start it again, then " if os.environ.get("RAY_ADDRESS") else ""
+    return f"{first}run the same command to go on"
+
+
+def _listens(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_LOOK_SECONDS).close()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,138 @@
+"""Successive halving that costs the same however many trials a study has."""
+
+from __future__ import annotations
+
+import math
+from binascii import crc32
+from bisect import bisect_left, bisect_right, insort
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+import optuna
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial
+
+from search import lineage
+
+
+@dataclass(frozen=True)
+class Bracket:
+    """Trials that are judged after the same epochs.
+
+    Attributes:
+        first: The epoch of the lowest rung; each further rung is the pruner's `reduction` higher.
+        share: How many trials the bracket takes, relative to the others.
+    """
+
+    first: int
+    share: int = 1
+
+
+class RungPruner(optuna.pruners.BasePruner):
+    """Decides as Optuna's HyperbandPruner, or SuccessiveHalvingPruner where there is one bracket.
+
+    Optuna's read every trial of the study for every decision. This one reads them once, and then
+    knows what it was asked about: it is for a study of which one process runs all trials.
+
+    A trial and those that go on from it are one line: in the bracket of its first trial, and at
+    each rung with the newest value only.
+
+    Optuna's samplers show a trial the history of its own bracket where they find Optuna's
+    Hyperband. They do not know this one, and so learn from all trials, which is intended: brackets
+    differ in when they stop a trial, not in what makes it good.
+    """
+
+    def __init__(self, brackets: Sequence[Bracket], *, reduction: int) -> None:
+        """Prepares a pruner for one study.
+
+        Args:
+            brackets: At least one.
+            reduction: One trial in so many passes a rung.
+        """
+        self._brackets = tuple(brackets)
+        self._shares = list(accumulate(bracket.share for bracket in brackets))
+        self._reduction = reduction
+        self._storage: optuna.storages.BaseStorage | None = None
+        self._study_id = -1
+        self._rungs: defaultdict[tuple[int, int], _Rung] = defaultdict(_Rung)
+
+    def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
+        """Whether the trial has reached a rung and is not among the best there."""
+        epoch = trial.last_step
+        if epoch is None:
+            return False
+        value = trial.intermediate_values[epoch]
+        index = self._bracket_of(study, trial)
+        rung = _passed(trial)
+        while epoch >= self._brackets[index].first * self._reduction**rung:
+            if math.isnan(value) or not self._passes(study, trial, index, rung, value):
+                return True
+            rung += 1
+        return False
+
+    def _passes(
+        self, study: optuna.Study, trial: FrozenTrial, index: int, rung: int, value: float
+    ) -> bool:
+        self._load_once(study)
+        study._storage.set_trial_system_attr(trial._trial_id, _key(rung), value)
+        loss = _loss(study, value)
+        reached = self._rungs[index, rung]
+        reached.record(lineage.origin(trial), loss)
+        return loss <= reached.limit(self._reduction)
+
+    def _bracket_of(self, study: optuna.Study, trial: FrozenTrial) -> int:
+        """Drawn from the study's name and the trial's number, as Optuna's Hyperband does."""
+        drawn = crc32(f"{study.study_name}_{lineage.origin(trial)}".encode())
+        return bisect_right(self._shares, drawn % self._shares[-1])
+
+    def _load_once(self, study: optuna.Study) -> None:
+        """Reads what was recorded before this process; from then on nobody else records."""
+        if self._storage is study._storage and self._study_id == study._study_id:
+            return
+        self._storage, self._study_id = study._storage, study._study_id
+        self._rungs.clear()
+        # In the order of their numbers, so that the newest trial of a line has the last word.
+        for trial in study.get_trials(deepcopy=False):
+            index = self._bracket_of(study, trial)
+            for rung in range(_passed(trial)):
+                loss = _loss(study, trial.system_attrs[_key(rung)])
+                self._rungs[index, rung].record(lineage.origin(trial), loss)
+
+
+class _Rung:
+    """What every line had when it got here, the best first."""
+
+    def __init__(self) -> None:
+        self._sorted: list[float] = []
+        self._of_line: dict[int, float] = {}
+
+    def record(self, line: int, loss: float) -> None:
+        """Keeps the value of a line, in place of an earlier one."""
+        if line in self._of_line:
+            del self._sorted[bisect_left(self._sorted, self._of_line[line])]
+        self._of_line[line] = loss
+        insort(self._sorted, loss)
+
+    def limit(self, reduction: int) -> float:
+        """The worst that is still among the best; the very best where there are too few."""
+        return self._sorted[max(len(self._sorted) // reduction, 1) - 1]
+
+
+def _key(rung: int) -> str:
+    """The attribute that Optuna's own pruners keep a rung's value in."""
+    return f"completed_rung_{rung}"
+
+
+def _passed(trial: FrozenTrial) -> int:
+    """How many rungs the trial has been judged at."""
+    rung = 0
+    while _key(rung) in trial.system_attrs:
+        rung += 1
+    return rung
+
+
+def _loss(study: optuna.Study, value: float) -> float:
+    """The value, turned so that less is better."""
+    return -value if study.direction is StudyDirection.MAXIMIZE else value
