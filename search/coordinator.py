@@ -44,6 +44,7 @@ class Coordinator:
         terms: Terms,
         *,
         stop_requested: Callable[[], bool] = lambda: False,
+        flush: Callable[[], None] = lambda: None,
         exchange: Callable[[], None] = lambda: None,
         show: Callable[[Standing], None] = lambda standing: None,
         clock: Callable[[], float] = time.monotonic,
@@ -57,6 +58,7 @@ class Coordinator:
             checkpoints: The same that the workers write to.
             terms: What every trial is run under.
             stop_requested: Whether somebody has asked for the end.
+            flush: Makes durable what was written to the study: called before a trial is begun.
             exchange: Called about once a second: keeps the study's lock, writes what is still to
                 be written, and reads what others have written.
             show: Called after whatever happened.
@@ -68,6 +70,7 @@ class Coordinator:
         self._checkpoints = checkpoints
         self._terms = terms
         self._stop_requested = stop_requested
+        self._flush = flush
         self._exchange = exchange
         self._show = show
         self._clock = clock
@@ -141,6 +144,8 @@ class Coordinator:
                 raise
             self._fail(trial, Failure("error", str(error).splitlines()[0]))
             return
+        # Its checkpoints would be worth nothing if nobody knew any more what was trained.
+        self._flush()
         lineage.inherit_checkpoint(trial, self._checkpoints)
         self._running[trial.number] = trial
         self.standing.running[trial.number] = 0

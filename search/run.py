@@ -171,6 +171,7 @@ class SearchRun:
                     CheckpointStore(checkpoints),
                     terms,
                     stop_requested=self._interruption.requested,
+                    flush=self._storage.flush,
                     exchange=self._exchange,
                     show=progress.show,
                 ).run()

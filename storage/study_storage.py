@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Connection, Table
 
 from storage.database import Database
-from storage.errors import DatabaseError
+from storage.errors import DatabaseError, StudyDeleted, StudyLocked
 from storage.fence import Fence
 from storage.known_study import KnownStudy, changed, own_copy
 from storage.new_trial import build_trial
@@ -382,7 +382,12 @@ class StudyStorage(BaseStorage):
             self._fence.check(connection, study, lock=lock)
             return write_pending(connection, study), body(connection)
 
-        told, result = self._transactions.write(work)
+        try:
+            told, result = self._transactions.write(work)
+        except (StudyDeleted, StudyLocked):
+            # It is nobody's to write any more, and is not said again at the end.
+            study.pending.clear()
+            raise
         study.pending.clear()
         study.put(told)
         return result

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from fault_rig import FaultRig
 from optuna.trial import TrialState
@@ -110,7 +111,10 @@ def test_a_truncated_checkpoint_costs_its_epoch(build: Build) -> None:
     rig = build(trials=4)
     rig.start()
     rig.wait_until(lambda: len(rig.checkpoints.epochs(0)) == 2)
+    workers = rig.workers()
     rig.kill()
+    # They outlive it by moments, in which another epoch can end.
+    psutil.wait_procs(workers, timeout=60)
     newest = max(rig.checkpoints.epochs(0))
     path = rig.folder / "runs/light/trials/00000" / f"epoch-{newest}.npz"
     path.write_bytes(path.read_bytes()[:200])
