@@ -82,6 +82,7 @@ class ClusterView:
         context = ray.get_runtime_context()
         self._own_node: str = context.get_node_id()
         self._address: str = context.gcs_address
+        self._own_address = _own_address(self._own_node)
         self._nodes: dict[str, _Resources] = {}
         self._rooms: dict[tuple[float, float], int] = {}
         self._suspects: dict[str, float] = {}
@@ -91,10 +92,11 @@ class ClusterView:
     def check(self) -> None:
         """Asks whether the cluster is still there.
 
-        Ray itself ends this process without a word a minute after its head has gone.
+        Ray itself ends this process without a word: a minute after its head has gone, and when
+        its head has noticed that this host's node has.
 
         Raises:
-            ClusterLost: Its head has not answered for some seconds, or this host's node is gone.
+            ClusterLost: Its head or this host's node has not answered for some seconds.
         """
         self._look()
         silent = self._silent_since
@@ -117,8 +119,8 @@ class ClusterView:
         return self._rooms[share]
 
     def answers(self) -> bool:
-        """Whether its head can be talked to at this moment: some of Ray's calls wait for it."""
-        return _listens(self._address)
+        """Whether it can be talked to at this moment: some of Ray's calls wait for it."""
+        return _listens(self._address) and _listens(self._own_address)
 
     def has(self, node: str | None) -> bool:
         """Whether the node is there, and is not suspected to be gone."""
@@ -154,6 +156,12 @@ def _living_nodes() -> dict[str, _Resources]:
     """Resources of each node, by its id."""
     nodes: list[dict[str, Any]] = ray.nodes()
     return {node["NodeID"]: node["Resources"] for node in nodes if node["Alive"]}
+
+
+def _own_address(node_id: str) -> str:
+    """Where this host's node listens."""
+    (own,) = (node for node in ray.nodes() if node["NodeID"] == node_id)
+    return f"{own['NodeManagerAddress']}:{own['NodeManagerPort']}"
 
 
 def _room(nodes: Iterable[_Resources], cpus: float, gpus: float) -> int:

@@ -11,9 +11,12 @@ from search import ray_cluster
 from search.errors import ClusterLost
 from search.ray_cluster import ClusterView
 
+HEAD, OWN = "head:6379", "own:7000"
+
 
 def _node(name: str, *, alive: bool = True, **resources: float) -> dict[str, Any]:
-    return {"NodeID": name, "Alive": alive, "Resources": resources}
+    address = {"NodeManagerAddress": name, "NodeManagerPort": 7000}
+    return {"NodeID": name, "Alive": alive, "Resources": resources, **address}
 
 
 class Cluster:
@@ -22,7 +25,7 @@ class Cluster:
     def __init__(self) -> None:
         self.now = 100.0
         self.asked = 0
-        self.answers = True
+        self.silent: set[str] = set()
         self.nodes = [
             _node("own", CPU=0.0),
             _node("a", CPU=3.0, GPU=1.0),
@@ -38,16 +41,18 @@ class Cluster:
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
     cluster = Cluster()
-    context = SimpleNamespace(get_node_id=lambda: "own", gcs_address="head:6379")
+    context = SimpleNamespace(get_node_id=lambda: "own", gcs_address=HEAD)
     monkeypatch.setattr(ray_cluster.ray, "get_runtime_context", lambda: context)
     monkeypatch.setattr(ray_cluster.ray, "nodes", cluster.list_nodes)
-    monkeypatch.setattr(ray_cluster, "_listens", lambda address: cluster.answers)
+    monkeypatch.setattr(ray_cluster, "_listens", lambda address: address not in cluster.silent)
     return cluster
 
 
 @pytest.fixture
 def view(cluster: Cluster) -> ClusterView:
-    return ClusterView(clock=lambda: cluster.now)
+    view = ClusterView(clock=lambda: cluster.now)
+    cluster.asked = 0
+    return view
 
 
 @pytest.mark.parametrize(("cpus", "gpus", "room"), [(2, 0, 2), (1, 1 / 3, 6), (4, 0, 0)])
@@ -82,27 +87,29 @@ def test_a_head_that_is_silent_for_a_moment_costs_nothing(
     view: ClusterView, cluster: Cluster
 ) -> None:
     view.check()
-    cluster.answers = False
+    cluster.silent.add(HEAD)
     cluster.now += 2
     view.check()
     assert view.room(1, 0) == 0
-    cluster.answers = True
+    cluster.silent.clear()
     cluster.now += 600
     view.check()
     assert view.room(1, 0) == 6
 
 
-@pytest.mark.parametrize(("address", "then"), [("", "run"), ("head:6379", "start it again, then")])
-def test_a_head_that_stays_silent_is_lost(
+@pytest.mark.parametrize("silent", [HEAD, OWN])
+@pytest.mark.parametrize(("address", "then"), [("", "run"), (HEAD, "start it again, then")])
+def test_a_head_or_a_node_that_stays_silent_is_lost(
     view: ClusterView,
     cluster: Cluster,
     monkeypatch: pytest.MonkeyPatch,
     address: str,
     then: str,
+    silent: str,
 ) -> None:
     monkeypatch.setenv("RAY_ADDRESS", address)
     view.check()
-    cluster.answers = False
+    cluster.silent.add(silent)
     cluster.now += 2
     view.check()
     cluster.now += 6
