@@ -104,6 +104,8 @@ class OurSearch:
                 workers,
                 CheckpointStore(self._folder),
                 self._terms(before + trials),
+                together=self._storage.together,
+                flush=self._storage.flush,
                 exchange=exchange,
                 show=show,
             )
@@ -131,7 +133,7 @@ class OurSearch:
         study = self.study
         ledger.watch(study.sampler, public_methods(optuna.samplers.BaseSampler), "sampler")
         ledger.watch(study.pruner, ["prune"], "pruner")
-        ledger.watch(study._storage, public_methods(BaseStorage), "storage")
+        ledger.watch(self._storage, [*public_methods(BaseStorage), "flush"], "storage")
         ledger.watch(workers, public_methods(RayWorkers), "ray")
 
     def _terms(self, trials: int) -> Terms:

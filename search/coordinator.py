@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import optuna
@@ -44,6 +45,7 @@ class Coordinator:
         terms: Terms,
         *,
         stop_requested: Callable[[], bool] = lambda: False,
+        together: Callable[[], AbstractContextManager[object]] = nullcontext,
         flush: Callable[[], None] = lambda: None,
         exchange: Callable[[], None] = lambda: None,
         show: Callable[[Standing], None] = lambda standing: None,
@@ -58,6 +60,7 @@ class Coordinator:
             checkpoints: The same that the workers write to.
             terms: What every trial is run under.
             stop_requested: Whether somebody has asked for the end.
+            together: A block at whose end all ends of trials in it are durable at the latest.
             flush: Makes durable what was written to the study: called before a trial is begun.
             exchange: Called about once a second: keeps the study's lock, writes what is still to
                 be written, and reads what others have written.
@@ -70,6 +73,7 @@ class Coordinator:
         self._checkpoints = checkpoints
         self._terms = terms
         self._stop_requested = stop_requested
+        self._together = together
         self._flush = flush
         self._exchange = exchange
         self._show = show
@@ -100,21 +104,31 @@ class Coordinator:
         self.standing = take_stock(
             self._study, epochs=self._terms.epochs, epochs_each=self._terms.epochs_expected
         )
-        while True:
-            self._look_for_an_end()
-            all_begun = self._ending is not None or self._begin_trials()
-            if all_begun and not self._running:
-                break
+        all_begun = self._take_turn([])
+        while self._running or not all_begun:
             self._wait_for_room()
             events = self._workers.wait(_WAIT_SECONDS)
             self._charge()
             self._exchange_now_and_then()
-            for event in events:
-                self._handle(event)
+            all_begun = self._take_turn(events)
             self._show(self.standing)
         self._charge()
         self._write_spent()
         return self._ending or Ending("done", "every trial of the budget has ended")
+
+    def _take_turn(self, events: Sequence[Event]) -> bool:
+        """Handles what workers have said and begins trials, and tells whether none is left.
+
+        What ends is written with what begins in its place.
+        """
+        with self._together():
+            for event in events:
+                self._handle(event)
+            self._look_for_an_end()
+            all_begun = self._ending is not None or self._begin_trials()
+        # Only now is it certain that nobody goes on from them.
+        self._retention.tidy()
+        return all_begun
 
     def _begin_trials(self) -> bool:
         """Gives every free worker a trial, and tells whether none is left to begin."""

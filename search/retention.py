@@ -18,6 +18,7 @@ class Retention:
         self._checkpoints = checkpoints
         self._keep = keep
         self._best: list[tuple[float, int]] = []  # (-value, number), the best first
+        self._outdone: list[int] = []
 
     def sweep(self, study: optuna.Study, *, epochs: int) -> None:
         """Finds the best of earlier runs, and deletes what a kill has left of others.
@@ -38,10 +39,15 @@ class Retention:
     def finished(self, number: int, value: float) -> None:
         """Keeps a trial at full budget while it is among the best."""
         bisect.insort(self._best, (-value, number))
-        for _, outdone in self._best[self._keep :]:
-            self._checkpoints.delete(outdone)
+        self._outdone += [outdone for _, outdone in self._best[self._keep :]]
         del self._best[self._keep :]
 
     def ended(self, number: int) -> None:
         """Forgets a trial that nothing goes on from."""
-        self._checkpoints.delete(number)
+        self._outdone.append(number)
+
+    def tidy(self) -> None:
+        """Deletes what nobody will ask for, once the ends of its trials are durable."""
+        for number in self._outdone:
+            self._checkpoints.delete(number)
+        self._outdone.clear()

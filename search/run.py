@@ -171,6 +171,7 @@ class SearchRun:
                     CheckpointStore(checkpoints),
                     terms,
                     stop_requested=self._interruption.requested,
+                    together=self._storage.together,
                     flush=self._storage.flush,
                     exchange=self._exchange,
                     show=progress.show,

@@ -143,7 +143,8 @@ class StudyStorage(BaseStorage):
         finally:
             with self._lock:
                 self._together -= 1
-                if not self._together:
+                # Reports alone can wait for the next change of a state.
+                if not self._together and any(s.pending.ended for s in self._studies.values()):
                     self.flush()
 
     def close(self) -> None:
