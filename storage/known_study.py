@@ -26,6 +26,8 @@ class KnownStudy:
         self.user_attrs: dict[str, Any] = {}
         self.system_attrs: dict[str, Any] = {}
         self.pending = Pending()
+        self.lost = False
+        """Whether it was found to be deleted, or another coordinator's."""
         self._trials: list[FrozenTrial] = []
         self._places: dict[int, int] = {}
         self._unfinished: dict[TrialState, set[int]] = {state: set() for state in _UNFINISHED}

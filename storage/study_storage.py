@@ -111,10 +111,7 @@ class StudyStorage(BaseStorage):
     def refresh(self) -> None:
         """Writes what is queued, and reads what others have written to the studies in use.
 
-        Raises:
-            StudyDeleted: Somebody deleted or renamed one of them.
-            StudyLocked: Another coordinator has claimed one of them.
-            DatabaseError: The database cannot be used.
+        It raises what `flush` raises.
         """
         with self._lock:
             for study in list(self._studies.values()):
@@ -135,7 +132,7 @@ class StudyStorage(BaseStorage):
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Queues the ends of trials too: they are durable when one begins, or the block ends."""
+        """Queues ends of trials, as reports: they are durable when one begins or the block ends."""
         with self._lock:
             self._together += 1
         try:
@@ -143,13 +140,14 @@ class StudyStorage(BaseStorage):
         finally:
             with self._lock:
                 self._together -= 1
-                # Reports alone can wait for the next change of a state.
                 if not self._together and any(s.pending.ended for s in self._studies.values()):
                     self.flush()
 
     def close(self) -> None:
         """Writes what is queued and gives back all connections."""
         with self._lock:
+            # What is lost was said when it was noticed.
+            self._studies = {s.id: s for s in self._studies.values() if not s.lost}
             try:
                 self.flush()
             finally:
@@ -348,7 +346,7 @@ class StudyStorage(BaseStorage):
     # Between memory and database.
 
     def _reach(self, call: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-        """Lets Optuna's own storage do what is rare."""
+        # Optuna's own storage does what is rare.
         return self._transactions.reach(lambda: call(*arguments, **named))
 
     def _study(self, study_id: int) -> KnownStudy:
@@ -386,8 +384,7 @@ class StudyStorage(BaseStorage):
         try:
             told, result = self._transactions.write(work)
         except (StudyDeleted, StudyLocked):
-            # It is nobody's to write any more, and is not said again at the end.
-            study.pending.clear()
+            study.lost = True
             raise
         study.pending.clear()
         study.put(told)
