@@ -14,7 +14,7 @@ import pytest
 from optuna.storages import RDBStorage
 from sqlalchemy import make_url
 
-from benchmarks import orchestration
+from benchmarks import orchestration, sampler
 from benchmarks.contest import summarize
 from benchmarks.lap import Lap, Stopwatch
 from benchmarks.ledger import Ledger, public_methods
@@ -279,3 +279,23 @@ def test_a_server_of_its_own_writes_durably_and_shows_no_password(server: Postgr
         assert connection.exec_driver_sql("SHOW fsync").scalar() == "on"
         assert connection.exec_driver_sql("SHOW synchronous_commit").scalar() == "on"
     assert server.commit_ms() > 0
+
+
+def test_samplers_are_held_against_each_other(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    out = tmp_path / "sampler.json"
+    assert sampler.main(["--quick", "--out", str(out)]) == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert told == json.loads(out.read_text())
+    assert set(told["ask_ms"]) == {"30", "60"}
+    # So small a study is shown whole: the bound changes nothing.
+    plain = {task: sizes["40"] for task, sizes in told["quality"].items() if task != "curves"}
+    assert all(row["bounded"] == row["optuna"] for row in plain.values())
+    assert all(row["better"] == row["worse"] == 0 for row in plain.values())
+
+
+@pytest.mark.parametrize(("wins", "losses", "p"), [(0, 0, 1.0), (5, 5, 1.0), (10, 0, 2 / 1024)])
+def test_split_that_is_uneven_is_unlikely(wins: int, losses: int, p: float) -> None:
+    assert sampler.sign_test(wins, losses) == pytest.approx(p)
+    assert sampler.sign_test(losses, wins) == pytest.approx(p)
