@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
 from typing import Any
 
 from search.config import Config
 from search.data import StudyData, load_data
-from search.pruners import expected_epochs, rungs
+from search.estimate import estimate_cost, estimate_hours
+from search.pruners import rungs
 from storage.database import database_from_environment
 from storage.studies import open_study_storage
 from trainer.device import configure_device
@@ -44,7 +44,8 @@ def check(config: Config) -> dict[str, Any]:
         "rungs": rungs(study.pruner, epochs=study.epochs_per_trial),
         "parameters": parameters,
         "epoch_seconds": round(epoch_seconds, 2),
-        "hours": _hours(config, epoch_seconds, slots),
+        "hours": (hours := estimate_hours(config, epoch_seconds, slots)),
+        "cost": estimate_cost(config, hours["search_expected"] * slots),
         "disk_bytes": 2 * parameters * _BYTES_PER_PARAMETER * (slots + study.keep + 1),
     }
 
@@ -86,25 +87,3 @@ def _slots(config: Config, gpus: int) -> int:
     if workers.gpus_per_trial:
         slots = min(slots, int(gpus / workers.gpus_per_trial + 1e-6))
     return max(1, slots)
-
-
-def _hours(config: Config, epoch_seconds: float, slots: int) -> dict[str, float | None]:
-    """Expected hours of search and final training, and the most that the search can take."""
-    study, budget = config.study, config.budget
-    each = expected_epochs(study.pruner, epochs=study.epochs_per_trial)
-    limits = [budget.epochs] if budget.epochs else []
-    expected = [*limits, *([budget.trials * each] if budget.trials else [])]
-    most = [*limits, *([budget.trials * study.epochs_per_trial] if budget.trials else [])]
-    # Alone it has all cores, but no more GPUs than a trial of the search.
-    alone = 1 if config.workers.gpus_per_trial else slots
-    final = config.final.epochs * epoch_seconds / alone if config.final else 0.0
-    return {
-        "search_expected": _bounded(expected, epoch_seconds / slots, budget.hours),
-        "search_at_most": _bounded(most, epoch_seconds / slots, budget.hours),
-        "final": round(final / 3600, 3),
-    }
-
-
-def _bounded(epochs: Sequence[float], seconds: float, hours: float | None) -> float | None:
-    limits = [min(epochs) * seconds / 3600] if epochs else []
-    return round(min([*limits, *([hours] if hours else [])]), 3)

@@ -66,7 +66,7 @@ def present_check(facts: Mapping[str, Any]) -> None:
     """Shows what a search would do and cost."""
     for line in facts["notes"]:
         OUT.print(line, markup=False)
-    device, hours = facts["device"], facts["hours"]
+    device, hours, cost = facts["device"], facts["hours"], facts["cost"]
     rungs = "; ".join(", ".join(map(str, bracket)) or "none" for bracket in facts["rungs"])
     lines = [
         f"database: {facts['database']}",
@@ -76,6 +76,8 @@ def present_check(facts: Mapping[str, Any]) -> None:
         f"{facts['epoch_seconds']:.1f} s",
         f"search: about {_hours(hours['search_expected'])}, at most "
         f"{_hours(hours['search_at_most'])}; final training: about {_hours(hours['final'])}",
+        f"search: about {cost['device_hours']:.2f} device hours"
+        + ("" if cost["money"] is None else f" for {cost['money']:.2f} in money"),
         f"disk: about {facts['disk_bytes'] / 1e6:.0f} MB of checkpoints",
     ]
     for line in lines:

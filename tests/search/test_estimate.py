@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_config import build_config
+
+from search.estimate import estimate_cost, estimate_hours
+
+
+@pytest.mark.parametrize(
+    ("budget", "gpus", "expected", "most"),
+    [
+        # 4 trials of 3 epochs of half an hour, two at a time; half of an epoch is saved by pruning.
+        ({"trials": 4}, 0, None, 3.0),
+        ({"trials": None, "epochs": 8}, 0, 2.0, 2.0),
+        ({"trials": None, "hours": 1.5}, 0, 1.5, 1.5),
+        ({"trials": None, "device_hours": 5.0}, 0, 2.5, 2.5),
+        ({"trials": None, "device_hours": 5.0}, 0.5, 5.0, 5.0),
+        ({"trials": None, "money": 12.0, "price_per_device_hour": 3.0}, 1, 2.0, 2.0),
+        ({"device_hours": 1.0}, 0, 0.5, 0.5),
+        ({"hours": 0.25, "money": 12.0, "price_per_device_hour": 3.0}, 0, 0.25, 0.25),
+    ],
+)
+def test_the_least_of_all_limits_is_what_a_search_takes(
+    tmp_path: Path, budget: dict[str, Any], gpus: float, expected: float | None, most: float
+) -> None:
+    config = build_config(tmp_path, budget=budget, workers={"gpus_per_trial": gpus})
+    hours = estimate_hours(config, epoch_seconds=1800, slots=2)
+    assert hours["search_at_most"] == pytest.approx(most)
+    if expected is None:
+        assert 0 < hours["search_expected"] < most
+    else:
+        assert hours["search_expected"] == pytest.approx(expected)
+
+
+def test_final_training_has_all_cores_and_no_more_gpus(tmp_path: Path) -> None:
+    final = {"epochs": 10}
+    alone, sharing = (
+        estimate_hours(
+            build_config(tmp_path, final=final, workers={"gpus_per_trial": gpus}), 1800, slots=2
+        )["final"]
+        for gpus in (0, 1)
+    )
+    assert (alone, sharing) == (2.5, 5.0)
+
+
+def test_cost_is_that_of_the_devices_that_trials_hold(tmp_path: Path) -> None:
+    priced = build_config(
+        tmp_path, budget={"price_per_device_hour": 3.0}, workers={"gpus_per_trial": 0.5}
+    )
+    assert estimate_cost(priced, trial_hours=8.0) == {"device_hours": 4.0, "money": 12.0}
+    assert estimate_cost(build_config(tmp_path), trial_hours=8.0)["money"] is None
