@@ -107,9 +107,15 @@ class WorkersConfig(_Section):
     cpus_per_trial: _Positive = 1
     gpus_per_trial: Annotated[float, Field(ge=0, le=64, strict=True)] = 0.0
     memory_gb_per_trial: _PositiveFloat | None = None
-    """Beyond it a worker is ended, and its trial infeasible; by default its share of the host's."""
+    """Beyond it a worker is ended, and its trial infeasible; by default the host's is the limit."""
     trials_per_worker: _Positive = 25
     retries: Annotated[int, Field(ge=0, strict=True)] = 2
+
+    @model_validator(mode="after")
+    def _check_own_process(self) -> WorkersConfig:
+        if self.where == "inline" and self.memory_gb_per_trial is not None:
+            raise ValueError("expected memory_gb_per_trial with where = 'ray' only")
+        return self
 
 
 class FinalConfig(_Section):

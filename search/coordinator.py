@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from search import lineage
 from search.assignment import Assignment, Begun, EpochReport, Event, Failure
-from search.errors import ClusterLost
+from search.errors import ClusterLost, first_line
 from search.retention import Retention
 from search.space import Space
 from search.standing import DEVICE_SECONDS_SPENT, SECONDS_SPENT, Standing, take_stock
@@ -93,9 +93,9 @@ class Coordinator:
             return self._run()
         except (StorageError, ClusterLost) as error:
             # A full disk, another's lock, no cluster: what runs here goes on at a restart.
-            return Ending("failed", str(error))
+            return Ending("interrupted" if self._stop_requested() else "failed", str(error))
         except (StorageInternalError, SQLAlchemyError) as error:
-            cause = str(error.__cause__ or error).splitlines()[0]
+            cause = first_line(error.__cause__ or error)
             return Ending("failed", f"the study database failed: {cause}")
 
     def _run(self) -> Ending:
@@ -156,7 +156,7 @@ class Coordinator:
             # Only a trial that somebody enqueued can be impossible: the space was checked.
             if not enqueued:
                 raise
-            self._fail(trial, Failure("error", str(error).splitlines()[0]))
+            self._fail(trial, Failure("error", first_line(error)))
             return
         # Its checkpoints would be worth nothing if nobody knew any more what was trained.
         self._flush()
@@ -202,6 +202,7 @@ class Coordinator:
             if not isinstance(outcome, Failure):
                 self._workers.release(trial.number)
             self._ended(trial, trial.storage.get_trial(trial._trial_id).state)
+            self._retention.ended(trial.number)
 
     def _settle(self, trial: optuna.Trial, outcome: Begun | EpochReport | Failure) -> None:
         if isinstance(outcome, Failure):
@@ -307,8 +308,8 @@ class Coordinator:
             )
 
     def _end_for_now(self, trial: optuna.Trial) -> None:
-        self._workers.release(trial.number)
         self._go_on_later(trial, self._ending.reason if self._ending else "stopped")
+        self._workers.release(trial.number)
 
     def _go_on_later(self, trial: optuna.Trial, reason: str, *, lost: bool = False) -> None:
         lineage.end_for_now(self._study, trial, reason, lost=lost)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from storage.checkpoints import CheckpointStore
+from storage.errors import CheckpointError
 
 RETRIED_FROM = "retried_from"
 ATTEMPT = "attempt"
@@ -139,6 +141,9 @@ def inherit_checkpoint(trial: optuna.Trial, checkpoints: CheckpointStore) -> Non
     """Copies the newest checkpoint of its line, so that the trial goes on from there.
 
     Without a forerunner it has none: what lies under its number is of a study that was deleted.
+
+    Raises:
+        CheckpointError: It cannot be read at the moment, or not be copied; nothing is lost.
     """
     checkpoints.delete(trial.number)
     line = forerunners(trial.study, trial)
@@ -146,8 +151,12 @@ def inherit_checkpoint(trial: optuna.Trial, checkpoints: CheckpointStore) -> Non
         # The nearest may have been killed before it inherited anything itself.
         if checkpoints.inherit(trial.number, forerunner) is not None:
             break
+    else:
+        return
     for forerunner in line:
-        checkpoints.delete(forerunner)
+        # What stays is deleted when the search is started again.
+        with suppress(CheckpointError):
+            checkpoints.delete(forerunner)
 
 
 def forerunners(study: optuna.Study, trial: FrozenTrial | optuna.Trial) -> list[int]:

@@ -30,14 +30,12 @@ class MemoryRecord:
     Attributes:
         trial: That it was running.
         memory: Bytes of its own.
-        peak: The most that it has used in this trial.
         limit: What it may use.
         host_free: Share of the host's memory that was free.
     """
 
     trial: int | None
     memory: int
-    peak: int
     limit: int | None
     host_free: float
 
@@ -67,7 +65,6 @@ class MemoryWatch:
         self._trial: int | None = None
         self._path = path
         self._limit = limit
-        self._peak = 0
         self._file: int | None = None
 
     def start(self) -> None:
@@ -80,16 +77,15 @@ class MemoryWatch:
 
     def begin(self, trial: int) -> None:
         """Keeps the record for this trial from now on."""
-        self._trial, self._peak = trial, 0
+        self._trial = trial
         self.look()
 
     def look(self) -> MemoryRecord:
         """Writes the record anew."""
         memory = resident_bytes()
-        self._peak = max(self._peak, memory)
         host = psutil.virtual_memory()
         free = round(host.available / host.total, 3)
-        record = MemoryRecord(self._trial, memory, self._peak, self._limit, free)
+        record = MemoryRecord(self._trial, memory, self._limit, free)
         if self._file is not None:
             line = json.dumps(asdict(record)).ljust(_RECORD_BYTES).encode()
             # One small write in place is whole or not there, whenever the process is killed.

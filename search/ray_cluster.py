@@ -12,7 +12,7 @@ from typing import Any
 
 import ray
 
-from search.errors import ClusterLost
+from search.errors import ClusterLost, first_line
 from trainer.errors import InputError
 
 _CONNECT_SECONDS = 10.0
@@ -41,9 +41,14 @@ def ray_cluster(cpus: int | None = None) -> Iterator[None]:
     try:
         ray.init(log_to_driver=False, logging_level="ERROR", configure_logging=True, **local)
     except (ConnectionError, ValueError, RuntimeError) as error:
+        if not address:
+            raise InputError(
+                f"workers: expected a Ray of its own to start here, got: {first_line(error)}; "
+                "make room for it in memory and in /tmp, or set RAY_ADDRESS"
+            ) from error
         raise InputError(
             f"RAY_ADDRESS: expected a Ray cluster that this host is a node of, got {address!r}: "
-            f"{str(error).splitlines()[0]}; start `ray start --address=...` here, or unset it"
+            f"{first_line(error)}; start `ray start --address=...` here, or unset it"
         ) from error
     # What becomes of a lost node would go to stdout, where a result may be read from.
     ray._private.worker.print_to_stdstream = lambda data, ignore_prefix: None

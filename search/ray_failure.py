@@ -42,7 +42,7 @@ def explain_failure(error: BaseException, record: Path) -> Failure:
             return Failure("memory", memory)
         if isinstance(error, OutOfMemoryError):
             return Failure("memory", f"the memory of the worker's node was full: {_why(error)}")
-        return Failure("lost", f"the worker was lost: {_why(error)}")
+        return Failure("lost", f"the worker was lost: {_why(error)}", cause="a lost worker")
     cause = f"{type(getattr(error, 'cause', error)).__name__} in a worker"
     return Failure("error", _lines(error)[0], str(error), cause)
 

@@ -209,7 +209,7 @@ class RayWorkers:
             if silent > self._patience.seconds(worker.epoch_seconds, self._longest_first):
                 where = "its worker" if worker.node else "a worker, if there was room for one"
                 reason = f"no answer from {where} for {silent:.0f} s: taken for lost"
-                yield self._give_up(worker, Failure("lost", reason))
+                yield self._give_up(worker, Failure("lost", reason, cause="a silent worker"))
 
     def _give_up_unplaced(self) -> Iterator[Event]:
         """Gives up the newest of the workers that no node is left for."""
@@ -224,7 +224,7 @@ class RayWorkers:
         if self._calls.watched - self._too_many_since >= self._patience.unplaced_seconds:
             reason = "the node for its worker was lost before the worker had started"
             for worker in unplaced[-too_many:]:
-                yield self._give_up(worker, Failure("lost", reason))
+                yield self._give_up(worker, Failure("lost", reason, cause="a lost node"))
 
     def _replace(self, worker: _Worker) -> None:
         """Gives the trial to a new worker, as this one has kept too much memory for it."""

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import numpy as np
 from pydantic import (
+    AliasChoices,
     BaseModel,
     ConfigDict,
     Field,
@@ -34,7 +35,9 @@ class Recording(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     params: dict[str, Any]
-    values: tuple[FiniteFloat, ...] = ()
+    values: tuple[FiniteFloat, ...] = Field(
+        default=(), validation_alias=AliasChoices("values", "reports")
+    )
     """The objective after each epoch from the first on."""
     epoch_seconds: _Seconds | tuple[_Seconds, ...] | None = None
     """Of each epoch, or of any."""

@@ -9,6 +9,7 @@ from optuna.trial import TrialState
 
 from search import lineage
 from storage.checkpoints import CheckpointStore
+from storage.errors import CheckpointError
 
 
 class Retention:
@@ -33,8 +34,9 @@ class Retention:
         wanted = {number for _, number in self._best}
         for trial in study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
             wanted.update(lineage.forerunners(study, trial))
+        self._checkpoints.tidy()
         for number in set(self._checkpoints.trials()) - wanted:
-            self._checkpoints.delete(number)
+            self._delete(number)
 
     def finished(self, number: int, value: float) -> None:
         """Keeps a trial at full budget while it is among the best."""
@@ -48,6 +50,12 @@ class Retention:
 
     def tidy(self) -> None:
         """Deletes what nobody will ask for, once the ends of its trials are durable."""
-        for number in self._outdone:
+        self._outdone = [number for number in self._outdone if not self._delete(number)]
+
+    def _delete(self, number: int) -> bool:
+        try:
             self._checkpoints.delete(number)
-        self._outdone.clear()
+        except CheckpointError:
+            # Tried again the next time: no search ends because it cannot tidy up.
+            return False
+        return True

@@ -188,11 +188,12 @@ class SearchRun:
             # Gone between the two: the storage knows how to wait.
             self._storage.refresh()
             self._lock.keep()
-        self._outage_told = False
 
     def _keep_lock(self) -> None:
         self._lock.keep()
-        self._announce("the study database is back: the search goes on")
+        if self._outage_told:
+            self._outage_told = False
+            self._announce("the study database is back: the search goes on")
 
     def _wait_for_database(self, error: DatabaseError) -> None:
         if self._interruption.requested():

@@ -15,6 +15,15 @@ class Terminal(Console):
         """Writes nothing from now on."""
         self.quiet = True
 
+    def _check_buffer(self) -> None:
+        try:
+            super()._check_buffer()
+        except OSError:
+            # A terminal that was closed, a log on a full disk: no reason to end what it tells of.
+            if not self.stderr:
+                raise
+            self.quiet = True
+
 
 OUT = Terminal(highlight=False, soft_wrap=True)
 ERR = Terminal(stderr=True, highlight=False, soft_wrap=True)

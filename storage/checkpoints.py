@@ -1,8 +1,10 @@
 """Checkpoints of trials: one folder per trial, files that are written once and whole."""
 
+import errno
 import json
 import os
 import re
+import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -17,6 +19,9 @@ from storage.errors import CheckpointError
 _KEPT = 2
 _FILE = re.compile(r"epoch-(\d+)\.npz")
 _FOLDER = re.compile(r"\d{5,}")
+_DELETED = ".deleted-"
+# What the disk has lost, or somebody has deleted meanwhile: anything else may pass.
+_LOST_FOR_GOOD = (None, errno.EIO, errno.EINVAL, errno.ENOENT)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,11 +53,15 @@ class CheckpointStore:
         members = _pack(checkpoint, path)
         with self._replacing(path) as temporary, temporary.open("xb") as file:
             np.savez(file, allow_pickle=False, **members)
-        self._tidy(trial, checkpoint.epoch)
+        self._delete_older(trial, checkpoint.epoch)
         return path
 
     def load(self, trial: int) -> Checkpoint | None:
-        """Return the newest checkpoint that can be read, or None where there is none."""
+        """Return the newest checkpoint that is whole, or None where there is none.
+
+        Raises:
+            CheckpointError: One that may be whole cannot be read at the moment.
+        """
         return next((checkpoint for _, checkpoint in self._readable(trial)), None)
 
     def epochs(self, trial: int) -> list[int]:
@@ -66,7 +75,7 @@ class CheckpointStore:
         The forerunner's folder is read only. Nothing happens where it has no checkpoint.
 
         Raises:
-            CheckpointError: It could not be copied; no temporary file is left.
+            CheckpointError: It could not be read or copied; no temporary file is left.
         """
         for source, checkpoint in self._readable(forerunner):
             path = self._path(trial, checkpoint.epoch)
@@ -82,8 +91,17 @@ class CheckpointStore:
             CheckpointError: They could not be deleted.
         """
         folder = self._trial(trial)
+        aside = self._folder / f"{_DELETED}{folder.name}-{secrets.token_hex(4)}"
+        # A worker that was taken for lost may still be writing into it.
         with _explained(folder, "deleted"), suppress(FileNotFoundError):
-            shutil.rmtree(folder)
+            folder.rename(aside)
+        shutil.rmtree(aside, ignore_errors=True)
+
+    def tidy(self) -> None:
+        """Delete what earlier deletions have left, as far as it can be deleted now."""
+        for name in _names_in(self._folder):
+            if name.startswith(_DELETED):
+                shutil.rmtree(self._folder / name, ignore_errors=True)
 
     def trials(self) -> list[int]:
         """Return the trials that have a folder, in ascending order."""
@@ -120,7 +138,7 @@ class CheckpointStore:
                 with suppress(OSError):
                     temporary.unlink(missing_ok=True)
 
-    def _tidy(self, trial: int, epoch: int) -> None:
+    def _delete_older(self, trial: int, epoch: int) -> None:
         folder, epochs = self._trial(trial), self.epochs(trial)
         # A file of a later epoch is of a past that the trial did not go on from.
         kept = [other for other in epochs if other <= epoch][-_KEPT:]
@@ -161,6 +179,10 @@ def _read(path: Path) -> Checkpoint | None:
             return Checkpoint(int(header["epoch"]), arrays, header["facts"])
     except MemoryError:
         raise
+    except OSError as error:
+        if error.errno in _LOST_FOR_GOOD:
+            return None
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from None
     except Exception:
         # A damaged or foreign file can fail in any of numpy's, zipfile's and json's ways.
         return None
@@ -196,5 +218,6 @@ def _explained(path: Path, verb: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise CheckpointError(
-            f"{path} could not be {verb} ({error.strerror}): make room, or name another folder"
+            f"{path} could not be {verb} ({error.strerror}): see that there is room and that the "
+            "folder can be written"
         ) from None

@@ -1,7 +1,6 @@
 """A study in memory: its trials by number, by id and by state, and what is pending of it."""
 
 import json
-from collections import Counter
 from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
@@ -31,7 +30,6 @@ class KnownStudy:
         self._trials: list[FrozenTrial] = []
         self._places: dict[int, int] = {}
         self._unfinished: dict[TrialState, set[int]] = {state: set() for state in _UNFINISHED}
-        self._counts: Counter[TrialState] = Counter()
         self._distributions: dict[str, BaseDistribution] = {}
 
     @property
@@ -77,10 +75,6 @@ class KnownStudy:
             for trial_id in trial_ids
         )
 
-    def count(self, states: Container[TrialState]) -> int:
-        """How many trials are in some states."""
-        return sum(count for state, count in self._counts.items() if state in states)
-
     def put(self, trials: Iterable[FrozenTrial]) -> None:
         """Takes trials that are new, or new versions of known ones; ids only ever grow."""
         for trial in trials:
@@ -90,14 +84,12 @@ class KnownStudy:
             else:
                 self._forget_state(self._trials[place])
                 self._trials[place] = trial
-            self._counts[trial.state] += 1
             if trial.state in self._unfinished:
                 self._unfinished[trial.state].add(trial._trial_id)
             for name, distribution in trial.distributions.items():
                 self._distributions.setdefault(name, distribution)
 
     def _forget_state(self, trial: FrozenTrial) -> None:
-        self._counts[trial.state] -= 1
         if trial.state in self._unfinished:
             self._unfinished[trial.state].discard(trial._trial_id)
 

@@ -140,16 +140,25 @@ class StudyStorage(BaseStorage):
         finally:
             with self._lock:
                 self._together -= 1
-                if not self._together and any(s.pending.ended for s in self._studies.values()):
-                    self.flush()
+        with self._lock:  # Not where the block has failed: what was given up is not tried again.
+            if not self._together and any(s.pending.ended for s in self._studies.values()):
+                self.flush()
 
     def close(self) -> None:
-        """Writes what is queued and gives back all connections."""
+        """Writes what is queued and gives back all connections.
+
+        Raises:
+            DatabaseError: It cannot be written, which no call before has said.
+        """
         with self._lock:
             # What is lost was said when it was noticed.
             self._studies = {s.id: s for s in self._studies.values() if not s.lost}
+            told = self._transactions.given_up
             try:
                 self.flush()
+            except DatabaseError:
+                if not told:
+                    raise
             finally:
                 self._transactions.close()
                 self._backend.remove_session()
@@ -333,15 +342,6 @@ class StudyStorage(BaseStorage):
         with self._lock:
             trials = self._study(study_id).trials(states)
         return copy.deepcopy(trials) if deepcopy else trials
-
-    def get_n_trials(
-        self, study_id: int, state: tuple[TrialState, ...] | TrialState | None = None
-    ) -> int:
-        """Counts the trials of a study."""
-        states = (state,) if isinstance(state, TrialState) else state
-        with self._lock:
-            study = self._study(study_id)
-            return len(study) if states is None else study.count(states)
 
     # Between memory and database.
 

@@ -64,6 +64,8 @@ class Transactions:
         self._on_outage = on_outage
         self._on_return = on_return
         self._connection: Connection | None = None
+        self.given_up = False
+        """Whether the last call has failed: nothing is waited for until one succeeds."""
 
     def write(self, work: Work[T]) -> T:
         """Runs `work` in a transaction that is durable on return; it may run more than once.
@@ -88,6 +90,15 @@ class Transactions:
         Raises:
             DatabaseError: The database cannot be used.
         """
+        try:
+            result = self._reach(attempt)
+        except DatabaseError:
+            self.given_up = True
+            raise
+        self.given_up = False
+        return result
+
+    def _reach(self, attempt: Callable[[], T]) -> T:
         again, since = attempt, None
         while True:
             try:
@@ -164,7 +175,8 @@ class Transactions:
     def _pause(self, error: Exception, since: float) -> None:
         waited = time.monotonic() - since
         unsettled = isinstance(error, TimeoutError)
-        patience = max(self._outage_seconds, _SETTLING_SECONDS if unsettled else 0.0)
+        outage = 0.0 if self.given_up else self._outage_seconds
+        patience = max(outage, _SETTLING_SECONDS if unsettled else 0.0)
         if waited + _PAUSE_SECONDS > patience:
             raise self._explain(error, waited) from None
         self._on_outage(self._explain(error, waited))

@@ -46,6 +46,26 @@ def test_a_trial_that_somebody_else_tells_ends_as_told_and_the_search_goes_on(
     assert rig.standing.best[0] != 0
 
 
+@pytest.mark.parametrize("epoch", [0, 1])
+def test_a_trial_that_somebody_else_tells_while_the_search_stops_is_released_once(
+    rig: SearchRig, epoch: int
+) -> None:
+    study, other = rig.study(), rig.study()
+    workers = rig.workers()
+
+    def tell_and_stop() -> bool:
+        if (len(workers.trained), len(workers.begun)) != (epoch, 1):
+            return False
+        if other.trials[0].state is RUNNING:
+            other.tell(0, state=FAIL)
+        return True
+
+    assert rig.run(Budget(trials=3), workers, tell_and_stop, study).kind == "interrupted"
+    assert other.trials[0].state is FAIL
+    assert workers.held == {}
+    assert rig.checkpoints.trials() == []
+
+
 def test_a_failure_of_a_trial_that_somebody_else_told_is_the_trials_end(
     quick_rig: SearchRig,
 ) -> None:

@@ -4,10 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 
+from search.budget import Budget
 from search.curves import ParametricCurves, position
 from search.recorded_curves import load_recorded_curves
+from search.results import status_row
 from search.space import Space, build_space
 from trainer.errors import InputError
 from trainer.hyperparameters import Hyperparameters
@@ -161,3 +164,16 @@ def test_what_holds_no_trials_is_refused(
 def test_file_that_is_not_there_is_named(tmp_path: Path, space: Space) -> None:
     with pytest.raises(InputError, match=r"nowhere\.json: expected a file of trials: No such file"):
         load(tmp_path / "nowhere.json", space)
+
+
+def test_what_status_prints_of_a_study_can_be_replayed(tmp_path: Path, space: Space) -> None:
+    study = optuna.create_study(direction="maximize")
+    trial = study.ask()
+    space.suggest(trial)
+    trial.report(0.25, 1)
+    trial.report(0.5, 2)
+    study.tell(trial, 0.5)
+    row = status_row(study, Budget(trials=1), tmp_path)
+    path = tmp_path / "status.json"
+    path.write_text(json.dumps(row, default=str))
+    assert load(path, space).curve(Hyperparameters()).values == (0.25, 0.5, 0.5)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from optuna.trial import TrialState
 
 from search import lineage
 from storage.checkpoints import Checkpoint, CheckpointStore
+from storage.errors import CheckpointError
 
 
 @pytest.fixture
@@ -158,6 +160,31 @@ def test_a_checkpoint_that_the_forerunner_never_took_is_still_found(
     lineage.inherit_checkpoint(trial, checkpoints)
     assert checkpoints.trials() == [3]
     assert checkpoints.epochs(3) == [4]
+
+
+def test_a_checkpoint_that_cannot_be_read_now_is_lost_to_nobody(
+    study: optuna.Study, checkpoints: CheckpointStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial = continuation(study)
+    save(checkpoints, 0, 40)
+    with monkeypatch.context() as patch:
+        stale = OSError(errno.ESTALE, "Stale file handle")
+        patch.setattr("numpy.load", lambda *given, **named: (_ for _ in ()).throw(stale))
+        with pytest.raises(CheckpointError, match="cannot be read: Stale file handle"):
+            lineage.inherit_checkpoint(trial, checkpoints)
+    lineage.inherit_checkpoint(trial, checkpoints)
+    assert checkpoints.epochs(1) == [40]
+
+
+def test_a_forerunner_with_nothing_to_inherit_is_left_as_it_is(
+    study: optuna.Study, checkpoints: CheckpointStore, tmp_path: Path
+) -> None:
+    trial = continuation(study)
+    save(checkpoints, 0, 3)
+    (damaged,) = tmp_path.rglob("epoch-3.npz")
+    damaged.write_bytes(b"")
+    lineage.inherit_checkpoint(trial, checkpoints)
+    assert checkpoints.trials() == [0]
 
 
 def test_without_a_checkpoint_a_trial_begins_anew(

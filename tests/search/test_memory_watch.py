@@ -41,7 +41,7 @@ def test_a_process_beyond_its_limit_ends_and_leaves_a_record(tmp_path: Path) -> 
     assert record is not None
     assert record.trial == 12
     assert record.limit is not None
-    assert record.peak == record.memory > record.limit
+    assert record.memory > record.limit
     assert record.explain_death() is not None
 
 
@@ -55,7 +55,7 @@ def test_a_record_is_of_the_trial_that_runs(tmp_path: Path) -> None:
     record = read_memory_record(tmp_path / "a.json")
     assert record is not None
     assert (before.trial, record.trial) == (None, 3)
-    assert record.peak < before.peak
+    assert record.memory < before.memory
 
 
 def test_a_record_that_cannot_be_written_or_read_is_none(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_a_record_that_cannot_be_written_or_read_is_none(tmp_path: Path) -> None
 def test_a_death_near_the_limit_is_explained(
     memory: float, limit: int | None, host_free: float, told: str | None
 ) -> None:
-    record = MemoryRecord(0, int(memory), int(memory), limit, host_free)
+    record = MemoryRecord(0, int(memory), limit, host_free)
     explained = record.explain_death()
     assert (explained is None) == (told is None)
     assert told is None or told in (explained or "")

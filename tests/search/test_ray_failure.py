@@ -48,7 +48,7 @@ def test_a_worker_that_cannot_be_made_is_an_error_with_its_cause() -> None:
 def test_the_last_record_explains_a_death(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record = MemoryRecord(0, 95, 95, 100, 0.5)
+    record = MemoryRecord(0, 95, 100, 0.5)
     monkeypatch.setattr(ray_failure, "read_memory_record", {PATH: record}.get)
     failure = explain_failure(error, PATH)
     assert failure.kind == "memory"

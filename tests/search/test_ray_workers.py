@@ -267,7 +267,7 @@ def test_an_unexplained_death_near_the_limit_is_one_of_memory(
     workers = start()
     pid = _pid(workers, 0)
     (record,) = (tmp_path / "workers").iterdir()
-    known = MemoryRecord(0, 97 * _MB, 97 * _MB, limit, 0.5)
+    known = MemoryRecord(0, 97 * _MB, limit, 0.5)
     monkeypatch.setattr("search.ray_failure.read_memory_record", {record: known}.get)
     os.kill(pid, signal.SIGKILL)
     workers.advance(0)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 from pathlib import Path
@@ -34,6 +35,19 @@ def test_a_reader_who_is_gone_is_not_written_to_and_ends_nothing() -> None:
         terminal.print(line)
     assert gone.text == "first\n"
     assert terminal.quiet
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC])
+def test_progress_that_cannot_be_written_ends_nothing_but_a_result_does(number: int) -> None:
+    class Closed(Gone):
+        def write(self, text: str) -> int:
+            raise OSError(number, "cannot be written")
+
+    told = Terminal(file=Closed(0), stderr=True)  # type: ignore[arg-type]
+    told.print("first")
+    assert told.quiet
+    with pytest.raises(OSError, match="cannot be written"):
+        Terminal(file=Closed(0)).print("the result")  # type: ignore[arg-type]
 
 
 def test_a_line_is_said_on_stderr_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:

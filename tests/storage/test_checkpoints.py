@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -290,3 +291,21 @@ def test_trials_are_those_with_a_folder(store: CheckpointStore, tmp_path: Path) 
     assert store.trials() == [7, 100_000]
     store.delete(7)
     assert store.trials() == [100_000]
+
+
+def test_deleting_does_not_wait_for_who_still_writes(store: CheckpointStore) -> None:
+    store.save(3, make(1))
+    rmtree, late = shutil.rmtree, []
+
+    def busy(path: Path, **named: Any) -> None:
+        late.append(store.save(3, make(2)))
+        if len(late) > 1:
+            rmtree(path, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("shutil.rmtree", busy)
+        store.delete(3)
+    assert store.epochs(3) == [2]
+    store.tidy()
+    store.delete(3)
+    assert files(late[0].parents[1]) == []

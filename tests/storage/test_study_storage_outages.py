@@ -282,6 +282,32 @@ def test_outage_that_goes_on_is_named_and_nothing_is_lost(
     assert optunas.get_trial(trial).user_attrs == {"threshold": 0.5}
 
 
+def test_a_database_that_was_given_up_is_not_waited_for_again(
+    open_storage: Callable[..., StudyStorage], postgres_server: Any
+) -> None:
+    told: list[DatabaseError] = []
+    storage = open_storage(outage_seconds=1.2, on_outage=told.append)
+    study_id = storage.create_new_study([StudyDirection.MAXIMIZE], next(names))
+    trial = storage.create_new_trial(study_id)
+
+    def end_one_and_begin_another() -> None:
+        with storage.together():
+            storage.set_trial_state_values(trial, COMPLETE, [0.5])
+            storage.create_new_trial(study_id)
+
+    postgres_server.stop()
+    try:
+        with pytest.raises(DatabaseError, match="no answer"):
+            end_one_and_begin_another()
+        waited = len(told)
+        assert waited > 0
+        # What the search has ended with is not replaced by the same error once more.
+        storage.close()
+        assert len(told) == waited
+    finally:
+        postgres_server.start()
+
+
 def test_without_patience_an_outage_ends_at_once(
     storage: StudyStorage, study_id: int, postgres_server: Any
 ) -> None:
