@@ -24,6 +24,8 @@ class Task:
         study: Its name, for the trials' logs.
         logs: Folder of the trials' logs; without it none are written.
         memory_bytes: What a worker may use before it is ended; no limit without it.
+        artifacts: Folder of the trials' pictures; without it none are drawn.
+        tensorboard: Folder of the trials' event files; without it none are written.
     """
 
     volume: Volume
@@ -33,6 +35,8 @@ class Task:
     study: str = ""
     logs: Path | None = None
     memory_bytes: int | None = None
+    artifacts: Path | None = None
+    tensorboard: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -215,13 +215,19 @@ def evaluate(
 @app.command()
 def dashboard(
     config: _Config,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Of 127.0.0.1.")] = 8080,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="To listen on.")] = 8080,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on. Anybody who reaches it can delete studies.")
+    ] = "127.0.0.1",
+    wait: Annotated[
+        bool, typer.Option("--wait", help="For a study that has yet to begin.")
+    ] = False,
 ) -> None:
-    """Serve optuna-dashboard on this study, on this machine only."""
+    """Serve optuna-dashboard on this study, with the pictures and the log of every trial."""
     from search.config import load_config
     from search.dashboard import serve_dashboard
 
-    serve_dashboard(load_config(config), port)
+    serve_dashboard(load_config(config), host, port, wait=wait)
 
 
 _Share = Annotated[float, typer.Option(min=0.0, max=1.0, help="Of all epochs, from 0 to 1.")]

@@ -42,7 +42,7 @@ class StudyConfig(_Section):
     @field_validator("name")
     @classmethod
     def _check_name(cls, name: str) -> str:
-        if name.startswith("studies.db") or name.endswith(".lock"):
+        if name.startswith("studies.db") or name.endswith(".lock") or name == "artifacts":
             raise ValueError(f"expected a name that no file beside the studies has, got {name!r}")
         return name
 
@@ -118,6 +118,13 @@ class WorkersConfig(_Section):
         return self
 
 
+class LoggingConfig(_Section):
+    """`[logging]`: what is kept of every trial beside its log and its pictures."""
+
+    tensorboard: Annotated[bool, Field(strict=True)] = False
+    """Event files of each epoch's scores, under the study's folder."""
+
+
 class FinalConfig(_Section):
     """`[final]`: the training of the winner, whose model is what the search ends with."""
 
@@ -136,6 +143,7 @@ class Config(_Section):
     workers: WorkersConfig = WorkersConfig()
     start: tuple[dict[str, Any], ...] = ()
     final: FinalConfig | None = None
+    logging: LoggingConfig = LoggingConfig()
 
     def build_space(self) -> Space:
         """The dimensions of `[space]`, and the values it fixes."""
@@ -149,6 +157,16 @@ class Config(_Section):
     def folder(self) -> Path:
         """Where everything of this study lies but the database."""
         return self.study.runs / self.study.name
+
+    @property
+    def artifacts(self) -> Path:
+        """Where the pictures of all studies lie, for one dashboard to show them."""
+        return self.study.runs / "artifacts"
+
+    @property
+    def tensorboard(self) -> Path | None:
+        """Where event files of its trials lie, if they are asked for."""
+        return self.folder / "tensorboard" if self.logging.tensorboard else None
 
     @property
     def logs(self) -> Path:

@@ -47,6 +47,7 @@ class Coordinator:
         stop_requested: Callable[[], bool] = lambda: False,
         together: Callable[[], AbstractContextManager[object]] = nullcontext,
         flush: Callable[[], None] = lambda: None,
+        exhibit: Callable[[optuna.Trial], None] = lambda trial: None,
         exchange: Callable[[], None] = lambda: None,
         show: Callable[[Standing], None] = lambda standing: None,
         clock: Callable[[], float] = time.monotonic,
@@ -62,6 +63,7 @@ class Coordinator:
             stop_requested: Whether somebody has asked for the end.
             together: A block at whose end all ends of trials in it are durable at the latest.
             flush: Makes durable what was written to the study: called before a trial is begun.
+            exhibit: Called with every trial that is about to end, to add what people look at.
             exchange: Called about once a second: keeps the study's lock, writes what is still to
                 be written, and reads what others have written.
             show: Called after whatever happened.
@@ -75,6 +77,7 @@ class Coordinator:
         self._stop_requested = stop_requested
         self._together = together
         self._flush = flush
+        self._exhibit = exhibit
         self._exchange = exchange
         self._show = show
         self._clock = clock
@@ -255,6 +258,7 @@ class Coordinator:
         facts: Mapping[str, Any] = {**report.facts, **({lineage.REASON: reason} if reason else {})}
         for name, value in facts.items():
             trial.set_user_attr(name, value)
+        self._exhibit(trial)
         complete = state is TrialState.COMPLETE
         self._study.tell(trial, report.value if complete else None, state=state)
         self._workers.release(trial.number)
@@ -283,6 +287,7 @@ class Coordinator:
         """Tells the sampler that the like of it can never succeed: it learns nothing from FAIL."""
         trial.set_user_attr(lineage.REASON, failure.reason)
         trial.set_constraint(failure.kind, 1.0)
+        self._exhibit(trial)
         self._study.tell(trial, state=TrialState.PRUNED)
         self._failures.clear()
         self._ended(trial, TrialState.PRUNED)
@@ -292,6 +297,7 @@ class Coordinator:
         trial.set_user_attr(lineage.REASON, failure.reason)
         if failure.traceback:
             trial.set_user_attr("traceback", failure.traceback)
+        self._exhibit(trial)
         self._study.tell(trial, state=TrialState.FAIL)
         self._ended(trial, TrialState.FAIL)
         self._retention.ended(trial.number)
@@ -312,6 +318,7 @@ class Coordinator:
         self._workers.release(trial.number)
 
     def _go_on_later(self, trial: optuna.Trial, reason: str, *, lost: bool = False) -> None:
+        self._exhibit(trial)
         lineage.end_for_now(self._study, trial, reason, lost=lost)
         lineage.enqueue_continuation(self._study, trial)
         self._ended(trial, None)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from socketserver import ThreadingMixIn
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
+import optuna
+
 from search.config import Config
+from search.errors import StudyNotFound
 from search.study import find_study
 from search.terminal import say
+from storage.artifacts import ArtifactFolder
+from storage.errors import DatabaseError
 from trainer.errors import InputError
 
-_HOST = "127.0.0.1"
-"""It has no authentication and can delete studies, so it is not for other machines."""
+_LOOK_SECONDS = 2.0
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -19,27 +24,57 @@ class _Server(ThreadingMixIn, WSGIServer):
 
     daemon_threads = True
 
+    def server_bind(self) -> None:
+        # Without the library's look-up of this host's name, which some networks do not answer.
+        super(WSGIServer, self).server_bind()
+        self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]
+        self.setup_environ()
+
 
 class _Quiet(WSGIRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
         """Writes nothing: a page polls every few seconds."""
 
+    def address_string(self) -> str:
+        return str(self.client_address[0])
 
-def serve_dashboard(config: Config, port: int) -> None:
+
+def serve_dashboard(config: Config, host: str, port: int, *, wait: bool = False) -> None:
     """Serves in this process, so that no URL with a password stands in an argument list.
+
+    Args:
+        config: Of the study.
+        host: Address to listen on. It has no authentication and can delete studies: one of this
+            machine alone, or of a network that is closed otherwise.
+        port: To listen on.
+        wait: Whether to wait for a study that does not exist yet, and for its database.
 
     Raises:
         InputError: The port is taken, or there is no such study.
+        DatabaseError: The database cannot be used.
     """
     from optuna_dashboard import wsgi
 
-    study = find_study(config)
+    study = _wait_for_study(config) if wait else find_study(config)
+    app = wsgi(study._storage, artifact_store=ArtifactFolder(config.artifacts).build_store())
     try:
-        server = make_server(_HOST, port, wsgi(study._storage), _Server, _Quiet)
+        server = make_server(host, port, app, _Server, _Quiet)
     except OSError as error:
         raise InputError(
-            f"--port: expected a free port of {_HOST}, got {port}: {error.strerror}; choose another"
+            f"--port: expected a free port of {host}, got {port}: {error.strerror}; choose another"
         ) from None
-    say(f"http://{_HOST}:{port}/dashboard/studies/{study._study_id}  (Ctrl-C ends it)")
+    say(f"http://{host}:{port}/dashboard/studies/{study._study_id}  (Ctrl-C ends it)")
     with server:
         server.serve_forever()
+
+
+def _wait_for_study(config: Config) -> optuna.Study:
+    told = ""
+    while True:
+        try:
+            return find_study(config)
+        except (StudyNotFound, DatabaseError) as error:
+            if str(error) != told:
+                say(f"waiting: {error}")
+                told = str(error)
+            time.sleep(_LOOK_SECONDS)

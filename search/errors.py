@@ -1,6 +1,12 @@
-"""What ends a search from outside of its trials; the message is one line."""
+"""What ends a command from outside of its trials; the message is one line."""
 
 from __future__ import annotations
+
+from trainer.errors import InputError
+
+
+class StudyNotFound(InputError):  # noqa: N818 - reads as the fact that it states
+    """No study of that name has been started."""
 
 
 class ClusterLost(RuntimeError):  # noqa: N818 - reads as the fact that it states

@@ -74,13 +74,14 @@ def status_row(study: optuna.Study, budget: Budget, logs: Path) -> dict[str, Any
         "study": study.study_name,
         "counts": counts,
         "trials": [_status_of(trial, successors.get(trial.number), logs) for trial in trials],
-        "budget": _budget_row(study, budget, trials),
+        "budget": budget_row(study, budget, trials),
     }
 
 
-def _budget_row(
+def budget_row(
     study: optuna.Study, budget: Budget, trials: Sequence[FrozenTrial]
 ) -> dict[str, Any]:
+    """What a study may cost and what it has cost, as `status --json` prints it."""
     spent = Spent(
         trials=sum(map(lineage.counts_towards_budget, trials)),
         epochs=sum(map(lineage.epochs_of_its_own, trials)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,17 +15,21 @@ from search.assignment import Task
 from search.config import Config
 from search.coordinator import Coordinator
 from search.data import load_data, write_unseen_phantom
+from search.exhibits import Exhibits
 from search.interruption import Interruption
 from search.progress import Progress
 from search.pruners import expected_epochs
 from search.results import WINNER, model_folder, ranked
 from search.runner import TrialRunner
+from search.standing import Standing
 from search.study import open_study
+from search.study_note import StudyNote
 from search.terms import Ending, Terms
 from search.workers import InlineWorkers, Workers
+from storage.artifacts import ArtifactFolder
 from storage.checkpoints import CheckpointStore
 from storage.database import database_from_environment
-from storage.errors import DatabaseError
+from storage.errors import DatabaseError, StorageError
 from storage.lock import StudyLock
 from storage.study_storage import StudyStorage
 from trainer.errors import InputError
@@ -98,8 +102,13 @@ class SearchRun:
             self._storage.claim(study.study_name)
             for line in self._data.describe():
                 self._announce(line)
+            self._note = StudyNote(study, config)
             with self._interruption:
-                return self._run(study)
+                result = self._run(study)
+            # The note is not worth a result.
+            with suppress(StorageError):
+                self._note.write(_next_step(result))
+            return result
 
     def _run(self, study: optuna.Study) -> Result:
         ending = self._search(study)
@@ -161,8 +170,16 @@ class SearchRun:
     ) -> Ending:
         """Runs one study; `alone` gives its one trial all cores of a node where it has no GPU."""
         config = self._config
-        workers = self._build_workers(study.study_name, checkpoints, alone=alone)
+        task = self._build_task(study.study_name, checkpoints, alone=alone)
+        workers = self._build_workers(task, alone=alone)
+        exhibits = Exhibits(ArtifactFolder(config.artifacts), task.logs, epochs=terms.epochs)
         with Progress(title, terms.budget) as progress:
+
+            def show(standing: Standing) -> None:
+                progress.show(standing)
+                running = len(standing.running)
+                self._note.keep(f"{title}: {running} trial{'s' * (running != 1)} running")
+
             try:
                 return Coordinator(
                     study,
@@ -173,8 +190,9 @@ class SearchRun:
                     stop_requested=self._interruption.requested,
                     together=self._storage.together,
                     flush=self._storage.flush,
+                    exhibit=exhibits.add,
                     exchange=self._exchange,
-                    show=progress.show,
+                    show=show,
                 ).run()
             finally:
                 workers.close()
@@ -203,19 +221,26 @@ class SearchRun:
             minutes = round(_OUTAGE_SECONDS / 60)
             self._announce(f"{error}; waiting for it, up to {minutes} minutes")
 
-    def _build_workers(self, study: str, checkpoints: Path, *, alone: bool) -> Workers:
+    def _build_task(self, study: str, checkpoints: Path, *, alone: bool) -> Task:
         config = self._config.workers
-        logs = self._config.logs if not alone else self._config.logs / checkpoints.name
+        # The final training is another study's, and its trials are numbered from 0 as well.
+        place = Path(checkpoints.name) if alone else Path()
+        logs, tensorboard = self._config.logs / place, self._config.tensorboard
         gigabytes = config.memory_gb_per_trial
-        task = Task(
+        return Task(
             volume=self._data.volume,
             split=self._data.split,
             checkpoints=checkpoints.absolute(),
             threads=config.cpus_per_trial,
             study=study,
             logs=logs.absolute(),
+            artifacts=self._config.artifacts.absolute(),
+            tensorboard=tensorboard and (tensorboard / place).absolute(),
             memory_bytes=None if gigabytes is None else round(gigabytes * 1e9),
         )
+
+    def _build_workers(self, task: Task, *, alone: bool) -> Workers:
+        config = self._config.workers
         if config.where == "inline":
             return InlineWorkers(task, runner=self._runner)
         from search.ray_workers import RayWorkers, largest_node_cpus
@@ -228,6 +253,18 @@ class SearchRun:
             trials_per_worker=config.trials_per_worker,
             runner=self._runner,
         )
+
+
+def _next_step(result: Result) -> str:
+    """What to do with the result, for whoever reads the dashboard."""
+    if result.ending.kind == "interrupted":
+        return "`unet-search run CONFIG` goes on where the search was stopped"
+    if result.model is None:
+        return f"{result.ending.reason}; `unet-search status CONFIG` shows why"
+    return (
+        f"{result.ending.reason}; the model lies in `{result.model}`, and "
+        "`unet-search export CONFIG --out DIR` writes it for other tools"
+    )
 
 
 def _first(study: optuna.Study, config: Config) -> FrozenTrial | None:

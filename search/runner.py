@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from search.assignment import Assignment, Begun, EpochReport, Failure, Task
+from search.exhibits import SECTION
 from search.guard import guarded
 from search.trial_log import TrialLog
+from storage.artifacts import ArtifactFolder
 from storage.checkpoints import Checkpoint, CheckpointStore
 from trainer.device import Device, configure_device
 from trainer.errors import Diverged
+from trainer.overlay import encode_png
 
 if TYPE_CHECKING:
     # The coordinator names this class to start workers; the framework is for them to load.
+    from search.event_file import EventFile
     from trainer.session import EpochMetrics, TrainingSession
 
 _T = TypeVar("_T")
@@ -32,6 +37,8 @@ class TrialRunner:
         self._task = task
         self._store = CheckpointStore(task.checkpoints)
         self._log = TrialLog(task.logs, task.study)
+        self._artifacts = ArtifactFolder(task.artifacts) if task.artifacts else None
+        self._events: EventFile | None = None
         self._device: Device | None = None
         self._session: TrainingSession | None = None
         self._assignment: Assignment | None = None
@@ -57,6 +64,9 @@ class TrialRunner:
             self._log.write(self._assignment.trial, done, f"released at {done} of {planned} epochs")
         self._session.close()
         self._session = None
+        if self._events is not None:
+            self._events.close()
+            self._events = None
 
     def _logged(self, trial: int, call: Callable[[], _T]) -> _T | Failure:
         with self._log.capturing(trial, lambda: len(self._history)):
@@ -112,7 +122,31 @@ class TrialRunner:
         self._look_for_collapse(metrics)
         kept = {**facts, "history": list(self._history), "collapsed_epochs": self._collapsed}
         self._store.save(assignment.trial, Checkpoint(metrics.epoch, session.state(), kept))
+        self._show(assignment, metrics, facts)
         return EpochReport(metrics.epoch, metrics.scores.dice, self._history, facts)
+
+    def _show(
+        self, assignment: Assignment, metrics: EpochMetrics, facts: Mapping[str, Any]
+    ) -> None:
+        """Writes what people look at."""
+        if self._artifacts is None:
+            return
+        picture = _given(self._session).draw_example(metrics.scores.threshold)
+        study, trial = self._task.study, assignment.trial
+        self._artifacts.write(study, trial, SECTION, encode_png(picture))
+        if self._task.tensorboard is not None:
+            scores = {"dice": metrics.scores.dice, **facts}
+            self._event_file(assignment, self._task.tensorboard).write(
+                metrics.epoch, scores, picture
+            )
+
+    def _event_file(self, assignment: Assignment, folder: Path) -> EventFile:
+        if self._events is None:
+            from search.event_file import EventFile
+
+            params = asdict(assignment.hyperparameters)
+            self._events = EventFile(folder, assignment.trial, params)
+        return self._events
 
     def _look_for_collapse(self, metrics: EpochMetrics) -> None:
         self._collapsed = self._collapsed + 1 if metrics.collapsed_to else 0

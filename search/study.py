@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 
 from search.config import Config
 from search.data import StudyData
+from search.errors import StudyNotFound
 from search.provenance import describe_software
 from search.pruners import build_pruner
 from search.samplers import build_sampler
@@ -71,7 +72,7 @@ def find_study(config: Config) -> optuna.Study:
     """Opens the study to read it, and makes no database where there is none.
 
     Raises:
-        InputError: There is none of that name.
+        StudyNotFound: There is none of that name.
         StorageError: The database cannot be used.
     """
     database = database_from_environment(config.study.runs)
@@ -84,8 +85,8 @@ def find_study(config: Config) -> optuna.Study:
         raise _none_of_that_name(config) from None
 
 
-def _none_of_that_name(config: Config) -> InputError:
-    return InputError(
+def _none_of_that_name(config: Config) -> StudyNotFound:
+    return StudyNotFound(
         f"study.name: expected a study that has been started, found none named "
         f"{config.study.name!r}; start it with `unet-search run`"
     )

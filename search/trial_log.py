@@ -46,7 +46,7 @@ class TrialLog:
         prefix = f"{now} {self._study} trial {trial} epoch {epoch}: "
         lines = [prefix + line.rstrip()[:_LONGEST_LINE] for line in text.splitlines() or [""]]
         with suppress(OSError):
-            _append(_path(self._folder, trial), "\n".join(lines) + "\n")
+            _append(log_path(self._folder, trial), "\n".join(lines) + "\n")
 
     @contextmanager
     def capturing(self, trial: int, epoch: Callable[[], int]) -> Iterator[None]:
@@ -78,7 +78,7 @@ def read_log_tail(folder: Path, trial: int, *, lines: int) -> list[str]:
     """
     tail = b""
     try:
-        with _path(folder, trial).open("rb") as file:
+        with log_path(folder, trial).open("rb") as file:
             position = file.seek(0, os.SEEK_END)
             while position and tail.count(b"\n") <= lines and len(tail) < _MOST_BYTES:
                 step = min(_BLOCK_BYTES, position)
@@ -102,7 +102,8 @@ class _Handler(logging.Handler):
             self.handleError(record)
 
 
-def _path(folder: Path, trial: int) -> Path:
+def log_path(folder: Path, trial: int) -> Path:
+    """Where the log of a trial lies."""
     return folder / f"{trial:05d}.log"
 
 

@@ -16,11 +16,15 @@ from trainer.volume import Volume
 
 _MISSED = (60, 110, 255)
 _FALSE = (255, 60, 60)
+_TRUTH = (255, 255, 255)
+_PREDICTION = (255, 210, 0)
 _SECTIONS = 4
 
 
 def draw_overlay(gray: np.ndarray, truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-    """Colours a section: missed voxels blue, false ones red, the truth outlined in white.
+    """Colours a section: missed voxels blue, false ones red.
+
+    The truth is outlined in white, and the prediction in yellow where it differs.
 
     Args:
         gray: uint8 (y, x).
@@ -37,8 +41,9 @@ def draw_overlay(gray: np.ndarray, truth: np.ndarray, prediction: np.ndarray) ->
     ):
         picture[wrong] = 0.4 * picture[wrong] + 0.6 * np.asarray(colour, np.float32)
     drawn = picture.astype(np.uint8)
-    outlines, _ = cv2.findContours(truth.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    cv2.drawContours(drawn, outlines, -1, (255, 255, 255), 1)
+    for shape, colour in ((prediction, _PREDICTION), (truth, _TRUTH)):
+        outlines, _ = cv2.findContours(shape.astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(drawn, outlines, -1, colour, 1)
     return drawn
 
 
@@ -59,7 +64,7 @@ def write_overlays(
             picture = draw_overlay(
                 scaled.astype(np.uint8), volume.mask[section], prediction[section]
             )
-            _write(folder / f"section-{section:04d}.png", _encode_png(picture))
+            _write(folder / f"section-{section:04d}.png", encode_png(picture))
         _write(folder / "evaluation.json", (json.dumps(dict(scores), indent=2) + "\n").encode())
     except OSError as error:
         raise InputError(
@@ -68,7 +73,8 @@ def write_overlays(
         ) from None
 
 
-def _encode_png(picture: np.ndarray) -> bytes:
+def encode_png(picture: np.ndarray) -> bytes:
+    """Packs an RGB picture, uint8 (y, x, 3)."""
     _, encoded = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     return encoded.tobytes()
 

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from trainer.errors import Diverged, InputError
+from trainer.example import Example
 from trainer.hyperparameters import Hyperparameters
 from trainer.intensity import Intensity
 from trainer.losses import build_loss
@@ -89,6 +90,7 @@ class TrainingSession:
         self.plan = plan
         self.epoch = 0
         self._volume = volume
+        self._example = Example(volume, plan.validation)
         self._threads = threads
         # Of the training sections alone: a held-out section has no part even in the scale.
         self._intensity = Intensity.measure(volume.raw[plan.train[0] : plan.train[-1] + 1])
@@ -147,6 +149,10 @@ class TrainingSession:
         write_state(self._network, {n: array for n, array in arrays.items() if n != "epoch"})
         self.epoch = int(arrays["epoch"])
 
+    def draw_example(self, threshold: float) -> np.ndarray:
+        """Draws a validation section as the last epoch has left it, RGB, uint8 (y, x, 3)."""
+        return self._example.draw(self._intensity, threshold)
+
     def close(self) -> None:
         """Gives the network's memory back, as far as the framework does."""
         del self._network, self._predictor
@@ -172,6 +178,7 @@ class TrainingSession:
             sections=self.plan.validation,
         ):
             histogram.add(probability, self._volume.mask[section])
+            self._example.take(section, probability)
         return histogram
 
 

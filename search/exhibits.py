@@ -1,0 +1,48 @@
+"""What a person looks at beside a trial: a section, its learning curve, its log."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import optuna
+
+from search.learning_curve import draw_learning_curve
+from search.trial_log import log_path
+from storage.artifacts import ArtifactFolder
+
+SECTION = "section.png"
+"""Written by the worker after every epoch."""
+_CURVE = "learning-curve.svg"
+_LOG = "log.txt"
+
+
+class Exhibits:
+    """Adds pictures and log to the trials of a study before they are told."""
+
+    def __init__(self, artifacts: ArtifactFolder, logs: Path | None, *, epochs: int) -> None:
+        """Adds nothing yet.
+
+        Args:
+            artifacts: Where they are kept.
+            logs: Folder of the study's logs, where there are any.
+            epochs: Of a trial's full budget.
+        """
+        self._artifacts = artifacts
+        self._logs = logs
+        self._epochs = epochs
+
+    def add(self, trial: optuna.Trial) -> None:
+        """Draws the learning curve, takes a copy of the log, and adds what there is."""
+        study, number = trial.study.study_name, trial.number
+        reports = trial.storage.get_trial(trial._trial_id).intermediate_values
+        if reports:
+            curve = draw_learning_curve(
+                reports, epochs=self._epochs, title=f"trial {number}: validation Dice"
+            )
+            self._artifacts.write(study, number, _CURVE, curve.encode())
+        if self._logs is not None:
+            with suppress(OSError):
+                log = log_path(self._logs, number).read_bytes()
+                self._artifacts.write(study, number, _LOG, log)
+        self._artifacts.add(trial, SECTION, _CURVE, _LOG)
