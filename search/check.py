@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from search.config import Config
@@ -31,9 +33,10 @@ def check(config: Config) -> dict[str, Any]:
     data = load_data(config)
     database = database_from_environment(config.study.runs)
     open_study_storage(database)
+    cluster = _check_cluster(config, data)
     device = configure_device(config.workers.cpus_per_trial)
     epoch_seconds, parameters = _time_epoch(config, data, device.precision)
-    slots = _slots(config, device.gpus)
+    slots = cluster.slots if cluster else _slots(config, device.gpus)
     study = config.study
     return {
         "study": study.name,
@@ -41,6 +44,7 @@ def check(config: Config) -> dict[str, Any]:
         "notes": data.describe(),
         "database": database.shown,
         "device": {"name": device.name, "precision": device.precision, "slots": slots},
+        "nodes": cluster and list(cluster.nodes),
         "rungs": rungs(study.pruner, epochs=study.epochs_per_trial),
         "parameters": parameters,
         "epoch_seconds": round(epoch_seconds, 2),
@@ -48,6 +52,25 @@ def check(config: Config) -> dict[str, Any]:
         "cost": estimate_cost(config, hours["search_expected"] * slots),
         "disk_bytes": 2 * parameters * _BYTES_PER_PARAMETER * (slots + study.keep + 1),
     }
+
+
+@dataclass(frozen=True)
+class _Cluster:
+    nodes: Sequence[Mapping[str, Any]]
+    slots: int
+
+
+def _check_cluster(config: Config, data: StudyData) -> _Cluster | None:
+    """Asks the nodes of the cluster at `RAY_ADDRESS`; None where a search would start its own."""
+    if config.workers.where == "inline" or not os.environ.get("RAY_ADDRESS"):
+        return None
+    from search.node_check import check_nodes
+    from search.ray_cluster import ClusterView, ray_cluster
+
+    workers = config.workers
+    with ray_cluster():
+        nodes = check_nodes(data.volume, config.study.runs)
+        return _Cluster(nodes, ClusterView().room(workers.cpus_per_trial, workers.gpus_per_trial))
 
 
 def _time_epoch(config: Config, data: StudyData, precision: str) -> tuple[float, int]:
@@ -79,7 +102,7 @@ def _tiles_of_a_section(data: StudyData) -> float:
 
 
 def _slots(config: Config, gpus: int) -> int:
-    """Trials at a time on this machine; a cluster's other nodes are not counted."""
+    """Trials at a time on this machine."""
     workers = config.workers
     if workers.where == "inline":
         return 1

@@ -70,7 +70,8 @@ def present_check(facts: Mapping[str, Any]) -> None:
     rungs = "; ".join(", ".join(map(str, bracket)) or "none" for bracket in facts["rungs"])
     lines = [
         f"database: {facts['database']}",
-        f"device: {device['name']}, {device['precision']}, {device['slots']} trials at a time here",
+        f"device: {device['name']}, {device['precision']}, {device['slots']} trials at a time",
+        *(_node(node) for node in facts["nodes"] or ()),
         f"rungs: after epoch {rungs}" if rungs else "rungs: none, every trial runs to its end",
         f"an epoch of a middling network ({facts['parameters']:,} parameters): "
         f"{facts['epoch_seconds']:.1f} s",
@@ -82,6 +83,13 @@ def present_check(facts: Mapping[str, Any]) -> None:
     ]
     for line in lines:
         OUT.print(line, markup=False)
+
+
+def _node(node: Mapping[str, Any]) -> str:
+    return (
+        f"node {node['address']}: {node['cpus']:g} CPUs, {node['gpus']:g} GPUs; same versions, "
+        "same data, same runs folder"
+    )
 
 
 def present_simulation(forecast: Forecast) -> None:
