@@ -32,10 +32,10 @@ bench.size := several GB
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install search test check lock clean unfinished
+.PHONY: help install search test test-compose check lock clean unfinished
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 install: $(TO_RUN) ## Make .venv; EXTRAS="bench test" adds to it, EXTRAS=gpu takes TensorFlow with CUDA
 
@@ -44,6 +44,9 @@ search: install ## Search a synthetic volume in five minutes (configs/quick.toml
 
 test: $(TO_DEVELOP) ## Run the tests; ARGS="-k metrics" selects some
 	@.venv/bin/python -m pytest $(ARGS)
+
+test-compose: $(TO_DEVELOP) ## Build the image and try the whole stack; needs a Docker engine
+	@.venv/bin/python -m pytest tests/compose $(ARGS)
 
 check: $(TO_DEVELOP) ## Check style, types and the import rules
 	.venv/bin/ruff check .

@@ -21,12 +21,12 @@ class EventFile:
             trial: Its number.
             params: What is trained, to be read beside the curves.
         """
-        self._writer = SummaryWriter(str(folder / f"{trial:05d}"), write_to_disk=True)
+        self._writer = SummaryWriter(str(folder / f"{trial:05d}"), flush_secs=1)
         table = "".join(f"| {name} | {value} |\n" for name, value in params.items())
         self._writer.add_text("params", f"| name | value |\n|---|---|\n{table}")
 
     def write(self, epoch: int, scores: Mapping[str, float], picture: np.ndarray) -> None:
-        """Adds an epoch, on disk on return.
+        """Adds an epoch, on disk within a second.
 
         Args:
             epoch: Done so far.
@@ -36,7 +36,6 @@ class EventFile:
         for name, value in scores.items():
             self._writer.add_scalar(name, value, epoch)
         self._writer.add_image("section", picture, epoch, dataformats="HWC")
-        self._writer.flush()
 
     def close(self) -> None:
         """Ends the file."""

@@ -111,9 +111,9 @@ def _answer(node: Mapping[str, Any], answer: Any) -> NodeFacts:
 
 
 def _check(address: str, facts: NodeFacts, volume: Volume, folder: Path) -> None:
-    here = describe_software()
-    for package in sorted(here.keys() | facts.software.keys()):
-        wanted, found = here.get(package), facts.software.get(package)
+    here, there = _comparable(describe_software()), _comparable(facts.software)
+    for package in sorted(here.keys() | there.keys()):
+        wanted, found = here.get(package), there.get(package)
         if wanted != found:
             raise InputError(
                 f"node {address}: expected {package} {wanted or 'not installed'} as here, got "
@@ -126,6 +126,12 @@ def _check(address: str, facts: NodeFacts, volume: Volume, folder: Path) -> None
         )
     if not facts.wrote:
         raise _not_shared(address, folder)
+
+
+def _comparable(software: Mapping[str, str]) -> dict[str, str]:
+    """One name for TensorFlow with and without CUDA; a revision is known in a clone only."""
+    renamed = {"tensorflow-cpu": "tensorflow"}
+    return {renamed.get(name, name): it for name, it in software.items() if name != "git"}
 
 
 def _not_shared(address: str, folder: Path) -> InputError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
@@ -23,6 +24,10 @@ def describe_software() -> dict[str, str]:
 
 
 def _git_revision() -> str | None:
+    # An image has no repository in it, and is told by whoever builds it.
+    told = os.environ.get("UNET_SEARCH_REVISION")
+    if told:
+        return told
     source = Path(__file__).resolve().parent
     try:
         done = subprocess.run(

@@ -178,7 +178,7 @@ def _described(assignment: Assignment, device: Device) -> str:
 def _facts(metrics: EpochMetrics) -> dict[str, Any]:
     return {
         "loss": round(metrics.loss, 6),
-        "threshold": metrics.scores.threshold,
+        "threshold": round(metrics.scores.threshold, 4),
         "precision": round(metrics.scores.precision, 6),
         "recall": round(metrics.scores.recall, 6),
         "epoch_seconds": round(metrics.seconds, 3),

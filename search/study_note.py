@@ -86,8 +86,8 @@ class StudyNote:
         parts = [
             f"{row['trials_begun']}{of} trials" + (f" ({ended})" if ended else ""),
             f"{row['epochs_trained']} epochs",
-            f"{row['hours_spent']:.2f} hours",
-            f"{row['device_hours_spent']:.2f} device hours",
+            _duration(row["hours_spent"]),
+            f"{_duration(row['device_hours_spent'])} of devices",
             *([] if money is None else [f"{money:.2f} in money"]),
         ]
         return ", ".join(parts)
@@ -101,6 +101,10 @@ def _describe(trial: FrozenTrial) -> str:
         f"(precision {attributes['precision']:.3f}, recall {attributes['recall']:.3f} at "
         f"threshold {attributes['threshold']:.2f}): {params}"
     )
+
+
+def _duration(hours: float) -> str:
+    return f"{hours:.1f} hours" if hours >= 2 else f"{hours * 60:.0f} minutes"
 
 
 def _short(value: object) -> str:

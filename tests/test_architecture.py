@@ -27,6 +27,7 @@ IMPORTERS = {
         "search/ray_cluster.py",
         "search/ray_failure.py",
         "search/ray_workers.py",
+        "search/node_check.py",
         "search/worker_process.py",
         "search/cli.py",
     },

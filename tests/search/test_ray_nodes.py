@@ -15,8 +15,11 @@ import numpy as np
 import pytest
 
 from search.assignment import Assignment, Begun, EpochReport, Event, Failure, Task
+from search.node_check import NodeFacts, check_nodes
+from search.provenance import describe_software
 from search.ray_cluster import ray_cluster
 from search.ray_workers import RayWorkers
+from trainer.errors import InputError
 from trainer.hyperparameters import Hyperparameters
 from trainer.split import split_sections
 from trainer.volume import Volume
@@ -168,3 +171,43 @@ def test_a_cluster_that_dies_is_told_in_one_line_and_leaves_nothing(
     (line,) = done.stdout.splitlines()
     assert line.startswith("[] ")
     assert "Ray cluster" in line
+
+
+_SAID = {
+    "expected keras": {"software": {"keras": "2.0"}},
+    "expected the volume with hash": {"data_hash": "0" * 64},
+    "expected study.runs to be one folder that all nodes": {"wrote": False},
+    "is not the same folder there": {"wrote": True},
+    "expected unet-search to be installed there": {"error": "No module named 'search'"},
+}
+"""What is said of a node that answers like this."""
+
+
+def test_every_node_is_asked_whether_it_can_run_trials(
+    nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nodes.add_node(num_cpus=3)
+    runs = tmp_path / "runs"
+    found = check_nodes(_task().volume, runs)
+    assert sorted(node["cpus"] for node in found) == [1, 3]
+    assert list(runs.iterdir()) == []
+    for said, answer in _SAID.items():
+        monkeypatch.setattr("search.node_check._examine", _answering(answer))
+        with pytest.raises(InputError, match=said) as caught:
+            check_nodes(_task().volume, runs)
+        assert str(caught.value).startswith("node ")
+        assert "\n" not in str(caught.value)
+        assert list(runs.iterdir()) == []
+
+
+def _answering(answer: dict[str, Any]) -> Any:
+    software = describe_software()
+
+    def examine(volume: Volume, mark: Path, node: str) -> NodeFacts:
+        # What another machine could say; Ray sends this function by value.
+        if "error" in answer:
+            raise ModuleNotFoundError(answer["error"])
+        facts = {"software": software, "data_hash": volume.sha256, "wrote": True, **answer}
+        return NodeFacts(**{**facts, "software": {**software, **facts["software"]}})
+
+    return examine
