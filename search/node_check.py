@@ -36,7 +36,7 @@ class NodeFacts:
 
 
 def check_nodes(volume: Volume, folder: Path) -> list[dict[str, Any]]:
-    """Asks every node of the cluster that this process has joined.
+    """Asks every node that trials can run on, of the cluster that this process has joined.
 
     Args:
         volume: The study's data.
@@ -48,7 +48,7 @@ def check_nodes(volume: Volume, folder: Path) -> list[dict[str, Any]]:
     Raises:
         InputError: A node cannot run trials; one line says which, and why.
     """
-    nodes = [node for node in ray.nodes() if node["Alive"]]
+    nodes = [node for node in ray.nodes() if node["Alive"] and _trains(node["Resources"])]
     folder.mkdir(parents=True, exist_ok=True)
     # A name that no other folder of the same path can hold by chance.
     mark = folder.absolute() / f".shared-{secrets.token_hex(8)}"
@@ -71,6 +71,11 @@ def check_nodes(volume: Volume, folder: Path) -> list[dict[str, Any]]:
         }
         for node in nodes
     ]
+
+
+def _trains(resources: Mapping[str, float]) -> bool:
+    """A head or a coordinator's host may offer nothing, and need not have what workers need."""
+    return bool(resources.get("CPU") or resources.get("GPU"))
 
 
 def _ask(node: str, volume: Any, mark: Path) -> Any:

@@ -12,6 +12,7 @@ from trainer.overlay import draw_overlay
 from trainer.volume import Volume
 
 _LONGEST_SIDE = 1024
+_LARGE_ENOUGH = 512
 _LOOKED_AT = 16
 
 
@@ -36,7 +37,9 @@ class Example:
             self._probability = probability
 
     def draw(self, intensity: Intensity, threshold: float) -> np.ndarray:
-        """Draws truth and prediction over the section, at most 1024 pixels wide or high.
+        """Draws truth and prediction over the section, scaled to be looked at.
+
+        At most 1024 pixels wide or high; small sections are enlarged by a whole number.
 
         Returns:
             RGB, uint8 (y, x, 3).
@@ -59,7 +62,8 @@ def _fit(picture: np.ndarray, interpolation: int) -> np.ndarray:
     height, width = picture.shape
     scale = _LONGEST_SIDE / max(height, width)
     if scale >= 1:
-        return picture
+        times = max(1, _LARGE_ENOUGH // max(height, width))
+        return picture.repeat(times, axis=0).repeat(times, axis=1)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     return cv2.resize(picture, size, interpolation=interpolation)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -100,6 +101,11 @@ class Stack:
         while not reached():
             assert time.monotonic() < until, self.compose("logs", "--no-color", "--tail=30")
             time.sleep(1)
+
+    def set_trials(self, trials: int) -> None:
+        """Sets the budget of the search, for when it is started the next time."""
+        config = self.folder / CONFIG
+        config.write_text(re.sub(r"(?m)^trials = .*$", f"trials = {trials}", config.read_text()))
 
     def secrets(self) -> list[str]:
         places = (("postgres", "database/password"), ("ray-head", "ray/token"))

@@ -30,12 +30,12 @@ def test_missed_is_blue_false_is_red_and_the_rest_is_gray() -> None:
     probability[20:30, 20:30] = 200
     example.take(13, probability)
     drawn = example.draw(INTENSITY, 0.5)
-    assert drawn.shape == (32, 32, 3)
-    red, _, blue = drawn[25, 25].astype(int)
+    assert drawn.shape == (512, 512, 3)
+    red, _, blue = drawn[25 * 16, 25 * 16].astype(int)
     assert red > blue + 50
-    red, _, blue = drawn[4, 4].astype(int)
+    red, _, blue = drawn[4 * 16, 4 * 16].astype(int)
     assert blue > red + 50
-    assert len(set(drawn[5, 25].tolist())) == 1
+    assert len(set(drawn[5 * 16, 25 * 16].tolist())) == 1
 
 
 def test_other_sections_and_epochs_before_are_not_shown() -> None:
@@ -52,9 +52,15 @@ def test_other_sections_and_epochs_before_are_not_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "shown"), [((2000, 1500), (1024, 768)), ((40, 3000), (14, 1024)), ((24, 20), (24, 20))]
+    ("size", "shown"),
+    [
+        ((2000, 1500), (1024, 768)),
+        ((40, 3000), (14, 1024)),
+        ((600, 20), (600, 20)),
+        ((100, 120), (400, 480)),
+    ],
 )
-def test_a_picture_is_at_most_1024_pixels_wide_or_high(
+def test_a_picture_has_a_size_to_be_looked_at(
     size: tuple[int, int], shown: tuple[int, int]
 ) -> None:
     example = Example(volume(*size), range(5, 20))
