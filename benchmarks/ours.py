@@ -14,11 +14,13 @@ from benchmarks.ledger import Ledger, public_methods
 from benchmarks.noop import EPOCHS, SPACE, NoopRunner, build_task
 from search.budget import Budget
 from search.coordinator import Coordinator
+from search.exhibits import Exhibits
 from search.pruners import build_pruner, expected_epochs
 from search.ray_workers import RayWorkers
 from search.samplers import build_sampler
 from search.standing import Standing
 from search.terms import Terms
+from storage.artifacts import ArtifactFolder
 from storage.checkpoints import CheckpointStore
 from storage.database import Database
 from storage.lock import StudyLock
@@ -87,6 +89,9 @@ class OurSearch:
             trials_per_worker=_TRIALS_PER_WORKER,
             runner=self._runner,
         )
+        # Without logs and sections, which these trials have none of.
+        artifacts = ArtifactFolder(self._folder / "artifacts")
+        exhibits = Exhibits(artifacts, None, epochs=EPOCHS)
         stopwatch = Stopwatch(ledger.reset if ledger else lambda: None, warm_up=warm_up)
         exchange = self._exchange
         if ledger:
@@ -106,6 +111,7 @@ class OurSearch:
                 self._terms(before + trials),
                 together=self._storage.together,
                 flush=self._storage.flush,
+                exhibit=exhibits.add,
                 exchange=exchange,
                 show=show,
             )
