@@ -15,6 +15,7 @@ SECTION = "section.png"
 """Written by the worker after every epoch."""
 _CURVE = "learning-curve.svg"
 _LOG = "log.txt"
+_LOG_BYTES = 1 << 20
 
 
 class Exhibits:
@@ -43,6 +44,13 @@ class Exhibits:
             self._artifacts.write(study, number, _CURVE, curve.encode())
         if self._logs is not None:
             with suppress(OSError):
-                log = log_path(self._logs, number).read_bytes()
+                log = _read_end(log_path(self._logs, number))
                 self._artifacts.write(study, number, _LOG, log)
         self._artifacts.add(trial, SECTION, _CURVE, _LOG)
+
+
+def _read_end(path: Path) -> bytes:
+    """The whole of a log, or the last mebibyte of one that something has filled."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _LOG_BYTES))
+        return file.read()

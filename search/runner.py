@@ -128,7 +128,16 @@ class TrialRunner:
     def _show(
         self, assignment: Assignment, metrics: EpochMetrics, facts: Mapping[str, Any]
     ) -> None:
-        """Writes what people look at."""
+        """Writes what people look at, which no trial shall fail for."""
+        try:
+            self._draw(assignment, metrics, facts)
+        except Exception as error:
+            text = f"no picture of this epoch: {type(error).__name__}: {error}"
+            self._log.write(assignment.trial, metrics.epoch, text)
+
+    def _draw(
+        self, assignment: Assignment, metrics: EpochMetrics, facts: Mapping[str, Any]
+    ) -> None:
         if self._artifacts is None:
             return
         picture = _given(self._session).draw_example(metrics.scores.threshold)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from search.assignment import Assignment, Begun, EpochReport, Failure, Task
 from search.runner import TrialRunner
 from search.trial_log import read_log_tail
+from storage.artifacts import ArtifactFolder
 from trainer.device import Device
 from trainer.hyperparameters import Hyperparameters
 from trainer.split import split_sections
@@ -137,3 +139,37 @@ def test_logs_that_cannot_be_written_fail_no_trial(
     runner = build(None)
     assert runner.begin(_assignment()) == Begun(None)
     assert isinstance(runner.advance(), EpochReport)
+
+
+@pytest.mark.parametrize("error", [MemoryError("no room"), ValueError("a section of no size")])
+def test_a_picture_that_cannot_be_drawn_fails_no_trial(
+    build: Callable[..., TrialRunner],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+) -> None:
+    def draw(session: Session, threshold: float) -> np.ndarray:
+        raise error
+
+    monkeypatch.setattr(Session, "draw_example", draw, raising=False)
+    runner = build(None)
+    runner._artifacts = ArtifactFolder(tmp_path / "artifacts")
+    assert isinstance(runner.begin(_assignment()), Begun)
+    assert isinstance(runner.advance(), EpochReport)
+    assert str(error) in read_log_tail(tmp_path / "logs", 0, lines=1)[0]
+
+
+def test_the_section_and_the_event_file_of_an_epoch_are_written(
+    build: Callable[..., TrialRunner], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gray = np.full((4, 6, 3), 128, np.uint8)
+    monkeypatch.setattr(Session, "draw_example", lambda self, threshold: gray, raising=False)
+    runner = build(None, None)
+    artifacts = ArtifactFolder(tmp_path / "artifacts")
+    runner._artifacts = artifacts
+    runner._task = replace(runner._task, tensorboard=tmp_path / "events")
+    runner.begin(_assignment(12))
+    runner.advance()
+    runner.close()
+    assert artifacts.path("mito", 12, "section.png").read_bytes().startswith(b"\x89PNG")
+    assert len(list((tmp_path / "events" / "00012").iterdir())) == 1
