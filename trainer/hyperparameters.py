@@ -11,10 +11,13 @@ from trainer.errors import InputError
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "optimizer": ("adam", "adamw", "sgd"),
     "schedule": ("constant", "cosine"),
-    "loss": ("bce", "dice", "log_dice", "bce_dice"),
+    "loss": ("bce", "dice", "log_dice", "bce_dice", "focal", "tversky"),
     "kernel": ("3x3", "effective_5x5", "5x5"),
     "activation": ("relu", "elu", "leaky_relu", "gelu", "silu"),
     "normalization": ("batch", "layer", "group", "none"),
+    "upsampling": ("transpose", "resize"),
+    "block": ("plain", "residual"),
+    "gate": ("none", "attention"),
 }
 """The words that each categorical hyperparameter knows."""
 
@@ -26,6 +29,8 @@ _LIMITS: Mapping[str, tuple[float, float]] = {
     "momentum": (0.0, 0.999999),
     "weight_decay": (0.0, 10.0),
     "batch_size": (1, 4096),
+    "focal_gamma": (1.0, 10.0),
+    "tversky_alpha": (0.0, 1.0),
     "depth": (1, 8),
     "filters": (1, 1024),
     "dropout": (0.0, 0.95),
@@ -55,13 +60,20 @@ class Hyperparameters:
         weight_decay: Of `adamw` alone.
         schedule: `constant`, or `cosine` from the learning rate down to 0 over the whole run.
         batch_size: Tiles in one step.
-        loss: `bce`, `dice`, `log_dice` or `bce_dice` (their sum).
+        loss: `bce`, `dice`, `log_dice`, `bce_dice` (their sum), `focal` or `tversky`.
+        focal_gamma: Of `focal` alone: how much less a voxel counts that is right already.
+        tversky_alpha: Of `tversky` alone: what false foreground counts against missed; 0.5 is Dice.
         depth: How often the resolution is halved on the way to the centre.
         filters: Of the first level; every level below has twice as many.
         kernel: `3x3` (two convolutions a level), `effective_5x5` (three) or `5x5` (two true ones).
         activation: After each convolution.
-        normalization: `batch`, `layer` (per voxel, over features), `group` (of 8) or `none`.
+        normalization: `batch`, `layer` (per example, over rows, columns and features), `group`
+            (the same over 8 features at a time) or `none`.
         dropout: Share of features dropped between the two convolutions of a level.
+        upsampling: `transpose` (2 x 2 transposed convolution) or `resize` (twice the size, then a
+            3 x 3 convolution, which leaves no checkerboard).
+        block: `plain`, or `residual`, where a level's input is added to its output.
+        gate: `none`, or `attention`, which lets through what the level below points at.
         tile_size: Side of the square tiles, in voxels.
         flip_probability: Of a mirrored tile, along each axis.
         rotation_degrees: Tiles are turned by up to this angle, either way.
@@ -80,12 +92,17 @@ class Hyperparameters:
     schedule: str = "cosine"
     batch_size: int = 8
     loss: str = "bce_dice"
+    focal_gamma: float = 2.0
+    tversky_alpha: float = 0.3
     depth: int = 5
     filters: int = 32
     kernel: str = "3x3"
     activation: str = "relu"
     normalization: str = "batch"
     dropout: float = 0.0
+    upsampling: str = "transpose"
+    block: str = "plain"
+    gate: str = "none"
     tile_size: int = 256
     flip_probability: float = 0.5
     rotation_degrees: float = 180.0

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from keras import ops
+
+from trainer.hyperparameters import Hyperparameters
 
 Loss = Callable[[Any, Any], Any]
 """Takes the mask and the logits, both (tile, y, x, 1), and gives one number."""
@@ -14,9 +17,13 @@ _SMOOTH = 1.0
 """Added above and below, so that a batch without foreground has a Dice, and a gradient."""
 
 
-def build_loss(name: str) -> Loss:
-    """The loss of that name, from the mask and the logits of a batch to a scalar."""
-    return _LOSSES[name]
+def build_loss(hyperparameters: Hyperparameters) -> Loss:
+    """The loss of a run, from the mask and the logits of a batch to a scalar."""
+    if hyperparameters.loss == "focal":
+        return partial(_focal, gamma=hyperparameters.focal_gamma)
+    if hyperparameters.loss == "tversky":
+        return partial(_tversky, alpha=hyperparameters.tversky_alpha)
+    return _LOSSES[hyperparameters.loss]
 
 
 def _soft_dice(mask: Any, logits: Any) -> Any:
@@ -26,9 +33,29 @@ def _soft_dice(mask: Any, logits: Any) -> Any:
     return (2.0 * overlap + _SMOOTH) / (ops.sum(mask) + ops.sum(probability) + _SMOOTH)
 
 
+def _cross_entropy(mask: Any, logits: Any) -> Any:
+    """Of each voxel, in the form that cannot overflow: softplus(z) - z m."""
+    return ops.softplus(logits) - logits * mask
+
+
 def _bce(mask: Any, logits: Any) -> Any:
-    """Binary cross-entropy, in the form that cannot overflow: softplus(z) - z m."""
-    return ops.mean(ops.softplus(logits) - logits * mask)
+    """Binary cross-entropy."""
+    return ops.mean(_cross_entropy(mask, logits))
+
+
+def _focal(mask: Any, logits: Any, *, gamma: float) -> Any:
+    """Cross-entropy times (1 - p) ** gamma, p that of the truth (Lin et al. 2017, 1708.02002)."""
+    entropy = _cross_entropy(mask, logits)
+    return ops.mean((1.0 - ops.exp(-entropy)) ** gamma * entropy)
+
+
+def _tversky(mask: Any, logits: Any, *, alpha: float) -> Any:
+    """Dice with false foreground weighed by alpha, missed by the rest (arXiv 1706.05721)."""
+    probability = ops.sigmoid(logits)
+    overlap = ops.sum(mask * probability)
+    false, missed = ops.sum(probability) - overlap, ops.sum(mask) - overlap
+    wrong = alpha * false + (1.0 - alpha) * missed
+    return 1.0 - (overlap + _SMOOTH) / (overlap + wrong + _SMOOTH)
 
 
 def _dice(mask: Any, logits: Any) -> Any:

@@ -48,7 +48,9 @@ def build_normalization(kind: str, filters: int, *, dtype: Any, stock: bool, nam
     """Builds the layer that `kind` names, or None for `none`.
 
     Args:
-        kind: `batch`, `layer` (per voxel, over features), `group` or `none`.
+        kind: `batch`, `layer` (Ba et al. 2016, arXiv 1607.06450: per example, over rows, columns
+            and features, each with a scale of its own), `group` (Wu and He 2018, arXiv 1803.08494)
+            or `none`.
         filters: Channels of the layer's input.
         dtype: Keras dtype policy.
         stock: Only layers that Keras itself can load.
@@ -57,7 +59,8 @@ def build_normalization(kind: str, filters: int, *, dtype: Any, stock: bool, nam
     if kind == "none":
         return None
     if kind == "layer":
-        return keras.layers.LayerNormalization(axis=-1, epsilon=1e-3, dtype=dtype, name=name)
+        # One group of all features: unlike Keras's layer of that name it takes images of any size.
+        return keras.layers.GroupNormalization(1, dtype=dtype, name=name)
     if kind == "group":
         groups = max(1, filters // _GROUP_SIZE)
         groups = groups if filters % groups == 0 else 1

@@ -101,7 +101,7 @@ class TrainingSession:
         self._predictor = with_probability(self._network)
         self._network.compile(
             optimizer=build_optimizer(hyperparameters, self.steps_per_epoch * plan.epochs),
-            loss=build_loss(hyperparameters.loss),
+            loss=build_loss(hyperparameters),
             # On a CPU XLA compiles for half a minute and then runs slower.
             jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
         )

@@ -19,8 +19,8 @@ def build_unet(
     """Builds the network from intensities (0 to 1 for most voxels) to logits.
 
     Input and output are (example, y, x, 1), with y and x any multiple of 2 ** depth. Every level
-    on the way down ends in a 2 x 2 max pooling, every level on the way up begins with a 2 x 2
-    transposed convolution and the features of its counterpart.
+    on the way down ends in a 2 x 2 max pooling, every level on the way up begins with twice the
+    resolution and the features of its counterpart.
 
     Args:
         hyperparameters: What the network looks like.
@@ -62,6 +62,7 @@ class _Builder:
 
     def _level(self, x: Any, filters: int, name: str) -> Any:
         size, repeats = _KERNELS[self._hp.kernel]
+        entry = x
         for index in range(repeats):
             x = keras.layers.Conv2D(
                 filters,
@@ -74,6 +75,8 @@ class _Builder:
                 name=f"{name}_conv_{index}",
             )(x)
             x = self._normalized(x, filters, f"{name}_norm_{index}")
+            if index == repeats - 1 and self._hp.block == "residual":
+                x = self._residual(entry, x, filters, name)
             x = keras.layers.Activation(
                 self._hp.activation, dtype=self._policy, name=f"{name}_act_{index}"
             )(x)
@@ -83,15 +86,47 @@ class _Builder:
                 )(x)
         return x
 
-    def _up(self, x: Any, bridge: Any, filters: int, name: str) -> Any:
-        x = keras.layers.Conv2DTranspose(
-            filters,
-            2,
-            strides=2,
-            kernel_initializer="he_normal",
-            dtype=self._policy,
-            name=f"{name}_transpose",
+    def _residual(self, entry: Any, x: Any, filters: int, name: str) -> Any:
+        """Adds what came in, before the last activation (He et al. 2016, arXiv 1512.03385)."""
+        if entry.shape[-1] != filters:
+            entry = self._pointwise(entry, filters, f"{name}_shortcut")
+        return keras.layers.Add(dtype=self._policy, name=f"{name}_sum")([entry, x])
+
+    def _pointwise(self, x: Any, filters: int, name: str) -> Any:
+        return keras.layers.Conv2D(
+            filters, 1, kernel_initializer="he_normal", dtype=self._policy, name=name
         )(x)
+
+    def _doubled(self, x: Any, filters: int, name: str) -> Any:
+        """Twice as many rows and columns."""
+        common = {"kernel_initializer": "he_normal", "dtype": self._policy}
+        if self._hp.upsampling == "transpose":
+            layer = keras.layers.Conv2DTranspose(
+                filters, 2, strides=2, name=f"{name}_transpose", **common
+            )
+            return layer(x)
+        # Odena et al. 2016, "Deconvolution and checkerboard artifacts".
+        x = keras.layers.UpSampling2D(2, dtype=self._policy, name=f"{name}_resize")(x)
+        return keras.layers.Conv2D(filters, 3, padding="same", name=f"{name}_smooth", **common)(x)
+
+    def _gated(self, bridge: Any, x: Any, filters: int, name: str) -> Any:
+        """Weighs each voxel of the bridge by what comes from below (arXiv 1804.03999)."""
+        between = max(1, filters // 2)
+        both = keras.layers.Add(dtype=self._policy, name=f"{name}_gate_sum")(
+            [
+                self._pointwise(bridge, between, f"{name}_gate_bridge"),
+                self._pointwise(x, between, f"{name}_gate_below"),
+            ]
+        )
+        both = keras.layers.Activation("relu", dtype=self._policy, name=f"{name}_gate_act")(both)
+        weight = self._pointwise(both, 1, f"{name}_gate_logit")
+        weight = keras.layers.Activation("sigmoid", dtype=self._policy, name=f"{name}_gate")(weight)
+        return keras.layers.Multiply(dtype=self._policy, name=f"{name}_gated")([bridge, weight])
+
+    def _up(self, x: Any, bridge: Any, filters: int, name: str) -> Any:
+        x = self._doubled(x, filters, name)
+        if self._hp.gate == "attention":
+            bridge = self._gated(bridge, x, filters, name)
         x = keras.layers.Concatenate(dtype=self._policy, name=f"{name}_bridge")([bridge, x])
         return self._level(x, filters, name)
 

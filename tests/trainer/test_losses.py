@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from trainer.hyperparameters import CHOICES
+from trainer.hyperparameters import CHOICES, Hyperparameters
 from trainer.losses import build_loss
 
 pytestmark = pytest.mark.usefixtures("device")
@@ -17,7 +17,17 @@ def by_hand(name: str, mask: np.ndarray, logits: np.ndarray) -> float:
     probability = 1 / (1 + np.exp(-logits))
     bce = -np.mean(mask * np.log(probability) + (1 - mask) * np.log(1 - probability))
     dice = (2 * np.sum(mask * probability) + 1) / (np.sum(mask) + np.sum(probability) + 1)
-    losses = {"bce": bce, "dice": 1 - dice, "log_dice": -np.log(dice), "bce_dice": bce + 1 - dice}
+    right = mask * probability + (1 - mask) * (1 - probability)
+    overlap = np.sum(mask * probability)
+    wrong = 0.3 * np.sum((1 - mask) * probability) + 0.7 * np.sum(mask * (1 - probability))
+    losses = {
+        "bce": bce,
+        "dice": 1 - dice,
+        "log_dice": -np.log(dice),
+        "bce_dice": bce + 1 - dice,
+        "focal": np.mean(-((1 - right) ** 2) * np.log(right)),
+        "tversky": 1 - (overlap + 1) / (overlap + wrong + 1),
+    }
     return float(losses[name])
 
 
@@ -29,7 +39,7 @@ def example(seed: int = 0, foreground: float = 0.3) -> tuple[np.ndarray, np.ndar
 
 def loss(name: str, mask: np.ndarray, logits: np.ndarray, dtype: str = "float64") -> float:
     tensors = (ops.convert_to_tensor(part.astype(dtype)) for part in (mask, logits))
-    value = build_loss(name)(*tensors)
+    value = build_loss(Hyperparameters(loss=name))(*tensors)
     assert tuple(value.shape) == ()
     return float(value)
 
@@ -40,7 +50,7 @@ def gradient(name: str, mask: np.ndarray, logits: np.ndarray, dtype: str = "floa
     at = tf.constant(logits, dtype)
     with tf.GradientTape() as tape:
         tape.watch(at)
-        value = build_loss(name)(tf.constant(mask, dtype), at)
+        value = build_loss(Hyperparameters(loss=name))(tf.constant(mask, dtype), at)
     return np.asarray(tape.gradient(value, at))
 
 
@@ -98,3 +108,27 @@ def test_dice_is_pooled_over_the_batch() -> None:
     mask[1] = 1
     # 30 of 60 voxels are foreground, 60 are predicted; a mean over tiles would be 0.48.
     assert loss("dice", mask, logits) == pytest.approx(1 - 61 / 91)
+
+
+def test_focal_with_a_gamma_counts_what_is_right_for_less() -> None:
+    mask, logits = np.ones(SHAPE), np.full(SHAPE, 3.0)
+    values = [
+        float(build_loss(Hyperparameters(loss="focal", focal_gamma=gamma))(mask, logits))
+        for gamma in (1.0, 2.0, 4.0)
+    ]
+    assert values == sorted(values, reverse=True)
+    assert values[0] < loss("bce", mask, logits)
+
+
+def test_tversky_with_one_half_is_dice_and_with_less_forgives_false_foreground() -> None:
+    mask, logits = example()
+    half = Hyperparameters(loss="tversky", tversky_alpha=0.5)
+    probability = 1 / (1 + np.exp(-logits))
+    dice = (2 * np.sum(mask * probability) + 2) / (np.sum(mask) + np.sum(probability) + 2)
+    assert float(build_loss(half)(mask, logits)) == pytest.approx(1 - dice)
+    everything = np.full(SHAPE, 9.0)
+    losses = [
+        float(build_loss(Hyperparameters(loss="tversky", tversky_alpha=a))(mask, everything))
+        for a in (0.1, 0.5, 0.9)
+    ]
+    assert losses == sorted(losses)

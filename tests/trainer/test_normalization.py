@@ -119,11 +119,13 @@ def test_batch_statistics_follow_within_some_dozen_steps(stock: bool) -> None:
     assert_same(layer.moving_variance, x.var((0, 1, 2)), 0.05)
 
 
-def test_layer_normalizes_the_features_of_each_voxel() -> None:
+def test_layer_normalizes_each_example_over_its_voxels_and_features() -> None:
     x = example()
-    centred = x - x.mean(-1, keepdims=True)
-    expected = centred / np.sqrt(x.var(-1, keepdims=True) + 1e-3)
-    assert_same(build("layer", 5)(x), expected, 1e-4)
+    centred = x - x.mean((1, 2, 3), keepdims=True)
+    expected = centred / np.sqrt(x.var((1, 2, 3), keepdims=True) + 1e-3)
+    layer = build("layer", 5)
+    assert_same(layer(x), expected, 1e-4)
+    assert [variable.shape for variable in layer.variables] == [(5,), (5,)]
 
 
 @pytest.mark.parametrize(

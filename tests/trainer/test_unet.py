@@ -37,12 +37,16 @@ def test_any_multiple_of_the_halvings_keeps_its_size(depth: int) -> None:
         assert tuple(predict(network, *shape).shape) == (*shape, 1)
 
 
-@pytest.mark.parametrize("name", ["kernel", "activation", "normalization"])
+@pytest.mark.parametrize(
+    "name", ["kernel", "activation", "normalization", "upsampling", "block", "gate"]
+)
 def test_every_choice_builds_and_gives_logits(name: str) -> None:
     outputs = set()
     for word in CHOICES[name]:
         keras.utils.set_random_seed(0)
-        output = np.asarray(predict(build_unet(hyperparameters(**{name: word})), 1, 8, 8))
+        output = np.asarray(
+            predict(build_unet(hyperparameters(**{name: word}, filters=16)), 1, 8, 8)
+        )
         assert np.isfinite(output).all()
         outputs.add(output.tobytes())
     assert len(outputs) == len(CHOICES[name])
@@ -141,3 +145,34 @@ def test_every_level_reaches_the_logits_over_its_bridge(level: int) -> None:
     for weight in network.get_layer(f"up_{level}_transpose").weights:
         weight.assign(np.zeros(weight.shape))
     assert np.asarray(predict(network, 1, 16, 16)).std() > 0.01
+
+
+def test_resizing_has_no_transposed_convolution() -> None:
+    names = [
+        layer.name for layer in build_unet(hyperparameters(upsampling="resize", depth=2)).layers
+    ]
+    assert not any("transpose" in name for name in names)
+    assert sum(name.endswith("_smooth") for name in names) == 2
+
+
+def test_a_residual_level_passes_its_input_on_where_its_convolutions_give_nothing() -> None:
+    network = build_unet(hyperparameters(block="residual", normalization="none"))
+    for layer in network.layers:
+        if "centre_conv" in layer.name:
+            layer.set_weights([np.zeros_like(weight) for weight in layer.get_weights()])
+    centre = keras.Model(network.inputs[0], network.get_layer("centre_act_1").output)
+    shortcut = keras.Model(network.inputs[0], network.get_layer("centre_shortcut").output)
+    x = np.random.default_rng(0).random((1, 16, 16, 1), np.float32)
+    np.testing.assert_allclose(centre(x), np.maximum(shortcut(x), 0), atol=1e-6)
+
+
+def test_a_gate_weighs_each_voxel_of_its_bridge_between_0_and_1() -> None:
+    network = build_unet(hyperparameters(gate="attention"))
+    outputs = [
+        network.get_layer(name).output for name in ("down_0_act_1", "up_0_gate", "up_0_gated")
+    ]
+    x = np.random.default_rng(0).random((1, 16, 16, 1), np.float32)
+    bridge, weight, gated = (np.asarray(out) for out in keras.Model(network.inputs[0], outputs)(x))
+    assert weight.shape == (1, 16, 16, 1)
+    assert 0 < weight.min() < weight.max() < 1
+    np.testing.assert_allclose(gated, bridge * weight, rtol=1e-5)
