@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from socketserver import ThreadingMixIn
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -50,22 +51,33 @@ def serve_dashboard(config: Config, host: str, port: int, *, wait: bool = False)
         wait: Whether to wait for a study that does not exist yet, and for its database.
 
     Raises:
-        InputError: The port is taken, or there is no such study.
+        InputError: The port is taken, the host is another's, or there is no such study.
         DatabaseError: The database cannot be used.
     """
     from optuna_dashboard import wsgi
 
+    if not host:
+        raise InputError("--host: expected an address, got none; 127.0.0.1 is for this machine")
     study = _wait_for_study(config) if wait else find_study(config)
     app = wsgi(study._storage, artifact_store=ArtifactFolder(config.artifacts).build_store())
     try:
         server = make_server(host, port, app, _Server, _Quiet)
     except OSError as error:
-        raise InputError(
-            f"--port: expected a free port of {host}, got {port}: {error.strerror}; choose another"
-        ) from None
+        raise _refusal(host, port, error) from None
     say(f"http://{host}:{port}/dashboard/studies/{study._study_id}  (Ctrl-C ends it)")
     with server:
         server.serve_forever()
+
+
+def _refusal(host: str, port: int, error: OSError) -> InputError:
+    if error.errno in (errno.EADDRINUSE, errno.EACCES):
+        return InputError(
+            f"--port: expected a free port of {host}, got {port}: {error.strerror}; choose another"
+        )
+    return InputError(
+        f"--host: expected an IPv4 address of this machine, got {host!r}: {error.strerror}; "
+        "127.0.0.1 is for this machine alone"
+    )
 
 
 def _wait_for_study(config: Config) -> optuna.Study:

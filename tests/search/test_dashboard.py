@@ -15,9 +15,12 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from search.config import load_config
+from search.dashboard import serve_dashboard
 from storage.artifacts import ArtifactFolder
 from storage.database import database_from_environment
 from storage.studies import open_study_storage
+from trainer.errors import InputError
 
 CONFIG = """
 [study]
@@ -94,3 +97,12 @@ def test_it_waits_for_its_study_and_shows_a_trial_with_its_artifacts(tmp_path: P
 def read(url: str) -> Any:
     with urlopen(url, timeout=10) as answer:
         return json.loads(answer.read())
+
+
+@pytest.mark.parametrize("host", ["", "999.1.1.1", "198.51.100.1", "::1"])
+def test_a_host_that_is_not_this_machine_is_refused_by_its_name(tmp_path: Path, host: str) -> None:
+    runs = f'runs = "{tmp_path}/runs"\nepochs_per'
+    (tmp_path / "mito.toml").write_text(CONFIG.replace("epochs_per", runs))
+    begin_study(tmp_path / "runs")
+    with pytest.raises(InputError, match=r"^--host: expected an"):
+        serve_dashboard(load_config(tmp_path / "mito.toml"), host, 8080)
