@@ -7,6 +7,7 @@ from pathlib import Path
 
 import optuna
 
+from search import lineage
 from search.learning_curve import draw_learning_curve
 from search.trial_log import log_path
 from storage.artifacts import ArtifactFolder
@@ -46,7 +47,18 @@ class Exhibits:
             with suppress(OSError):
                 log = _read_end(log_path(self._logs, number))
                 self._artifacts.write(study, number, _LOG, log)
+        self._inherit_section(trial)
         self._artifacts.add(trial, SECTION, _CURVE, _LOG)
+
+    def _inherit_section(self, trial: optuna.Trial) -> None:
+        """Takes that of its line where the trial itself has done no epoch more."""
+        study = trial.study.study_name
+        line = (trial.number, *lineage.forerunners(trial.study, trial))
+        paths = [self._artifacts.path(study, number, SECTION) for number in line]
+        drawn = next((path for path in paths if path.is_file()), None)
+        if drawn is not None and drawn != paths[0]:
+            with suppress(OSError):
+                self._artifacts.write(study, trial.number, SECTION, drawn.read_bytes())
 
 
 def _read_end(path: Path) -> bytes:

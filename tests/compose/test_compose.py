@@ -249,10 +249,11 @@ def test_a_browser_shows_study_pruned_trial_and_artifact(stack: Stack) -> None:
     url = f"http://127.0.0.1:{stack.ports[0]}/dashboard"
     assert "stack" in _page(url)
     pruned = [row for row in stack.status()["trials"] if row["state"] == "PRUNED"]
-    page = _page(f"{url}/studies/1/trials?numbers={pruned[0]['number']}")
-    assert f"Trial {pruned[0]['number']} " in page
+    number = pruned[0]["number"]
+    stack.wait_until(lambda: "section.png" in _page(f"{url}/studies/1/trials?numbers={number}"))
+    page = _page(f"{url}/studies/1/trials?numbers={number}")
+    assert f"Trial {number} " in page
     assert "Pruned" in page
-    assert "section.png" in page
     (picture,) = re.findall(r'alt="section\.png" src="(/artifacts/[0-9a-f/-]+)"', page)
     with urlopen(f"http://127.0.0.1:{stack.ports[0]}{picture}", timeout=30) as answer:
         assert answer.read().startswith(b"\x89PNG")

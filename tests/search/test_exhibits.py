@@ -7,6 +7,7 @@ import pytest
 from optuna.artifacts import get_all_artifact_meta
 from optuna.trial import TrialState
 
+from search import lineage
 from search.exhibits import Exhibits
 from search.trial_log import TrialLog
 from storage.artifacts import ArtifactFolder
@@ -51,3 +52,22 @@ def test_of_an_endless_log_the_end_is_kept(study: optuna.Study, tmp_path: Path) 
     kept = artifacts.path("mito", 0, "log.txt").read_bytes()
     assert kept.endswith(b"the end")
     assert len(kept) == 1 << 20
+
+
+def test_a_trial_that_goes_on_and_ends_at_once_shows_what_it_went_on_from(
+    study: optuna.Study, tmp_path: Path
+) -> None:
+    artifacts = ArtifactFolder(tmp_path / "artifacts")
+    artifacts.write("mito", 0, "section.png", b"of the first")
+    first = study.ask()
+    lineage.end_for_now(study, first, "the worker was lost")
+    for _ in range(2):
+        lineage.enqueue_continuations(study)
+        trial = study.ask()
+        Exhibits(artifacts, None, epochs=3).add(trial)
+        assert artifacts.path("mito", trial.number, "section.png").read_bytes() == b"of the first"
+        lineage.end_for_now(study, trial, "the worker was lost")
+    artifacts.write("mito", 2, "section.png", b"its own")
+    lineage.enqueue_continuations(study)
+    Exhibits(artifacts, None, epochs=3).add(study.ask())
+    assert artifacts.path("mito", 3, "section.png").read_bytes() == b"its own"
