@@ -221,6 +221,6 @@ def _check_space(config: Config, path: Path) -> None:
     try:
         space = config.build_space()
         for index, params in enumerate(config.start):
-            space.check(params, f"start[{index}]")
+            space.start(params, f"start[{index}]")
     except InputError as error:
         raise InputError(f"{path}: {error}") from None

@@ -148,7 +148,8 @@ class _Task:
 
     def _distance(self, dimension: Dimension, value: Any) -> float:
         if dimension.choices:
-            return self._penalties[dimension.name][value]
+            # A choice that does not matter in a run is not always one of the space.
+            return self._penalties[dimension.name].get(value, 0.0)
         return position(dimension, value) - self._optimum[dimension.name]
 
 

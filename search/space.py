@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -11,39 +12,10 @@ from typing import Any
 
 import optuna
 
+from search.default_ranges import DEFAULT_RANGES
 from trainer.errors import InputError
-from trainer.hyperparameters import CHOICES, Hyperparameters
-
-_DEFAULTS: Mapping[str, Any] = {
-    "optimizer": list(CHOICES["optimizer"]),
-    "learning_rate": {"low": 1e-5, "high": 1e-1, "log": True},
-    "beta_1": {"low": 0.8, "high": 0.99},
-    "beta_2": {"low": 0.9, "high": 0.9999},
-    "epsilon": {"low": 1e-8, "high": 1e-1, "log": True},
-    "momentum": {"low": 0.5, "high": 0.99},
-    "weight_decay": {"low": 1e-5, "high": 1e-1, "log": True},
-    "schedule": list(CHOICES["schedule"]),
-    "batch_size": [2, 4, 8, 16],
-    "loss": list(CHOICES["loss"]),
-    "focal_gamma": {"low": 1.0, "high": 4.0},
-    "tversky_alpha": {"low": 0.1, "high": 0.9},
-    "depth": {"low": 3, "high": 6},
-    "filters": [16, 32, 64],
-    "kernel": list(CHOICES["kernel"]),
-    "activation": list(CHOICES["activation"]),
-    "normalization": list(CHOICES["normalization"]),
-    "dropout": {"low": 0.0, "high": 0.5},
-    "upsampling": list(CHOICES["upsampling"]),
-    "block": list(CHOICES["block"]),
-    "gate": list(CHOICES["gate"]),
-    "tile_size": [128, 256, 512],
-    "flip_probability": {"low": 0.0, "high": 0.5},
-    "rotation_degrees": {"low": 0.0, "high": 180.0},
-    "zoom": {"low": 0.0, "high": 0.4},
-    "brightness": {"low": 0.0, "high": 0.3},
-    "contrast": {"low": 0.0, "high": 0.3},
-}
-"""The range of a dimension that a config names with an empty table."""
+from trainer.hyperparameters import CHOICES, CONDITIONS, Hyperparameters
+from trainer.presets import PRESETS
 
 
 @dataclass(frozen=True)
@@ -120,9 +92,12 @@ class Space:
     fixed: Mapping[str, Any]
 
     def suggest(self, trial: optuna.Trial) -> Hyperparameters:
-        """Asks the sampler for one U-Net run."""
-        drawn = {dimension.name: dimension.suggest(trial) for dimension in self.dimensions}
-        return Hyperparameters.from_mapping({**self.fixed, **drawn})
+        """Asks the sampler for one U-Net run, and for no value that would not matter in it."""
+        values = dict(self.fixed)
+        for dimension in self._in_order():
+            if _matters(dimension.name, values):
+                values[dimension.name] = dimension.suggest(trial)
+        return Hyperparameters.from_mapping(values)
 
     def complete(self, params: Mapping[str, Any]) -> Hyperparameters:
         """The run that a trial's parameters stand for."""
@@ -142,6 +117,48 @@ class Space:
     def to_json(self) -> dict[str, Any]:
         """The space as a config would write it, every fixed value included."""
         return {each.name: each.to_json() for each in self.dimensions} | dict(self.fixed)
+
+    def _in_order(self) -> list[Dimension]:
+        """Every dimension after those that decide whether it matters."""
+        # Fields of Hyperparameters stand behind those that they depend on.
+        names = list(CONDITIONS)
+        return sorted(
+            self.dimensions,
+            key=lambda each: names.index(each.name) if each.name in CONDITIONS else -1,
+        )
+
+    def start(self, table: Mapping[str, Any], where: str) -> dict[str, Any]:
+        """The values that a known run has in the dimensions of the space.
+
+        Args:
+            table: Values by name, or a `preset` with other values beside it.
+            where: Named in messages.
+
+        Raises:
+            InputError: The space does not hold the run.
+        """
+        named = {name: value for name, value in table.items() if name != "preset"}
+        dimensions = {each.name for each in self.dimensions}
+        preset = {
+            name: value
+            for name, value in preset_values(table.get("preset"), where).items()
+            if name not in named and self._needs(name, value, dimensions, where)
+        }
+        params = {**preset, **named}
+        self.check(params, where)
+        return params
+
+    def _needs(self, name: str, value: Any, dimensions: set[str], where: str) -> bool:
+        """Whether a preset's value is a dimension's; refuses one that the space has fixed."""
+        if name in dimensions:
+            return True
+        fixed = self.fixed.get(name, getattr(Hyperparameters, name))
+        if fixed != value:
+            raise InputError(
+                f"{where}.preset: expected a space with {name} = {value!r}, it is fixed to "
+                f"{fixed!r}; make it a dimension, or name another start"
+            )
+        return False
 
     def check(self, params: Mapping[str, Any], where: str) -> None:
         """Refuses values that lie outside of the space.
@@ -171,14 +188,17 @@ def build_space(table: Mapping[str, Any]) -> Space:
     """Reads the section `[space]`.
 
     A list is a choice, a table with `low` and `high` a range, an empty table the default range,
-    and anything else a fixed value.
+    and anything else a fixed value. `preset` fixes what nothing else names.
 
     Raises:
         InputError: An unknown dimension, a range upside down, a value that no network can have.
     """
     names = {field.name for field in fields(Hyperparameters)}
-    dimensions, fixed = [], {}
+    dimensions, fixed = [], dict(preset_values(table.get("preset"), "space"))
     for name, value in table.items():
+        if name == "preset":
+            continue
+        fixed.pop(name, None)
         if name not in names:
             raise InputError(f"space.{name}: {_unknown(name, names)}")
         if isinstance(value, Mapping | list):
@@ -187,7 +207,21 @@ def build_space(table: Mapping[str, Any]) -> Space:
             fixed[name] = value
     space = Space(tuple(dimensions), fixed)
     _check_networks(space)
+    _check_conditions(space)
     return space
+
+
+def preset_values(name: Any, where: str) -> Mapping[str, Any]:
+    """The values of a preset, or none where none is named.
+
+    Raises:
+        InputError: There is no preset of that name.
+    """
+    if name is None:
+        return {}
+    if name not in PRESETS:
+        raise InputError(f"{where}.preset: expected one of {', '.join(PRESETS)}, got {name!r}")
+    return PRESETS[name]
 
 
 def _unknown(name: str, names: set[str]) -> str:
@@ -197,7 +231,7 @@ def _unknown(name: str, names: set[str]) -> str:
 
 
 def _build_dimension(name: str, value: Mapping[str, Any] | list[Any]) -> Dimension:
-    default = _DEFAULTS[name]
+    default = DEFAULT_RANGES[name]
     if isinstance(value, list):
         if not value or len(set(map(repr, value))) < len(value):
             raise InputError(f"space.{name}: expected a list of different values, got {value!r}")
@@ -255,17 +289,52 @@ def _check_step(name: str, low: float, high: float, step: float) -> None:
         )
 
 
+_FITTING = ("depth", "outer_levels", "centre_levels", "filters", "tile_size")
+"""Hyperparameters that make a network together, and have to fit each other."""
+
+
 def _check_networks(space: Space) -> None:
     """Refuses a space that holds a network that cannot be built."""
-    values = {each.name: each.extremes() for each in space.dimensions}
-    values |= {name: (value,) for name, value in space.fixed.items()}
-    for name in values.keys() - {"depth", "tile_size"}:
+    values = _values(space)
+    for name in values.keys() - set(_FITTING):
         for value in values[name]:
             _try({name: value})
-    # These two have to fit each other.
-    for depth in values.get("depth", (Hyperparameters.depth,)):
-        for size in values.get("tile_size", (Hyperparameters.tile_size,)):
-            _try({"depth": depth, "tile_size": size})
+    together = [values.get(name, (getattr(Hyperparameters, name),)) for name in _FITTING]
+    for combination in itertools.product(*together):
+        _try(dict(zip(_FITTING, combination, strict=True)))
+
+
+def _check_conditions(space: Space) -> None:
+    """Refuses a dimension that no run of the space would ever ask for."""
+    values = _values(space)
+    for dimension in space.dimensions:
+        for other, words in CONDITIONS.get(dimension.name, {}).items():
+            drawn = values.get(other, (getattr(Hyperparameters, other),))
+            if not any(_fulfils(value, words) for value in drawn):
+                expected = "a value above 0" if words is None else " or ".join(words)
+                raise InputError(
+                    f"space.{dimension.name}: expected {other} to be {expected} in some run, "
+                    f"got {', '.join(map(str, drawn))}; change {other}, or remove {dimension.name}"
+                )
+
+
+def _values(space: Space) -> dict[str, tuple[Any, ...]]:
+    """The values that stand for all, by the names of what the section names."""
+    values = {each.name: each.extremes() for each in space.dimensions}
+    return values | {name: (value,) for name, value in space.fixed.items()}
+
+
+def _matters(name: str, values: Mapping[str, Any]) -> bool:
+    """Whether a hyperparameter has any effect beside these values of others."""
+    return all(
+        _fulfils(values.get(other, getattr(Hyperparameters, other)), words)
+        and _matters(other, values)
+        for other, words in CONDITIONS.get(name, {}).items()
+    )
+
+
+def _fulfils(value: Any, words: tuple[str, ...] | None) -> bool:
+    return bool(value > 0) if words is None else value in words
 
 
 def _try(params: Mapping[str, Any]) -> None:

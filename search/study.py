@@ -97,8 +97,9 @@ def _found(study: optuna.Study, config: Config, identity: Mapping[str, Any]) -> 
     _name_metric(study)
     study.set_user_attr("config", config.model_dump_json(exclude_none=True))
     study.set_user_attr("software", json.dumps(describe_software()))
-    for params in config.start:
-        study.enqueue_trial(params, skip_if_exists=True)
+    space = config.build_space()
+    for index, table in enumerate(config.start):
+        study.enqueue_trial(space.start(table, f"start[{index}]"), skip_if_exists=True)
     study.set_user_attr(_IDENTITY, json.dumps(identity))
 
 

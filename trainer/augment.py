@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
+from trainer.elastic import draw_displacement
 from trainer.hyperparameters import Hyperparameters
 
 
@@ -30,46 +32,138 @@ class Field:
 
 
 def draw_field(
-    random: np.random.Generator, hyperparameters: Hyperparameters, section: tuple[int, int]
+    random: np.random.Generator,
+    hyperparameters: Hyperparameters,
+    section: tuple[int, int],
+    target: tuple[float, float] | None = None,
 ) -> Field:
-    """Draws a tile's place, flips, rotation and zoom, composed into one field."""
-    matrix = _draw_matrix(random, hyperparameters)
-    offset = np.arange(hyperparameters.tile_size, dtype=np.float32)
-    offset -= (hyperparameters.tile_size - 1) / 2
-    grid_y, grid_x = np.meshgrid(offset, offset, indexing="ij")
-    y = matrix[0, 0] * grid_y + matrix[0, 1] * grid_x
-    x = matrix[1, 0] * grid_y + matrix[1, 1] * grid_x
-    centre_y, centre_x = (
-        _draw_centre(random, extent, float(-axis.min()))
-        for extent, axis in zip(section, (y, x), strict=True)
-    )
-    return Field((y + centre_y).astype(np.float32), (x + centre_x).astype(np.float32))
+    """Draws flips, rotation, zoom, elastic deformation and place, composed into one field.
+
+    Args:
+        random: The tile's own generator.
+        hyperparameters: Probability and strength of each.
+        section: Its rows and columns.
+        target: Row and column to centre the tile on, as far as the border allows; drawn from the
+            whole section without it.
+    """
+    offsets = _offsets(random, hyperparameters)
+    places = []
+    for axis, offset in enumerate(offsets):
+        reach = float(-offset.min()), float(offset.max())
+        extent = section[axis]
+        centre = (
+            _draw_centre(random, extent, reach)
+            if target is None
+            else _nearest_centre(target[axis], extent, reach)
+        )
+        places.append((offset + centre).astype(np.float32))
+    return Field(*places)
 
 
-def jitter_intensity(
+def draw_cell(
+    random: np.random.Generator, hyperparameters: Hyperparameters, section: tuple[int, int]
+) -> tuple[float, float]:
+    """Draws a cell of the grid that covers a section, and how far the tile is moved out of it.
+
+    Cells lie side by side from border to border, and overlap where a side of the section is no
+    multiple of the tile's.
+
+    Returns:
+        Row and column of the tile's centre.
+    """
+    size = hyperparameters.tile_size
+    centre = []
+    for extent in section:
+        cells = math.ceil(extent / size)
+        cell = int(random.integers(0, cells))
+        start = 0.0 if cells == 1 else cell * (extent - size) / (cells - 1)
+        centre.append(round(start) + (size - 1) / 2)
+    if _happens(random, hyperparameters.shift_probability):
+        reach = hyperparameters.shift * size
+        centre = [place + random.uniform(-reach, reach) for place in centre]
+    return centre[0], centre[1]
+
+
+def change_intensity(
     random: np.random.Generator, hyperparameters: Hyperparameters, tile: np.ndarray
 ) -> np.ndarray:
-    """Changes brightness and contrast of a scaled tile (y, x), as another session would."""
-    factor = 1 + random.uniform(-hyperparameters.contrast, hyperparameters.contrast)
-    shift = random.uniform(-hyperparameters.brightness, hyperparameters.brightness)
-    return ((tile - 0.5) * np.float32(factor) + np.float32(0.5 + shift)).astype(np.float32)
+    """Changes focus, contrast, brightness and noise of a scaled tile, as another session would.
+
+    Args:
+        random: The tile's own generator.
+        hyperparameters: Probability and strength of each.
+        tile: float32 (y, x, channel).
+    """
+    hp = hyperparameters
+    if _happens(random, hp.blur_probability):
+        tile = _blurred(tile, random.uniform(0, hp.blur_sigma))
+    factor, shift = 1.0, 0.0
+    if _happens(random, hp.contrast_probability):
+        factor += random.uniform(-hp.contrast, hp.contrast)
+    if _happens(random, hp.brightness_probability):
+        shift = random.uniform(-hp.brightness, hp.brightness)
+    tile = (tile - np.float32(0.5)) * np.float32(factor) + np.float32(0.5 + shift)
+    if _happens(random, hp.noise_probability):
+        deviation = np.float32(random.uniform(0, hp.noise))
+        tile = tile + deviation * random.standard_normal(tile.shape, dtype=np.float32)
+    return tile
+
+
+def _blurred(tile: np.ndarray, sigma: float) -> np.ndarray:
+    if sigma < 0.1:
+        return tile
+    blurred = cv2.GaussianBlur(tile, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)
+    return blurred.reshape(tile.shape)  # cv2 drops a single channel
+
+
+def _happens(random: np.random.Generator, probability: float) -> bool:
+    """Draws nothing where there is nothing to decide."""
+    if probability in (0.0, 1.0):
+        return probability == 1.0
+    return bool(random.random() < probability)
+
+
+def _offsets(
+    random: np.random.Generator, hyperparameters: Hyperparameters
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of the tile's voxels about its centre, float64 (y, x) each."""
+    hp = hyperparameters
+    matrix = _draw_matrix(random, hp)
+    line = np.arange(hp.tile_size, dtype=np.float64) - (hp.tile_size - 1) / 2
+    y, x = line[:, np.newaxis], line[np.newaxis, :]
+    if _happens(random, hp.elastic_probability):
+        shape = (hp.tile_size, hp.tile_size)
+        y = y + draw_displacement(random, shape, hp.elastic_alpha, hp.elastic_sigma)
+        x = x + draw_displacement(random, shape, hp.elastic_alpha, hp.elastic_sigma)
+    return matrix[0, 0] * y + matrix[0, 1] * x, matrix[1, 0] * y + matrix[1, 1] * x
 
 
 def _draw_matrix(random: np.random.Generator, hyperparameters: Hyperparameters) -> np.ndarray:
     """The 2 x 2 matrix of flips, rotation and zoom, for coordinates (y, x)."""
-    angle = np.deg2rad(random.uniform(-1, 1) * hyperparameters.rotation_degrees)
-    zoom = (1 + hyperparameters.zoom) ** random.uniform(-1, 1)
-    flips = np.where(random.random(2) < hyperparameters.flip_probability, -1.0, 1.0)
+    hp = hyperparameters
+    angle, zoom = 0.0, 1.0
+    if _happens(random, hp.rotation_probability):
+        angle = np.deg2rad(random.uniform(-1, 1) * hp.rotation_degrees)
+    if _happens(random, hp.zoom_probability):
+        zoom = (1 + hp.zoom) ** random.uniform(-1, 1)
+    mirrored = np.array([hp.flip_axes != "horizontal", hp.flip_axes != "vertical"])
+    flips = np.where(mirrored & (random.random(2) < hp.flip_probability), -1.0, 1.0)
     cos, sin = np.cos(angle), np.sin(angle)
     return np.array([[cos, -sin], [sin, cos]]) @ np.diag(flips / zoom)
 
 
-def _draw_centre(random: np.random.Generator, extent: int, reach: float) -> float:
+def _draw_centre(random: np.random.Generator, extent: int, reach: tuple[float, float]) -> float:
     """A centre from which the tile reaches no further than the section, where it fits.
 
     The place is drawn to the voxel, so that an upright tile is cut out without interpolation.
     """
-    low, high = reach, extent - 1 - reach
+    low, high = reach[0], extent - 1 - reach[1]
     if low > high:
         return (extent - 1) / 2
     return low + float(random.integers(0, int(high - low) + 1))
+
+
+def _nearest_centre(target: float, extent: int, reach: tuple[float, float]) -> float:
+    """The target, or the nearest centre from which the tile stays within the section."""
+    low, high = reach[0], extent - 1 - reach[1]
+    return (extent - 1) / 2 if low > high else min(max(target, low), high)

@@ -3,44 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import Field, asdict, dataclass, field, fields
 from typing import Any
 
 from trainer.errors import InputError
 
-CHOICES: Mapping[str, tuple[str, ...]] = {
-    "optimizer": ("adam", "adamw", "sgd"),
-    "schedule": ("constant", "cosine"),
-    "loss": ("bce", "dice", "log_dice", "bce_dice", "focal", "tversky"),
-    "kernel": ("3x3", "effective_5x5", "5x5"),
-    "activation": ("relu", "elu", "leaky_relu", "gelu", "silu"),
-    "normalization": ("batch", "layer", "group", "none"),
-    "upsampling": ("transpose", "resize"),
-    "block": ("plain", "residual"),
-    "gate": ("none", "attention"),
-}
-"""The words that each categorical hyperparameter knows."""
+Conditions = Mapping[str, tuple[str, ...] | None]
+"""What other hyperparameters must be for one to matter: one of these words, or above 0 (None)."""
 
-_LIMITS: Mapping[str, tuple[float, float]] = {
-    "learning_rate": (1e-9, 100.0),
-    "epsilon": (1e-16, 10.0),
-    "beta_1": (0.0, 0.999999),
-    "beta_2": (0.0, 0.9999999),
-    "momentum": (0.0, 0.999999),
-    "weight_decay": (0.0, 10.0),
-    "batch_size": (1, 4096),
-    "focal_gamma": (1.0, 10.0),
-    "tversky_alpha": (0.0, 1.0),
-    "depth": (1, 8),
-    "filters": (1, 1024),
-    "dropout": (0.0, 0.95),
-    "tile_size": (8, 4096),
-    "flip_probability": (0.0, 1.0),
-    "rotation_degrees": (0.0, 180.0),
-    "zoom": (0.0, 0.9),
-    "brightness": (0.0, 1.0),
-    "contrast": (0.0, 0.9),
-}
+
+def _word(default: str, choices: tuple[str, ...], meaning: str, **only: Any) -> Any:
+    return field(default=default, metadata={"choices": choices, "meaning": meaning, "only": only})
+
+
+def _number(default: float, low: float, high: float, meaning: str, **only: Any) -> Any:
+    limits = (low, high)
+    return field(default=default, metadata={"limits": limits, "meaning": meaning, "only": only})
+
+
+_ADAM = ("adam", "adamw")
 
 
 @dataclass(frozen=True)
@@ -48,81 +29,185 @@ class Hyperparameters:
     """One U-Net run: the optimizer, the network and the tiles it learns from.
 
     The network and optimizer default to the baseline of the 2019 report: levels of 32 to 512
-    filters, 1024 at the centre, batch normalization, Adam as Keras sets it.
-
-    Attributes:
-        optimizer: `adam`, `adamw` or `sgd` (with Nesterov momentum).
-        learning_rate: The highest learning rate of the schedule.
-        beta_1: Decay of Adam's mean of gradients.
-        beta_2: Decay of Adam's mean of squared gradients.
-        epsilon: Adam's smoothing term against division by zero.
-        momentum: Of `sgd` alone.
-        weight_decay: Of `adamw` alone.
-        schedule: `constant`, or `cosine` from the learning rate down to 0 over the whole run.
-        batch_size: Tiles in one step.
-        loss: `bce`, `dice`, `log_dice`, `bce_dice` (their sum), `focal` or `tversky`.
-        focal_gamma: Of `focal` alone: how much less a voxel counts that is right already.
-        tversky_alpha: Of `tversky` alone: what false foreground counts against missed; 0.5 is Dice.
-        depth: How often the resolution is halved on the way to the centre.
-        filters: Of the first level; every level below has twice as many.
-        kernel: `3x3` (two convolutions a level), `effective_5x5` (three) or `5x5` (two true ones).
-        activation: After each convolution.
-        normalization: `batch`, `layer` (per example, over rows, columns and features), `group`
-            (the same over 8 features at a time) or `none`.
-        dropout: Share of features dropped between the two convolutions of a level.
-        upsampling: `transpose` (2 x 2 transposed convolution) or `resize` (twice the size, then a
-            3 x 3 convolution, which leaves no checkerboard).
-        block: `plain`, or `residual`, where a level's input is added to its output.
-        gate: `none`, or `attention`, which lets through what the level below points at.
-        tile_size: Side of the square tiles, in voxels.
-        flip_probability: Of a mirrored tile, along each axis.
-        rotation_degrees: Tiles are turned by up to this angle, either way.
-        zoom: Tiles are scaled by a factor between 1 / (1 + zoom) and 1 + zoom.
-        brightness: Largest shift of intensity, in units of the volume's intensity range.
-        contrast: Largest relative change of contrast.
+    filters, 1024 at the centre, batch normalization, Adam as Keras sets it. Each field carries
+    its meaning; `docs/dimensions.md` lists them.
     """
 
-    optimizer: str = "adam"
-    learning_rate: float = 1e-3
-    beta_1: float = 0.9
-    beta_2: float = 0.999
-    epsilon: float = 1e-7
-    momentum: float = 0.9
-    weight_decay: float = 0.004
-    schedule: str = "cosine"
-    batch_size: int = 8
-    loss: str = "bce_dice"
-    focal_gamma: float = 2.0
-    tversky_alpha: float = 0.3
-    depth: int = 5
-    filters: int = 32
-    kernel: str = "3x3"
-    activation: str = "relu"
-    normalization: str = "batch"
-    dropout: float = 0.0
-    upsampling: str = "transpose"
-    block: str = "plain"
-    gate: str = "none"
-    tile_size: int = 256
-    flip_probability: float = 0.5
-    rotation_degrees: float = 180.0
-    zoom: float = 0.1
-    brightness: float = 0.1
-    contrast: float = 0.1
+    optimizer: str = _word(
+        "adam", ("adam", "adamw", "sgd"), "How weights follow their gradients; sgd is Nesterov's."
+    )
+    learning_rate: float = _number(1e-3, 1e-9, 100.0, "The highest one of the schedule.")
+    beta_1: float = _number(0.9, 0.0, 0.999999, "Decay of the mean of gradients.", optimizer=_ADAM)
+    beta_2: float = _number(
+        0.999, 0.0, 0.9999999, "Decay of the mean of squared gradients.", optimizer=_ADAM
+    )
+    epsilon: float = _number(
+        1e-7, 1e-16, 10.0, "Smoothing against division by zero.", optimizer=_ADAM
+    )
+    momentum: float = _number(
+        0.9, 0.0, 0.999999, "Share of the last step that is repeated.", optimizer=("sgd",)
+    )
+    weight_decay: float = _number(
+        0.004, 0.0, 10.0, "Share by which a rate of 1 shrinks weights.", optimizer=("adamw",)
+    )
+    schedule: str = _word(
+        "cosine",
+        ("constant", "cosine", "linear", "exponential"),
+        "How the learning rate falls over the run: to 0, or exponentially to a hundredth.",
+    )
+    warmup: float = _number(
+        0.0, 0.0, 0.9, "Share of the run in which the learning rate rises from 0."
+    )
+    batch_size: int = _number(8, 1, 4096, "Tiles in one step.")
+    loss: str = _word(
+        "bce_dice",
+        ("bce", "dice", "log_dice", "bce_dice", "focal", "tversky"),
+        "What training makes small: binary cross-entropy, Dice and their kin.",
+    )
+    focal_gamma: float = _number(
+        2.0, 1.0, 10.0, "How much less a voxel counts that is right already.", loss=("focal",)
+    )
+    tversky_alpha: float = _number(
+        0.3, 0.0, 1.0, "Weight of false foreground against missed; 0.5 is Dice.", loss=("tversky",)
+    )
+    depth: int = _number(5, 1, 8, "How often the resolution is halved on the way to the centre.")
+    filters: int = _number(32, 1, 1024, "Of the first level; each one below has twice as many.")
+    outer_levels: int = _number(
+        0, 0, 4, "Levels added at both ends, each with half the filters of the next."
+    )
+    centre_levels: int = _number(
+        0, 0, 4, "Levels added at the centre, each with twice the filters of the one above."
+    )
+    kernel: str = _word(
+        "3x3",
+        ("3x3", "effective_5x5", "5x5"),
+        "Of a level: two 3 x 3 convolutions, three of them, or two true 5 x 5.",
+    )
+    activation: str = _word(
+        "relu", ("relu", "elu", "leaky_relu", "gelu", "silu"), "After each convolution."
+    )
+    normalization: str = _word(
+        "batch",
+        ("batch", "layer", "group", "none"),
+        "Over a batch, per example over all its features, over 8 features at a time, or none.",
+    )
+    dropout: float = _number(
+        0.0, 0.0, 0.95, "Share of features dropped between a level's convolutions."
+    )
+    upsampling: str = _word(
+        "transpose",
+        ("transpose", "resize"),
+        "A 2 x 2 transposed convolution, or enlarging and a 3 x 3 convolution.",
+    )
+    block: str = _word(
+        "plain", ("plain", "residual"), "Whether a level's input is added to its output."
+    )
+    gate: str = _word(
+        "none",
+        ("none", "attention"),
+        "Whether the level below weighs what passes straight across.",
+    )
+    section_channels: int = _number(
+        1, 1, 15, "Sections that the network sees, an odd number around the one it segments."
+    )
+    tile_size: int = _number(256, 8, 4096, "Side of the square tiles, in voxels.")
+    tile_placement: str = _word(
+        "random",
+        ("random", "grid"),
+        "Where tiles lie: anywhere, or in the cells of a fixed grid as in the report.",
+    )
+    foreground_share: float = _number(
+        0.0, 0.0, 1.0, "Share of tiles that are centred on foreground.", tile_placement=("random",)
+    )
+    flip_probability: float = _number(0.5, 0.0, 1.0, "Of a mirrored tile, along each axis.")
+    flip_axes: str = _word(
+        "both",
+        ("both", "vertical", "horizontal"),
+        "Which way tiles are mirrored.",
+        flip_probability=None,
+    )
+    rotation_probability: float = _number(1.0, 0.0, 1.0, "Of a turned tile.")
+    rotation_degrees: float = _number(
+        180.0, 0.0, 180.0, "Largest angle, either way.", rotation_probability=None
+    )
+    zoom_probability: float = _number(1.0, 0.0, 1.0, "Of a scaled tile.")
+    zoom: float = _number(
+        0.1, 0.0, 0.9, "Factors from 1 / (1 + zoom) to 1 + zoom.", zoom_probability=None
+    )
+    shift_probability: float = _number(
+        0.0, 0.0, 1.0, "Of a tile moved out of its cell.", tile_placement=("grid",)
+    )
+    shift: float = _number(
+        0.1,
+        0.0,
+        1.0,
+        "Largest move along each axis, in sides of a tile.",
+        tile_placement=("grid",),
+        shift_probability=None,
+    )
+    elastic_probability: float = _number(0.0, 0.0, 1.0, "Of an elastically deformed tile.")
+    elastic_alpha: float = _number(
+        120.0, 0.0, 10000.0, "Factor on the smoothed displacements.", elastic_probability=None
+    )
+    elastic_sigma: float = _number(
+        10.0, 1.0, 200.0, "Width of that smoothing, in voxels.", elastic_probability=None
+    )
+    brightness_probability: float = _number(1.0, 0.0, 1.0, "Of a brighter or darker tile.")
+    brightness: float = _number(
+        0.1,
+        0.0,
+        1.0,
+        "Largest shift, in units of the volume's intensity range.",
+        brightness_probability=None,
+    )
+    contrast_probability: float = _number(1.0, 0.0, 1.0, "Of a changed contrast.")
+    contrast: float = _number(
+        0.1, 0.0, 0.9, "Largest relative change of contrast.", contrast_probability=None
+    )
+    blur_probability: float = _number(0.0, 0.0, 1.0, "Of a tile out of focus.")
+    blur_sigma: float = _number(
+        1.0, 0.0, 10.0, "Largest width of the Gaussian, in voxels.", blur_probability=None
+    )
+    noise_probability: float = _number(0.0, 0.0, 1.0, "Of a tile with Gaussian noise.")
+    noise: float = _number(
+        0.05,
+        0.0,
+        1.0,
+        "Largest deviation, in units of the volume's intensity range.",
+        noise_probability=None,
+    )
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            _check(field.name, getattr(self, field.name), field.default)
+        for each in fields(self):
+            _check(each, getattr(self, each.name))
+        if self.section_channels % 2 == 0:
+            raise InputError(
+                f"section_channels: expected an odd number, got {self.section_channels}; "
+                "as many sections are seen above as below"
+            )
+        if self.filters % 2**self.outer_levels:
+            raise InputError(
+                f"outer_levels: expected as many as filters = {self.filters} can be halved, "
+                f"got {self.outer_levels}; change outer_levels or filters"
+            )
         if self.tile_size % self.halvings:
             raise InputError(
-                f"tile_size: expected a multiple of {self.halvings} (depth {self.depth} halves it "
-                f"{self.depth} times), got {self.tile_size}; change tile_size or depth"
+                f"tile_size: expected a multiple of {self.halvings} (the network halves it "
+                f"{len(self.level_filters) - 1} times), got {self.tile_size}; "
+                "change tile_size or depth"
             )
+
+    @property
+    def level_filters(self) -> tuple[int, ...]:
+        """Features of every level, from the first one to the centre."""
+        first = self.filters // 2**self.outer_levels
+        levels = self.outer_levels + self.depth + self.centre_levels
+        return tuple(first * 2**level for level in range(levels + 1))
 
     @property
     def halvings(self) -> int:
         """The factor between the first level's resolution and the centre's."""
-        return int(2**self.depth)
+        return int(2 ** (len(self.level_filters) - 1))
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Hyperparameters:
@@ -131,7 +216,7 @@ class Hyperparameters:
         Raises:
             InputError: A name that is no hyperparameter, or a value out of its range.
         """
-        known = {field.name for field in fields(cls)}
+        known = {each.name for each in fields(cls)}
         for name in values:
             if name not in known:
                 raise InputError(
@@ -144,16 +229,32 @@ class Hyperparameters:
         return asdict(self)
 
 
-def _check(name: str, value: Any, default: Any) -> None:
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    each.name: each.metadata["choices"]
+    for each in fields(Hyperparameters)
+    if "choices" in each.metadata
+}
+"""The words that each categorical hyperparameter knows."""
+
+CONDITIONS: Mapping[str, Conditions] = {
+    each.name: each.metadata["only"] for each in fields(Hyperparameters) if each.metadata["only"]
+}
+"""Under which values of others a hyperparameter matters; one that is not here always does."""
+
+
+def _check(each: Field[Any], value: Any) -> None:
     """Refuses a value that no run could be made from, in a line that quotes it."""
-    if isinstance(default, str):
-        if value not in CHOICES[name]:
-            raise InputError(f"{name}: expected one of {', '.join(CHOICES[name])}, got {value!r}")
+    if "choices" in each.metadata:
+        choices = each.metadata["choices"]
+        if value not in choices:
+            raise InputError(f"{each.name}: expected one of {', '.join(choices)}, got {value!r}")
         return
-    kind = int if isinstance(default, int) else (int, float)
-    expected = "a whole number" if isinstance(default, int) else "a number"
-    if isinstance(value, bool) or not isinstance(value, kind):
-        raise InputError(f"{name}: expected {expected}, got {value!r}")
-    low, high = _LIMITS[name]
+    whole = isinstance(each.default, int)
+    expected = "a whole number" if whole else "a number"
+    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
+        raise InputError(f"{each.name}: expected {expected}, got {value!r}")
+    low, high = each.metadata["limits"]
     if not low <= value <= high:
-        raise InputError(f"{name}: expected {expected} from {low:g} to {high:g}, got {value!r}")
+        raise InputError(
+            f"{each.name}: expected {expected} from {low:g} to {high:g}, got {value!r}"
+        )

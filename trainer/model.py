@@ -28,7 +28,7 @@ class Model:
     """A trained network with what belongs to it.
 
     Attributes:
-        network: From intensities to probabilities, (example, y, x, 1) both.
+        network: From intensities (example, y, x, section) to probabilities (example, y, x, 1).
         hyperparameters: Of the run that made it.
         threshold: Foreground is where the probability reaches it.
         card: Everything else that is known about the model, as JSON holds it.
@@ -55,6 +55,7 @@ class Model:
             raw,
             intensity,
             halvings=self.hyperparameters.halvings,
+            channels=self.hyperparameters.section_channels,
             views=self.views,
         ):
             probability[section] = values
@@ -196,7 +197,8 @@ def _full_card(model: Model, folder: Path) -> dict[str, Any]:
         "hyperparameters": model.hyperparameters.to_mapping(),
         "threshold": model.threshold,
         "postprocessing": {"views": model.views, "z_median_sections": model.z_median},
-        "input": "float32 (example, y, x, 1), sides multiples of "
+        "input": f"float32 (example, y, x, {model.hyperparameters.section_channels}), sections as "
+        "channels in their order, the one to segment in the middle; sides multiples of "
         f"{model.hyperparameters.halvings}; the volume's 1st percentile is 0, its 99th is 1",
         "output": "float32 (example, y, x, 1), the probability of foreground",
         "sha256": sha256(folder / NETWORK_FILE),

@@ -10,6 +10,7 @@ import numpy as np
 
 from trainer.errors import Diverged
 from trainer.intensity import Intensity
+from trainer.neighbours import neighbours
 from trainer.views import mean_over_views
 
 _BATCH_VOXELS = 1 << 20
@@ -21,6 +22,7 @@ def predict_sections(
     intensity: Intensity,
     *,
     halvings: int,
+    channels: int = 1,
     sections: Sequence[int] | None = None,
     views: int = 1,
 ) -> Iterator[tuple[int, np.ndarray]]:
@@ -30,11 +32,12 @@ def predict_sections(
     not matter to the network.
 
     Args:
-        network: From intensities to probabilities, (example, y, x, 1) both.
+        network: From intensities (example, y, x, section) to probabilities (example, y, x, 1).
         raw: The volume, (z, y, x), of any type.
         intensity: The scale of the volume.
         halvings: The factor between the network's first level and its centre.
-        sections: The sections to predict; all of them by default.
+        channels: Sections that the network sees, the one that it segments in the middle.
+        sections: The block of sections to predict, of which alone it sees; all by default.
         views: 8 for the mean over flips and quarter turns.
 
     Raises:
@@ -44,7 +47,7 @@ def predict_sections(
     size = max(1, _BATCH_VOXELS // (raw.shape[1] * raw.shape[2]))
     for first in range(0, len(wanted), size):
         numbers = wanted[first : first + size]
-        images = intensity.scale(np.stack([raw[number] for number in numbers]))
+        images = intensity.scale(_stack(raw, numbers, channels, wanted))
         output = mean_over_views(lambda seen: _predict(network, seen, halvings), images, views)
         if np.isnan(output).any():
             raise Diverged("the network's probabilities are no longer numbers")
@@ -52,12 +55,20 @@ def predict_sections(
             yield number, to_uint8(probability)
 
 
+def _stack(
+    raw: np.ndarray, numbers: Sequence[int], channels: int, block: Sequence[int]
+) -> np.ndarray:
+    """Sections with their neighbours as channels, (example, y, x, section)."""
+    seen = [[raw[near] for near in neighbours(n, channels, block)] for n in numbers]
+    return np.stack([np.stack(sections, axis=-1) for sections in seen])
+
+
 def _predict(network: keras.Model, images: np.ndarray, halvings: int) -> np.ndarray:
-    height, width = images.shape[1:]
-    margins = ((0, 0), (0, -height % halvings), (0, -width % halvings))
+    height, width = images.shape[1:3]
+    margins = ((0, 0), (0, -height % halvings), (0, -width % halvings), (0, 0))
     mode: Literal["reflect", "edge"] = "reflect" if min(height, width) > halvings else "edge"
     padded = np.pad(images, margins, mode=mode)
-    output: np.ndarray = network.predict_on_batch(padded[..., np.newaxis])
+    output: np.ndarray = network.predict_on_batch(padded)
     return output[:, :height, :width, 0]
 
 

@@ -175,6 +175,7 @@ class TrainingSession:
             self._volume.raw,
             self._intensity,
             halvings=self.hyperparameters.halvings,
+            channels=self.hyperparameters.section_channels,
             sections=self.plan.validation,
         ):
             histogram.add(probability, self._volume.mask[section])

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
 
 import numpy as np
 
-from trainer.augment import draw_field, jitter_intensity
+from trainer.augment import Field, change_intensity, draw_cell, draw_field
 from trainer.hyperparameters import Hyperparameters
 from trainer.intensity import Intensity
+from trainer.neighbours import neighbours
 from trainer.volume import Volume
 
 Batch = tuple[np.ndarray, np.ndarray]
-"""Images and masks of a step, both (tile, y, x, channel), float32."""
+"""Images (tile, y, x, section) and masks (tile, y, x, 1) of a step, float32."""
 
 
 class TileSource:
@@ -35,21 +37,22 @@ class TileSource:
         self._seed = seed
 
     def tile(self, number: int) -> Batch:
-        """Makes one tile: image and mask, both (y, x)."""
+        """Makes one tile: image (y, x, section) and mask (y, x)."""
         random = np.random.default_rng((self._seed, number))
-        section = self._sections[int(random.integers(len(self._sections)))]
-        raw, mask = self._volume.raw[section], self._volume.mask[section]
-        field = draw_field(random, self._hyperparameters, raw.shape)
-        image = self._intensity.scale(field.sample(raw))
-        image = jitter_intensity(random, self._hyperparameters, image)
-        return image, field.sample(mask, labels=True).astype(np.float32)
+        section, field = self._place(random)
+        image = np.stack(
+            [field.sample(self._volume.raw[near]) for near in self._around(section)], axis=-1
+        )
+        image = change_intensity(random, self._hyperparameters, self._intensity.scale(image))
+        mask = field.sample(self._volume.mask[section], labels=True)
+        return image, mask.astype(np.float32)
 
     def batch(self, number: int) -> Batch:
         """Makes the tiles of one step."""
         size = self._hyperparameters.batch_size
         tiles = [self.tile(number * size + index) for index in range(size)]
-        images, masks = (np.stack(part)[..., np.newaxis] for part in zip(*tiles, strict=True))
-        return images, masks
+        images, masks = zip(*tiles, strict=True)
+        return np.stack(images), np.stack(masks)[..., np.newaxis]
 
     def batches(self, first: int, count: int, *, threads: int = 1) -> Iterator[Batch]:
         """Yields `count` batches from number `first` on, a few of them prepared ahead."""
@@ -66,3 +69,31 @@ class TileSource:
             finally:
                 for future in waiting:
                     future.cancel()
+
+    def _place(self, random: np.random.Generator) -> tuple[int, Field]:
+        hp, shape = self._hyperparameters, self._volume.raw.shape[1:]
+        section = self._sections[int(random.integers(len(self._sections)))]
+        target: tuple[float, float] | None = None
+        if hp.tile_placement == "grid":
+            target = draw_cell(random, hp, shape)
+        elif hp.foreground_share and random.random() < hp.foreground_share:
+            section, target = self._draw_foreground(random)
+        return section, draw_field(random, hp, shape, target)
+
+    def _draw_foreground(self, random: np.random.Generator) -> tuple[int, tuple[float, float]]:
+        """A voxel of the foreground, all of them alike (nnU-Net draws a third of its tiles so)."""
+        chosen = int(random.integers(self._foreground[-1]))
+        index = int(np.searchsorted(self._foreground, chosen, side="right"))
+        voxels = np.flatnonzero(self._volume.mask[self._sections[index]])
+        before = int(self._foreground[index - 1]) if index else 0
+        y, x = np.divmod(voxels[chosen - before], self._volume.mask.shape[2])
+        return self._sections[index], (float(y), float(x))
+
+    @cached_property
+    def _foreground(self) -> np.ndarray:
+        """Voxels of foreground up to and with each section."""
+        mask = self._volume.mask
+        return np.cumsum([np.count_nonzero(mask[section]) for section in self._sections])
+
+    def _around(self, section: int) -> list[int]:
+        return neighbours(section, self._hyperparameters.section_channels, self._sections)

@@ -18,9 +18,9 @@ def build_unet(
 ) -> keras.Model:
     """Builds the network from intensities (0 to 1 for most voxels) to logits.
 
-    Input and output are (example, y, x, 1), with y and x any multiple of 2 ** depth. Every level
-    on the way down ends in a 2 x 2 max pooling, every level on the way up begins with twice the
-    resolution and the features of its counterpart.
+    Input is (example, y, x, section), output (example, y, x, 1), with y and x any multiple of
+    `hyperparameters.halvings`. Every level on the way down ends in a 2 x 2 max pooling, every
+    level on the way up begins with twice the resolution and the features of its counterpart.
 
     Args:
         hyperparameters: What the network looks like.
@@ -46,17 +46,18 @@ class _Builder:
 
     def build(self) -> keras.Model:
         hp = self._hp
-        inputs = keras.Input((None, None, 1), name="raw")
+        inputs = keras.Input((None, None, hp.section_channels), name="raw")
         # Centred, with a spread near 1, as the initializers of the convolutions expect.
         x = keras.layers.Rescaling(4.0, offset=-2.0, dtype="float32", name="centred")(inputs)
         bridges = []
-        for level in range(hp.depth):
-            x = self._level(x, hp.filters * 2**level, f"down_{level}")
+        *levels, centre = hp.level_filters
+        for level, filters in enumerate(levels):
+            x = self._level(x, filters, f"down_{level}")
             bridges.append(x)
             x = keras.layers.MaxPooling2D(2, dtype=self._policy, name=f"down_{level}_pool")(x)
-        x = self._level(x, hp.filters * 2**hp.depth, "centre")
-        for level in reversed(range(hp.depth)):
-            x = self._up(x, bridges[level], hp.filters * 2**level, f"up_{level}")
+        x = self._level(x, centre, "centre")
+        for level in reversed(range(len(levels))):
+            x = self._up(x, bridges[level], levels[level], f"up_{level}")
         logits = keras.layers.Conv2D(1, 1, dtype="float32", name="logits")(x)
         return keras.Model(inputs, logits, name="unet")
 

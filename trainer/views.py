@@ -16,8 +16,8 @@ def mean_over_views(
     """Predicts each view, turns the predictions back and takes their mean.
 
     Args:
-        predict: From images to probabilities, (example, y, x) both.
-        images: float32 (example, y, x).
+        predict: From images (example, y, x, channel) to probabilities (example, y, x).
+        images: float32 (example, y, x, channel).
         views: 1 for the images as they are, 8 for their flips and quarter turns as well.
 
     Returns:
@@ -25,7 +25,7 @@ def mean_over_views(
     """
     if views == 1:
         return predict(images)
-    total = np.zeros(images.shape, np.float32)
+    total = np.zeros(images.shape[:3], np.float32)
     for turns in range(4):
         turned = np.rot90(images, turns, axes=(1, 2))
         total += np.rot90(predict(turned), -turns, axes=(1, 2))

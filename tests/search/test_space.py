@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from search.space import Dimension, Space, build_space
 from trainer.errors import InputError
-from trainer.hyperparameters import CHOICES, Hyperparameters
+from trainer.hyperparameters import CHOICES, CONDITIONS, Hyperparameters
+from trainer.presets import PRESETS
 
 NAMES = [field.name for field in fields(Hyperparameters)]
 
@@ -37,9 +38,17 @@ def refusal(table: dict[str, Any]) -> str:
     return message
 
 
+def fulfilling(name: str) -> dict[str, Any]:
+    """Values of others under which a dimension matters."""
+    values: dict[str, Any] = {}
+    for other, words in CONDITIONS.get(name, {}).items():
+        values |= {other: 1.0 if words is None else words[0], **fulfilling(other)}
+    return values
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_an_empty_table_is_a_range_that_can_be_searched(name: str) -> None:
-    space = build_space({name: {}})
+    space = build_space({**fulfilling(name), name: {}})
     (only,) = space.dimensions
     assert only.name == name
     assert only.choices or only.low < only.high
@@ -171,7 +180,7 @@ def test_the_largest_tile_is_known(table: dict[str, Any], largest: int) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_middle_of_a_default_range_is_a_run(name: str) -> None:
-    space = build_space({name: {}})
+    space = build_space({**fulfilling(name), name: {}})
     assert dimension(space, name).holds(getattr(space.middle(), name))
 
 
@@ -256,4 +265,99 @@ def test_values_inside_of_the_space_are_taken_some_or_all() -> None:
 
 def test_the_words_of_every_default_choice_are_known() -> None:
     for name, words in CHOICES.items():
-        assert dimension(build_space({name: {}}), name).choices == words
+        space = build_space({**fulfilling(name), name: {}})
+        assert dimension(space, name).choices == words
+
+
+CONDITIONAL = {
+    "momentum": {},
+    "weight_decay": {},
+    "beta_1": {},
+    "optimizer": {},
+    "elastic_sigma": {},
+    "elastic_probability": [0.0, 0.5],
+    "focal_gamma": {},
+    "loss": ["bce", "focal"],
+}
+
+
+def test_a_sampler_is_asked_for_what_matters_and_nothing_else() -> None:
+    space = build_space(CONDITIONAL)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=2))
+    seen = set()
+    for _ in range(60):
+        trial = study.ask()
+        run = space.suggest(trial)
+        assert ("momentum" in trial.params) == (run.optimizer == "sgd")
+        assert ("weight_decay" in trial.params) == (run.optimizer == "adamw")
+        assert ("beta_1" in trial.params) == (run.optimizer in ("adam", "adamw"))
+        assert ("elastic_sigma" in trial.params) == (run.elastic_probability > 0)
+        assert ("focal_gamma" in trial.params) == (run.loss == "focal")
+        assert space.complete(trial.params) == run
+        seen.add(frozenset(trial.params))
+    assert len(seen) == 3 * 2 * 2
+
+
+def test_what_depends_on_what_does_not_matter_does_not_matter() -> None:
+    space = build_space(
+        {"shift": {}, "shift_probability": [0.5, 1.0], "tile_placement": ["random", "grid"]}
+    )
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=2))
+    for _ in range(20):
+        trial = study.ask()
+        grid = space.suggest(trial).tile_placement == "grid"
+        assert ("shift" in trial.params, "shift_probability" in trial.params) == (grid, grid)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"momentum": {}}, "space.momentum: expected optimizer to be sgd in some run, got adam;"),
+        (
+            {"elastic_sigma": {}},
+            "space.elastic_sigma: expected elastic_probability to be a value above 0 in some run, "
+            "got 0.0;",
+        ),
+        (
+            {"beta_2": {}, "optimizer": "sgd"},
+            "space.beta_2: expected optimizer to be adam or adamw in some run, got sgd;",
+        ),
+    ],
+)
+def test_a_dimension_that_never_matters_is_refused(table: dict[str, Any], message: str) -> None:
+    assert refusal(table).startswith(message)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_fixes_what_nothing_else_names(name: str) -> None:
+    space = build_space({"preset": name, "learning_rate": {}, "batch_size": 5})
+    assert [each.name for each in space.dimensions] == ["learning_rate"]
+    run, _ = ask(space)
+    expected = {**PRESETS[name], "batch_size": 5, "learning_rate": run.learning_rate}
+    assert {key: run.to_mapping()[key] for key in expected} == expected
+
+
+def test_a_start_takes_what_the_space_varies_from_a_preset() -> None:
+    space = build_space({"preset": "report_2019", "epsilon": {}, "loss": ["bce", "dice"]})
+    start = space.start({"preset": "report_2019"}, "start[0]")
+    assert start == {"epsilon": 1e-7, "loss": "bce"}
+    assert space.start({"preset": "report_2019", "loss": "dice"}, "s")["loss"] == "dice"
+    assert space.start({"loss": "dice"}, "start[0]") == {"loss": "dice"}
+
+
+def test_a_start_that_the_space_does_not_hold_is_refused() -> None:
+    space = build_space({"epsilon": {}, "schedule": "cosine"})
+    with pytest.raises(InputError, match=r"^start\[0\]\.preset: expected a space with schedule ="):
+        space.start({"preset": "report_2019"}, "start[0]")
+    with pytest.raises(InputError, match=r"^start\[1\]\.preset: expected one of report_2019, "):
+        space.start({"preset": "report_2018"}, "start[1]")
+
+
+def test_an_unknown_preset_is_refused() -> None:
+    assert refusal({"preset": "best"}).startswith("space.preset: expected one of report_2019, ")
+
+
+def test_levels_and_tiles_have_to_fit_each_other() -> None:
+    table = {"depth": 4, "outer_levels": {"low": 0, "high": 2}, "tile_size": 48}
+    assert refusal(table).startswith("space.tile_size: expected a multiple of 32 ")
+    assert refusal({"filters": 2, "outer_levels": 2}).startswith("space.outer_levels: expected as ")

@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
-from trainer.augment import Field, draw_field, jitter_intensity
+from trainer.augment import Field, change_intensity, draw_field
 from trainer.hyperparameters import Hyperparameters
 
 SIZE = 32
@@ -30,6 +31,8 @@ KINDS = [
     {"rotation_degrees": 180.0},
     {"zoom": 0.9},
     EVERYTHING,
+    {"elastic_probability": 1.0, "elastic_alpha": 200.0, "elastic_sigma": 5.0},
+    {**EVERYTHING, "elastic_probability": 1.0, "elastic_alpha": 100.0},
     {**EVERYTHING, "tile_size": 64},  # reaches beyond the section when it is turned
 ]
 
@@ -43,8 +46,8 @@ class Fixed:
     def uniform(self, low: float, high: float) -> float:
         return low + self._share * (high - low)
 
-    def random(self, size: int) -> np.ndarray:
-        return np.ones(size)
+    def random(self, size: int | None = None) -> np.ndarray | float:
+        return 1.0 if size is None else np.ones(size)
 
     def integers(self, low: int, _high: int) -> int:
         return low
@@ -149,7 +152,7 @@ def test_tiles_come_from_the_whole_section() -> None:
 def test_the_intensity_stays_where_nothing_may_change() -> None:
     tile = np.random.default_rng(0).random((8, 8)).astype(np.float32)
     still = hyperparameters(brightness=0.0, contrast=0.0)
-    changed = jitter_intensity(np.random.default_rng(1), still, tile)
+    changed = change_intensity(np.random.default_rng(1), still, tile)
     np.testing.assert_allclose(changed, tile, atol=1e-6)
 
 
@@ -157,7 +160,7 @@ def test_the_intensity_stays_where_nothing_may_change() -> None:
 def test_brightness_shifts_and_contrast_stretches_about_the_middle(seed: int) -> None:
     limits = hyperparameters(brightness=0.2, contrast=0.3)
     tile = np.array([[0.0, 0.5, 1.0]], np.float32)
-    dark, middle, bright = jitter_intensity(np.random.default_rng(seed), limits, tile)[0]
+    dark, middle, bright = change_intensity(np.random.default_rng(seed), limits, tile)[0]
     assert abs(middle - 0.5) <= 0.2
     assert 0.7 <= bright - dark <= 1.3
     assert bright - middle == pytest.approx(middle - dark, abs=1e-6)
@@ -166,8 +169,54 @@ def test_brightness_shifts_and_contrast_stretches_about_the_middle(seed: int) ->
 def test_the_whole_range_of_contrast_and_brightness_is_drawn() -> None:
     limits = hyperparameters(brightness=0.2, contrast=0.3)
     random, tile = np.random.default_rng(0), np.array([[0.0, 1.0]], np.float32)
-    tiles = np.stack([jitter_intensity(random, limits, tile)[0] for _ in range(300)])
+    tiles = np.stack([change_intensity(random, limits, tile)[0] for _ in range(300)])
     contrasts, middles = np.diff(tiles, axis=1), tiles.mean(axis=1)
     assert contrasts.min() < 0.75 < 1.25 < contrasts.max()
     assert middles.min() < 0.32 < 0.68 < middles.max()
     assert tiles.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("axes", "flipped"),
+    [("vertical", lambda s: s[::-1]), ("horizontal", lambda s: s[:, ::-1])],
+)
+def test_a_flip_is_about_the_axis_that_it_names(axes: str, flipped: Any) -> None:
+    section = np.random.default_rng(0).integers(0, 256, (64, 64)).astype(np.uint8)
+    field = draw(1, (64, 64), tile_size=64, flip_probability=1.0, flip_axes=axes)
+    assert np.array_equal(field.sample(section), flipped(section))
+
+
+@pytest.mark.parametrize("kind", ["rotation", "zoom", "elastic"])
+def test_a_deformation_comes_as_often_as_its_probability_says(kind: str) -> None:
+    values = {"rotation_degrees": 90.0, "zoom": 0.5, "elastic_alpha": 100.0}
+    for other in ("rotation", "zoom", "elastic"):
+        values[f"{other}_probability"] = 0.3 if other == kind else 0.0
+    plain = draw(0)
+    upright = [np.ptp(draw(seed, **values).y - plain.y) < 1e-3 for seed in range(400)]
+    assert 0.6 < np.mean(upright) < 0.8
+
+
+def test_a_blur_is_that_of_scipy() -> None:
+    tile = np.random.default_rng(0).random((40, 40, 3)).astype(np.float32)
+    limits = hyperparameters(
+        blur_probability=1.0, blur_sigma=2.0, brightness_probability=0.0, contrast_probability=0.0
+    )
+    blurred = change_intensity(Fixed(1.0), limits, tile)  # type: ignore[arg-type]
+    expected = ndimage.gaussian_filter(tile, (2, 2, 0), mode="mirror")
+    np.testing.assert_allclose(blurred, expected, atol=2e-3)
+    assert change_intensity(Fixed(1.0), limits, tile[..., :1]).shape == (40, 40, 1)  # type: ignore[arg-type]
+
+
+def test_noise_has_no_mean_and_at_most_its_deviation() -> None:
+    limits = hyperparameters(
+        noise_probability=1.0, noise=0.2, brightness_probability=0.0, contrast_probability=0.0
+    )
+    tile = np.full((128, 128, 1), 0.4, np.float32)
+    deviations = []
+    for seed in range(60):
+        noisy = change_intensity(np.random.default_rng(seed), limits, tile)
+        assert noisy.dtype == np.float32
+        assert abs(noisy.mean() - 0.4) < 0.01
+        deviations.append(float(noisy.std()))
+    assert max(deviations) < 0.205
+    assert min(deviations) < 0.03 < 0.15 < max(deviations)

@@ -82,5 +82,5 @@ def test_a_mapping_needs_only_what_differs_from_the_defaults() -> None:
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(InputError, match=r"^learning_rat: expected one of activation, .*zoom;"):
+    with pytest.raises(InputError, match=r"^learning_rat: expected one of activation, .*zoom"):
         Hyperparameters.from_mapping({"learning_rat": 1e-3})

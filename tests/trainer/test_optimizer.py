@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from trainer.hyperparameters import Hyperparameters
-from trainer.optimizer import build_optimizer
+from trainer.optimizer import Schedule, build_optimizer
 
 pytestmark = pytest.mark.usefixtures("device")
 
@@ -50,3 +50,33 @@ def test_sgd_looks_ahead_where_it_has_momentum(momentum: float) -> None:
     sgd = build(optimizer="sgd", momentum=momentum)
     assert type(sgd) is keras.optimizers.SGD
     assert (sgd.momentum, sgd.nesterov) == (momentum, momentum > 0)
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ("linear", [0.2, 0.15, 0.1, 0.0]),
+        ("exponential", [0.2, 0.2 * 0.01**0.25, 0.02, 0.002]),
+        ("cosine", [0.2, 0.1 * (1 + 0.5**0.5), 0.1, 0.0]),
+    ],
+)
+def test_each_schedule_falls_as_worked_by_hand(shape: str, expected: list[float]) -> None:
+    rates = [rate(build(schedule=shape, learning_rate=0.2), step) for step in (0, 25, 50, 100)]
+    assert rates == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("shape", ["constant", "linear", "cosine"])
+def test_the_rate_rises_first_where_there_is_a_warmup(shape: str) -> None:
+    warm = build(schedule=shape, warmup=0.2, learning_rate=0.2)
+    rates = [rate(warm, step) for step in (0, 9, 19, 20)]
+    assert rates == pytest.approx([0.01, 0.1, 0.2, 0.2], abs=1e-6)
+    end = {"constant": 0.2, "linear": 0.1, "cosine": 0.1}[shape]
+    assert rate(warm, 60) == pytest.approx(end, abs=1e-6)
+
+
+def test_a_schedule_is_made_again_from_its_config() -> None:
+    schedule = Schedule("linear", 0.2, 50, 0.1)
+    again = Schedule.from_config(schedule.get_config())
+    assert [float(again(step)) for step in (0, 10, 49)] == [
+        float(schedule(step)) for step in (0, 10, 49)
+    ]

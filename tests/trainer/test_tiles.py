@@ -63,7 +63,7 @@ def test_an_unchanged_tile_is_cut_out_of_one_section() -> None:
     whole = volume()
     image, mask = source(whole, **STILL).tile(0)
     windows = np.lib.stride_tricks.sliding_window_view(whole.raw, (16, 16), axis=(1, 2))
-    places = np.argwhere((windows == np.rint(image)).all(axis=(-1, -2)))
+    places = np.argwhere((windows == np.rint(image[..., 0])).all(axis=(-1, -2)))
     assert len(places) == 1
     z, y, x = places[0]
     assert np.array_equal(mask, whole.mask[z, y : y + 16, x : x + 16])
@@ -75,6 +75,7 @@ def test_image_and_mask_stay_together_through_everything() -> None:
     tiles = source(shown, brightness=0.0, contrast=0.0, zoom=0.5)
     for number in range(10):
         image, labels = tiles.tile(number)
+        image = image[..., 0]
         pure = (image < 0.01) | (image > 199.99)
         assert pure.mean() > 0.3
         np.testing.assert_allclose(image[pure], 200 * labels[pure], atol=0.01)
@@ -103,7 +104,7 @@ def test_the_intensity_of_the_volume_is_applied() -> None:
 def test_a_tile_as_large_as_the_section_is_the_section() -> None:
     square = Volume(volume().raw[:, :48, :48], volume().mask[:, :48, :48], None)
     image, mask = source(square, range(1), tile_size=48, **STILL).tile(3)
-    np.testing.assert_allclose(image, square.raw[0], atol=1e-3)
+    np.testing.assert_allclose(image[..., 0], square.raw[0], atol=1e-3)
     assert np.array_equal(mask, square.mask[0])
 
 
@@ -115,7 +116,7 @@ def test_a_batch_is_the_next_tiles_with_a_channel() -> None:
     assert set(np.unique(masks)) <= {0.0, 1.0}
     for index in range(3):
         image, mask = tiles.tile(6 + index)
-        assert np.array_equal(images[index, ..., 0], image)
+        assert np.array_equal(images[index], image)
         assert np.array_equal(masks[index, ..., 0], mask)
 
 
@@ -157,3 +158,62 @@ def test_an_error_in_a_thread_is_raised(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(tiles, "batch", fail)
     with pytest.raises(MemoryError, match="batch 0"):
         list(tiles.batches(0, 5))
+
+
+def test_neighbouring_sections_are_channels_and_none_is_seen_beyond_the_block() -> None:
+    raw = np.arange(6, dtype=np.uint8)[:, None, None] * np.ones(SHAPE, np.uint8)
+    levels = Volume(raw, np.zeros(SHAPE, np.uint8), None)
+    tiles = source(levels, range(1, 5), section_channels=5, brightness=0.0, contrast=0.0)
+    seen = {tuple(tiles.tile(number)[0].mean((0, 1)).round(3)) for number in range(60)}
+    assert seen == {(1, 1, 1, 2, 3), (1, 1, 2, 3, 4), (1, 2, 3, 4, 4), (2, 3, 4, 4, 4)}
+    assert tiles.batch(0)[0].shape == (3, 16, 16, 5)
+
+
+def test_every_channel_is_taken_from_the_same_places() -> None:
+    same = Volume(np.repeat(volume().raw[:1], 6, axis=0), volume().mask, None)
+    image, _ = source(same, section_channels=3, elastic_probability=1.0, zoom=0.5).tile(2)
+    assert np.array_equal(image[..., 0], image[..., 1])
+    assert np.array_equal(image[..., 1], image[..., 2])
+
+
+@pytest.mark.parametrize("values", [STILL, {"zoom": 0.3}, {"elastic_probability": 1.0}])
+def test_tiles_are_centred_on_foreground_as_often_as_asked(values: dict[str, Any]) -> None:
+    mask = np.zeros((6, 96, 120), np.uint8)
+    mask[4, 90, 3] = mask[2, 40:42, 60:62] = 1
+    rare = Volume(mask * np.uint8(200), mask, None)
+
+    def found(share: float) -> float:
+        tiles = source(rare, foreground_share=share, **values)
+        return float(np.mean([tiles.tile(number)[0].max() > 50 for number in range(150)]))
+
+    assert found(0.0) < 0.1
+    assert found(1.0) > 0.85  # a turned tile may miss a voxel at the border
+    assert 0.35 < found(0.5) < 0.7
+
+
+def test_all_foreground_voxels_are_drawn_alike() -> None:
+    mask = np.zeros((6, 96, 120), np.uint8)
+    mask[1, 20:30, 20:30] = mask[4, 60:70, 60:90] = 1
+    rare = Volume(mask, mask, None)
+    tiles = source(rare, range(1, 6), foreground_share=1.0, tile_size=8, **STILL)
+    low = np.mean([tiles._place(np.random.default_rng(seed))[0] == 1 for seed in range(400)])
+    assert 0.18 < low < 0.32
+
+
+def test_the_cells_of_a_grid_cover_the_section() -> None:
+    raw = np.arange(48 * 60, dtype=np.uint16).reshape(1, 48, 60)
+    placed = Volume(raw, np.zeros(raw.shape, np.uint8), None)
+    tiles = source(placed, range(1), tile_placement="grid", **STILL)
+    cells = {tuple(np.rint(tiles.tile(n)[0][..., 0]).astype(int).ravel()) for n in range(300)}
+    assert len(cells) == 3 * 4
+    assert set().union(*cells) == set(range(48 * 60))
+
+
+def test_a_tile_is_moved_out_of_its_cell_by_a_share_of_its_side() -> None:
+    raw = np.tile(np.arange(64, dtype=np.float32), (1, 64, 1))
+    placed = Volume(raw, np.zeros(raw.shape, np.uint8), None)
+    values = {**STILL, "tile_placement": "grid", "shift_probability": 1.0, "shift": 0.25}
+    tiles = source(placed, range(1), **values)
+    middles = np.array([tiles.tile(n)[0].mean() for n in range(200)])
+    moved = np.abs(middles[:, None] - (16 * np.arange(4) + 7.5)).min(axis=1)
+    assert 3 < moved.max() <= 4.01

@@ -1,0 +1,135 @@
+"""Every dimension at every one of its values, in as few runs as hold them all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from search.default_ranges import DEFAULT_RANGES
+from search.space import build_space
+from storage.checkpoints import Checkpoint, CheckpointStore
+from trainer.device import configure_device
+from trainer.hyperparameters import CONDITIONS, Hyperparameters
+from trainer.model import build_model, load_model, save_model
+from trainer.phantom import build_phantom
+from trainer.session import EpochMetrics, TrainingPlan, TrainingSession
+from trainer.volume import Volume
+
+SMALL = {
+    "batch_size": [2, 4],
+    "filters": [4, 8],
+    "depth": {"low": 1, "high": 2},
+    "tile_size": [32, 64],
+    # Whether a run of some steps learns at its ends is not the network's affair.
+    "learning_rate": {"low": 2e-3, "high": 1e-2, "log": True},
+    "epsilon": {"low": 1e-8, "high": 1e-3, "log": True},
+    "momentum": {"low": 0.5, "high": 0.95},
+}
+"""Instead of the default range, so that a run takes seconds."""
+
+Values = Mapping[str, Any]
+
+
+def _all_values() -> dict[str, tuple[Any, ...]]:
+    space = build_space({**DEFAULT_RANGES, **SMALL})
+    return {each.name: each.extremes() for each in space.dimensions}
+
+
+def _matters(name: str, values: Values) -> bool:
+    return all(
+        (values[other] > 0 if words is None else values[other] in words) and _matters(other, values)
+        for other, words in CONDITIONS.get(name, {}).items()
+    )
+
+
+def _covered(values: Values) -> set[tuple[str, Any]]:
+    return {(name, value) for name, value in values.items() if _matters(name, values)}
+
+
+def _runs() -> list[dict[str, Any]]:
+    """Runs that hold every value where it matters: of many drawn, always the one with most news."""
+    choices = _all_values()
+    missing = {(name, value) for name, values in choices.items() for value in values}
+    random = np.random.default_rng(0)
+    runs = []
+    while missing:
+        drawn = [
+            {name: values[int(random.integers(len(values)))] for name, values in choices.items()}
+            for _ in range(200)
+        ]
+        best = max(drawn, key=lambda values: len(missing & _covered(values)))
+        if new := missing & _covered(best):
+            missing -= new
+            runs.append(best)
+    return runs
+
+
+RUNS = _runs()
+
+
+@pytest.fixture(scope="module")
+def volume() -> Volume:
+    configure_device(1)
+    return build_phantom(24, 96, 96, seed=3)
+
+
+def open_session(volume: Volume, values: Values) -> TrainingSession:
+    run = Hyperparameters.from_mapping(values)
+    plan = TrainingPlan(3, 8, train=range(14), validation=range(20, 24), seed=1)
+    return TrainingSession(volume, run, plan)
+
+
+def test_the_runs_hold_every_value_of_every_dimension() -> None:
+    covered = set().union(*map(_covered, RUNS))
+    assert {name for name, _ in covered} == {each.name for each in fields(Hyperparameters)}
+    for name, values in _all_values().items():
+        assert {(name, value) for value in values} <= covered
+    assert len(RUNS) < 16
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(len(RUNS)))
+def test_a_run_trains_goes_on_predicts_and_is_exported(
+    volume: Volume, number: int, tmp_path: Path
+) -> None:
+    values = RUNS[number]
+    session = open_session(volume, values)
+    first, second = session.advance(), session.advance()
+    store = CheckpointStore(tmp_path / "checkpoints")
+    store.save(number, Checkpoint(2, session.state(), {}))
+    third = session.advance()
+    _assert_learned([first, second, third])
+
+    kept = store.load(number)
+    assert kept is not None
+    again = open_session(volume, values)
+    again.restore(kept.arrays)
+    assert again.advance().loss == third.loss
+    for name, array in again.state().items():
+        assert array.tobytes() == session.state()[name].tobytes(), name
+
+    model = build_model(session.hyperparameters, session.state(), threshold=0.5, card={"data": None})
+    save_model(model, tmp_path / "model")
+    raw = volume.raw[20:23, :50, :61]
+    probability = load_model(tmp_path / "model").predict(raw)
+    assert probability.shape == raw.shape
+    assert np.abs(probability.astype(int) - model.predict(raw)).max() <= 1
+    session.close()
+    again.close()
+
+
+def _assert_learned(epochs: list[EpochMetrics]) -> None:
+    losses = [each.loss for each in epochs]
+    assert np.isfinite(losses).all()
+    assert min(losses[1:]) < losses[0]
+
+
+def test_what_decides_stands_before_what_it_decides_of() -> None:
+    names = [each.name for each in fields(Hyperparameters)]
+    for name, conditions in CONDITIONS.items():
+        assert all(names.index(other) < names.index(name) for other in conditions)

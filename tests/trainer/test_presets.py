@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import pytest
+
+from trainer.presets import PRESETS, build_preset
+
+
+@pytest.mark.parametrize(
+    ("name", "filters"),
+    [
+        ("report_2019", (32, 64, 128, 256, 512, 1024)),
+        ("report_2019_16_filters_added", (16, 32, 64, 128, 256, 512, 1024)),
+        ("report_2019_2048_filters_added", (32, 64, 128, 256, 512, 1024, 2048)),
+        ("report_2019_32_filters_removed", (64, 128, 256, 512, 1024)),
+    ],
+)
+def test_the_levels_are_those_of_the_report(name: str, filters: tuple[int, ...]) -> None:
+    assert build_preset(name).level_filters == filters
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_nothing_of_the_report_was_augmented_or_scheduled(name: str) -> None:
+    run = build_preset(name)
+    probabilities = {key: value for key, value in run.to_mapping().items() if "probability" in key}
+    assert set(probabilities.values()) == {0.0}
+    assert (run.optimizer, run.learning_rate, run.epsilon) == ("adam", 1e-3, 1e-7)
+    assert (run.schedule, run.tile_size, run.tile_placement) == ("constant", 256, "grid")
