@@ -80,7 +80,7 @@ def volume() -> Volume:
 
 def open_session(volume: Volume, values: Values) -> TrainingSession:
     run = Hyperparameters.from_mapping(values)
-    plan = TrainingPlan(3, 8, train=range(14), validation=range(20, 24), seed=1)
+    plan = TrainingPlan(3, 4, train=range(14), validation=range(20, 24), seed=1)
     return TrainingSession(volume, run, plan)
 
 
@@ -93,6 +93,9 @@ def test_the_runs_hold_every_value_of_every_dimension() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning:keras.src.backend"
+)
 @pytest.mark.parametrize("number", range(len(RUNS)))
 def test_a_run_trains_goes_on_predicts_and_is_exported(
     volume: Volume, number: int, tmp_path: Path
@@ -113,7 +116,9 @@ def test_a_run_trains_goes_on_predicts_and_is_exported(
     for name, array in again.state().items():
         assert array.tobytes() == session.state()[name].tobytes(), name
 
-    model = build_model(session.hyperparameters, session.state(), threshold=0.5, card={"data": None})
+    model = build_model(
+        session.hyperparameters, session.state(), threshold=0.5, card={"data": None}
+    )
     save_model(model, tmp_path / "model")
     raw = volume.raw[20:23, :50, :61]
     probability = load_model(tmp_path / "model").predict(raw)
