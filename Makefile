@@ -32,7 +32,7 @@ bench.size := several GB
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install search test test-compose check lock clean unfinished
+.PHONY: help install search test test-compose check reference lock clean unfinished
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -53,6 +53,9 @@ check: $(TO_DEVELOP) ## Check style, types and the import rules
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/python -m pytest -q tests/test_architecture.py
+
+reference: $(TO_DEVELOP) ## Write the page of all dimensions anew
+	.venv/bin/python -m search.reference > docs/dimensions.md
 
 lock: ## Write the locked requirements anew (needs uv); ARGS=--upgrade takes newer versions
 	@command -v uv >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv" >&2; exit 1; }

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from search.assignment import Failure
 from storage.errors import CheckpointError
-from trainer.errors import Diverged
+from trainer.errors import Diverged, TooLarge
 
 _T = TypeVar("_T")
 # TensorFlow's error for a GPU that is full, and what XLA's own errors say.
@@ -25,6 +25,8 @@ def guarded(call: Callable[[], _T]) -> _T | Failure:
         return call()
     except Diverged as error:
         return Failure("diverged", str(error))
+    except TooLarge as error:
+        return Failure("memory", str(error))
     except CheckpointError as error:
         return Failure("storage", str(error))
     except Exception as error:  # whatever it is, it ends this trial and not the worker

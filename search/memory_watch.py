@@ -123,6 +123,11 @@ def resident_bytes() -> int:
     return int(info.rss - getattr(info, "shared", 0))
 
 
+def room_bytes(limit: int | None) -> int:
+    """Memory that a worker can have at the most: its limit, or all of its host's."""
+    return int(psutil.virtual_memory().total) if limit is None else limit
+
+
 def is_worn(memory: int, *, after_first: int, limit: int | None) -> bool:
     """Whether a worker keeps so much memory between trials that a new one should take its place.
 

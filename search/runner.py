@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from search.assignment import Assignment, Begun, EpochReport, Failure, Task
 from search.exhibits import SECTION
 from search.guard import guarded
+from search.memory_watch import room_bytes
 from search.trial_log import TrialLog
 from storage.artifacts import ArtifactFolder
 from storage.checkpoints import Checkpoint, CheckpointStore
 from trainer.device import Device, configure_device
 from trainer.errors import Diverged
+from trainer.footprint import check_footprint
 from trainer.overlay import encode_png
 
 if TYPE_CHECKING:
@@ -85,6 +87,9 @@ class TrialRunner:
         from trainer.session import TrainingPlan, TrainingSession
 
         self._log.write(assignment.trial, 0, f"begun: {_described(assignment, self._device)}")
+        if self._device.kind == "cpu":
+            room = room_bytes(self._task.memory_bytes)
+            check_footprint(assignment.hyperparameters, self._device.precision, room)
         split = self._task.split
         self._session = TrainingSession(
             self._task.volume,

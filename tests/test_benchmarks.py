@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 from optuna.storages import RDBStorage
 from sqlalchemy import make_url
 
-from benchmarks import orchestration, sampler
+from benchmarks import orchestration, sampler, training, training_sides
 from benchmarks.contest import summarize
 from benchmarks.lap import Lap, Stopwatch
 from benchmarks.ledger import Ledger, public_methods
@@ -22,6 +23,7 @@ from benchmarks.machine import describe_machine
 from benchmarks.noop import EPOCHS, SPACE, NoopRunner, build_task, draw, score
 from benchmarks.postgres_server import PostgresServer, find_binaries
 from benchmarks.study_growth import growth, multiply_trials, split_time
+from benchmarks.training_task import build_tiles, build_volume
 from benchmarks.utilisation import share_trained
 from search.assignment import Assignment
 from storage.database import Database
@@ -299,3 +301,25 @@ def test_samplers_are_held_against_each_other(
 def test_split_that_is_uneven_is_unlikely(wins: int, losses: int, p: float) -> None:
     assert sampler.sign_test(wins, losses) == pytest.approx(p)
     assert sampler.sign_test(losses, wins) == pytest.approx(p)
+
+
+def test_the_sides_of_training_are_compared_turn_by_turn() -> None:
+    def side(*rates: float) -> training.Side:
+        made = training.Side.__new__(training.Side)
+        made.blocks = [{"images": rate, "seconds": 1.0} for rate in rates]
+        return made
+
+    assert training._ratio(side(20, 10, 30), side(10, 10, 10)) == 2.0
+    assert training._ratio(side(20), None) is None
+
+
+def test_all_sides_of_training_learn_from_the_same_tiles() -> None:
+    tiles = build_tiles(build_volume())
+    images, masks = tiles.batch(0)
+    assert images.shape == masks.shape == (8, 256, 256, 1)
+    classic = training_sides._classic_tiles(
+        np.ones((32, 384, 384), np.float32), np.ones((32, 384, 384), np.float32)
+    )
+    image, mask = next(classic)
+    assert image.shape == mask.shape == (256, 256)
+    assert set(training_sides.SIDES) == set(training._STEPS)

@@ -3,6 +3,7 @@
 - `InputError` (a `ValueError`): the user's input is wrong; one line says what was expected, what
   came and what to do.
 - `Diverged` (an `ArithmeticError`): the training left the numbers that it can go on with.
+- `TooLarge` (a `MemoryError`): the network needs more memory than there is.
 """
 
 
@@ -12,3 +13,7 @@ class InputError(ValueError):
 
 class Diverged(ArithmeticError):  # noqa: N818 - says what happened, as ZeroDivision does
     """A loss or a weight that is no longer finite."""
+
+
+class TooLarge(MemoryError):  # noqa: N818 - says what it is
+    """A network that needs more memory than there is; the message is one line."""

@@ -59,6 +59,8 @@ class EpochMetrics:
         scores: On the validation sections, at the threshold that suits them best.
         collapsed_to: The one class that was predicted, where that was without any skill.
         seconds: For training and validation.
+        training_seconds: For training alone.
+        waiting_seconds: Of these, those in which the device waited for tiles.
     """
 
     epoch: int
@@ -66,6 +68,8 @@ class EpochMetrics:
     scores: Scores
     collapsed_to: Literal["background", "foreground"] | None
     seconds: float
+    training_seconds: float = 0.0
+    waiting_seconds: float = 0.0
 
 
 class TrainingSession:
@@ -125,7 +129,8 @@ class TrainingSession:
             Diverged: The loss is no longer finite, or the probabilities are no numbers.
         """
         started = time.monotonic()
-        loss = self._train()
+        loss, waited = self._train()
+        trained = time.monotonic()
         histogram = self._validate()
         self.epoch += 1
         return EpochMetrics(
@@ -134,6 +139,8 @@ class TrainingSession:
             scores=histogram.best(),
             collapsed_to=histogram.collapsed_to(),
             seconds=time.monotonic() - started,
+            training_seconds=trained - started,
+            waiting_seconds=waited,
         )
 
     def state(self) -> dict[str, np.ndarray]:
@@ -159,14 +166,17 @@ class TrainingSession:
         keras.backend.clear_session()
         gc.collect()
 
-    def _train(self) -> float:
+    def _train(self) -> tuple[float, float]:
+        """The mean loss, and the seconds in which no tiles were ready."""
         steps = self.steps_per_epoch
-        losses = []
+        losses, waited, asked = [], 0.0, time.monotonic()
         for images, masks in self._tiles.batches(self.epoch * steps, steps, threads=self._threads):
+            waited += time.monotonic() - asked
             losses.append(float(self._network.train_on_batch(images, masks)))
             if not math.isfinite(losses[-1]):
                 raise Diverged(f"the loss became {losses[-1]} in epoch {self.epoch + 1}")
-        return float(np.mean(losses))
+            asked = time.monotonic()
+        return float(np.mean(losses)), waited
 
     def _validate(self) -> PooledHistogram:
         histogram = PooledHistogram()

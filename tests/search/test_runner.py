@@ -173,3 +173,17 @@ def test_the_section_and_the_event_file_of_an_epoch_are_written(
     runner.close()
     assert artifacts.path("mito", 12, "section.png").read_bytes().startswith(b"\x89PNG")
     assert len(list((tmp_path / "events" / "00012").iterdir())) == 1
+
+
+def test_a_network_that_cannot_fit_is_refused_before_it_is_built(
+    build: Callable[..., TrialRunner], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search.runner.room_bytes", lambda limit: 10**9)
+    runner = build(None)
+    large = Hyperparameters(batch_size=64, filters=256)
+    refused = runner.begin(Assignment(0, large, 9, 1, "train", 0))
+    assert isinstance(refused, Failure)
+    assert refused.kind == "memory"
+    assert refused.reason.startswith("a step needs at least ")
+    small = Hyperparameters(batch_size=1, filters=4, tile_size=64)
+    assert runner.begin(Assignment(1, small, 9, 1, "train", 0)) == Begun(None)

@@ -1,0 +1,157 @@
+"""Three ways to train the same U-Net, each in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import math
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from scipy import ndimage
+
+from benchmarks.training_task import (
+    HYPERPARAMETERS,
+    SECTIONS,
+    build_tiles,
+    build_volume,
+    cores,
+)
+
+Block = Callable[[int], dict[str, float]]
+"""Trains so many steps and gives the images, their seconds and those spent waiting."""
+
+
+def build_session_block() -> tuple[Block, str]:
+    """The training session of this project, in the precision that the device is fast in."""
+    from trainer.device import configure_device
+    from trainer.session import TrainingPlan, TrainingSession
+
+    device = configure_device(cores())
+    volume = build_volume()
+
+    def block(steps: int) -> dict[str, float]:
+        metrics = session.advance()
+        return {
+            "images": session.steps_per_epoch * HYPERPARAMETERS.batch_size,
+            "seconds": metrics.training_seconds,
+            "waited": metrics.waiting_seconds,
+        }
+
+    plan = TrainingPlan(
+        epochs=1000,
+        tiles_per_epoch=int(sys.argv[2]) * HYPERPARAMETERS.batch_size,
+        train=SECTIONS,
+        validation=range(31, 32),
+    )
+    session = TrainingSession(
+        volume, HYPERPARAMETERS, plan, precision=device.precision, threads=cores()
+    )
+    return block, f"{device.name}, {device.precision}"
+
+
+def build_stock_block() -> tuple[Block, str]:
+    """Keras in float32, with its own batch normalization, `fit`, and augmentation by scipy."""
+    import keras
+
+    from trainer.losses import build_loss
+    from trainer.unet import build_unet
+
+    keras.utils.set_random_seed(0)
+    network = build_unet(HYPERPARAMETERS, stock=True)
+    network.compile(
+        keras.optimizers.Adam(1e-3), loss=build_loss(HYPERPARAMETERS), jit_compile=False
+    )
+    volume = build_volume()
+    tiles = _classic_tiles(volume.raw.astype(np.float32) / 255, volume.mask.astype(np.float32))
+
+    class Dataset(keras.utils.PyDataset):  # type: ignore[misc]
+        def __init__(self, steps: int) -> None:
+            super().__init__(workers=1)
+            self._steps = steps
+
+        def __len__(self) -> int:
+            return self._steps
+
+        def __getitem__(self, _index: int) -> tuple[np.ndarray, np.ndarray]:
+            pairs = [next(tiles) for _ in range(HYPERPARAMETERS.batch_size)]
+            images, masks = (np.stack(part)[..., np.newaxis] for part in zip(*pairs, strict=True))
+            return images, masks
+
+    def block(steps: int) -> dict[str, float]:
+        started = time.perf_counter()
+        network.fit(Dataset(steps), epochs=1, verbose=0)
+        seconds = time.perf_counter() - started
+        return {"images": steps * HYPERPARAMETERS.batch_size, "seconds": seconds, "waited": 0.0}
+
+    return block, "float32, BatchNormalization"
+
+
+def _classic_tiles(raw: np.ndarray, mask: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Cut out, mirrored, turned and zoomed, image and mask one after the other."""
+    random, size = np.random.default_rng(0), HYPERPARAMETERS.tile_size
+    while True:
+        section = int(random.integers(len(SECTIONS)))
+        y, x = random.integers(0, np.array(raw.shape[1:]) - size + 1)
+        angle, zoom = random.uniform(-math.pi, math.pi), random.uniform(0.8, 1.2)
+        cos, sin = math.cos(angle) / zoom, math.sin(angle) / zoom
+        matrix = np.array([[cos, -sin], [sin, cos]]) @ np.diag(random.choice([-1, 1], 2))
+        middle = np.full(2, (size - 1) / 2)
+        offset = middle - matrix @ middle
+        yield tuple(  # type: ignore[misc]
+            ndimage.affine_transform(
+                of[section, y : y + size, x : x + size], matrix, offset, order=order, mode="nearest"
+            )
+            for of, order in ((raw, 1), (mask, 0))
+        )
+
+
+def build_torch_block() -> tuple[Block, str]:
+    """PyTorch in bfloat16 with channels last, and the tiles of the training session."""
+    from benchmarks.torch_unet import TorchTraining
+
+    training = TorchTraining(HYPERPARAMETERS, cores())
+    tiles, done = build_tiles(build_volume()), 0
+
+    def block(steps: int) -> dict[str, float]:
+        nonlocal done
+        started = asked = time.perf_counter()
+        waited = 0.0
+        for images, masks in tiles.batches(done, steps, threads=cores()):
+            waited += time.perf_counter() - asked
+            training.step(images, masks)
+            asked = time.perf_counter()
+        done += steps
+        seconds = time.perf_counter() - started
+        return {"images": steps * HYPERPARAMETERS.batch_size, "seconds": seconds, "waited": waited}
+
+    return block, training.description
+
+
+SIDES: Mapping[str, Callable[[], tuple[Block, str]]] = {
+    "session": build_session_block,
+    "stock_keras": build_stock_block,
+    "torch": build_torch_block,
+}
+
+
+def main() -> None:
+    """Trains a block for each line of standard input, and answers with a line of JSON."""
+    block, description = SIDES[sys.argv[1]]()
+    steps = int(sys.argv[2])
+    block(steps)  # traces, compiles, fills the caches
+    _answer({"ready": description})
+    for _ in sys.stdin:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        _answer({**block(steps), "peak_rss_bytes": peak})
+
+
+def _answer(values: Mapping[str, Any]) -> None:
+    print(json.dumps(values), flush=True)
+
+
+if __name__ == "__main__":
+    main()

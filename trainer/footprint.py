@@ -1,0 +1,79 @@
+"""How much memory the training of a network will take, before it is built."""
+
+from __future__ import annotations
+
+from trainer.errors import TooLarge
+from trainer.hyperparameters import Hyperparameters
+
+_GB = 1e9
+_CONVOLUTIONS = {"3x3": (9, 2), "effective_5x5": (9, 3), "5x5": (25, 2)}
+"""Weights for each pair of features, and convolutions in a row, of each `kernel`."""
+_WEIGHT_BYTES = 16
+"""A weight, its gradient and the optimizer's two means, float32."""
+_LARGEST_AT_ONCE = 2
+"""Gradients of the largest feature maps that stand beside what is kept for them."""
+
+
+def count_weights(hyperparameters: Hyperparameters) -> int:
+    """Weights of the convolutions, which nearly all are."""
+    size, repeats = _CONVOLUTIONS[hyperparameters.kernel]
+    *levels, centre = filters = hyperparameters.level_filters
+    before = (hyperparameters.section_channels, *filters)
+    down = sum(
+        size * (a * b + (repeats - 1) * b * b) for a, b in zip(before, filters, strict=False)
+    )
+    # On the way up: twice the resolution, then a level that begins with both halves.
+    below = (*levels[1:], centre)
+    up_size = 4 if hyperparameters.upsampling == "transpose" else 9
+    up = sum(
+        up_size * a * b + size * (2 * a * a + (repeats - 1) * a * a)
+        for a, b in zip(levels, below, strict=True)
+    )
+    return down + up
+
+
+def estimate_training_bytes(hyperparameters: Hyperparameters, precision: str) -> int:
+    """What a training step needs beside the framework itself, from below.
+
+    It counts weights, optimizer and the feature maps that are kept for the gradients: what each
+    convolution, normalization, activation and dropout of a level puts out. A network that needs
+    more than there is by this count cannot be trained.
+
+    Args:
+        hyperparameters: Of the run.
+        precision: The Keras dtype policy.
+    """
+    hp = hyperparameters
+    each = 4 if precision == "float32" else 2
+    maps = [_kept_maps(hp, level) for level in range(len(hp.level_filters))]
+    voxels = [hp.batch_size * (hp.tile_size >> level) ** 2 for level in range(len(maps))]
+    kept = sum(count * voxel for count, voxel in zip(maps, voxels, strict=True))
+    passing = _LARGEST_AT_ONCE * hp.level_filters[0] * voxels[0]
+    return _WEIGHT_BYTES * count_weights(hp) + each * (kept + passing)
+
+
+def check_footprint(hyperparameters: Hyperparameters, precision: str, room: int) -> None:
+    """Refuses a run that cannot be trained in so many bytes, before anything is built.
+
+    Raises:
+        TooLarge: It needs more.
+    """
+    needed = estimate_training_bytes(hyperparameters, precision)
+    if needed > room:
+        raise TooLarge(
+            f"a step needs at least {needed / _GB:.2f} GB and {room / _GB:.2f} GB are all there is; "
+            "a smaller batch, tile or network needs less"
+        )
+
+
+def _kept_maps(hyperparameters: Hyperparameters, level: int) -> int:
+    """Features of a level that are kept, on the way down and up together."""
+    hp = hyperparameters
+    filters = hp.level_filters[level]
+    repeats = _CONVOLUTIONS[hp.kernel][1]
+    a_convolution = 2 + (hp.normalization != "none")
+    a_pass = repeats * a_convolution + (hp.dropout > 0) + (hp.block == "residual")
+    if level == len(hp.level_filters) - 1:
+        return a_pass * filters
+    # The upsampled features and the pair of them with the bridge.
+    return (2 * a_pass + 3) * filters
