@@ -61,7 +61,7 @@ def check_footprint(hyperparameters: Hyperparameters, precision: str, room: int)
     needed = estimate_training_bytes(hyperparameters, precision)
     if needed > room:
         raise TooLarge(
-            f"a step needs at least {needed / _GB:.2f} GB and {room / _GB:.2f} GB are all there is; "
+            f"a step needs at least {needed / _GB:.2f} GB and {room / _GB:.2f} GB are all; "
             "a smaller batch, tile or network needs less"
         )
 
