@@ -242,10 +242,10 @@ def test_weights_that_are_no_numbers_after_the_last_step_are_divergence(
 ) -> None:
     before = shared.state()
 
-    def spoil() -> float:
+    def spoil() -> tuple[float, float]:
         kernel = np.full_like(before["model/logits/kernel"], np.nan)
         shared.restore({**before, "model/logits/kernel": kernel})
-        return 0.5
+        return 0.5, 0.0
 
     monkeypatch.setattr(shared, "_train", spoil)
     with pytest.raises(Diverged, match="probabilities"):
