@@ -7,7 +7,7 @@ import math
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,11 +21,11 @@ from benchmarks.training_task import (
     cores,
 )
 
-Block = Callable[[int], dict[str, float]]
-"""Trains so many steps and gives the images, their seconds and those spent waiting."""
+Block = Callable[[], dict[str, float]]
+"""Trains its steps and gives the images, their seconds and those spent waiting."""
 
 
-def build_session_block() -> tuple[Block, str]:
+def build_session_block(steps: int) -> tuple[Block, str]:
     """The training session of this project, in the precision that the device is fast in."""
     from trainer.device import configure_device
     from trainer.session import TrainingPlan, TrainingSession
@@ -33,7 +33,7 @@ def build_session_block() -> tuple[Block, str]:
     device = configure_device(cores())
     volume = build_volume()
 
-    def block(steps: int) -> dict[str, float]:
+    def block() -> dict[str, float]:
         metrics = session.advance()
         return {
             "images": session.steps_per_epoch * HYPERPARAMETERS.batch_size,
@@ -43,7 +43,7 @@ def build_session_block() -> tuple[Block, str]:
 
     plan = TrainingPlan(
         epochs=1000,
-        tiles_per_epoch=int(sys.argv[2]) * HYPERPARAMETERS.batch_size,
+        tiles_per_epoch=steps * HYPERPARAMETERS.batch_size,
         train=SECTIONS,
         validation=range(31, 32),
     )
@@ -53,7 +53,7 @@ def build_session_block() -> tuple[Block, str]:
     return block, f"{device.name}, {device.precision}"
 
 
-def build_stock_block() -> tuple[Block, str]:
+def build_stock_block(steps: int) -> tuple[Block, str]:
     """Keras in float32, with its own batch normalization, `fit`, and augmentation by scipy."""
     import keras
 
@@ -66,57 +66,63 @@ def build_stock_block() -> tuple[Block, str]:
         keras.optimizers.Adam(1e-3), loss=build_loss(HYPERPARAMETERS), jit_compile=False
     )
     volume = build_volume()
-    tiles = _classic_tiles(volume.raw.astype(np.float32) / 255, volume.mask.astype(np.float32))
+    dataset = _classic_dataset(
+        volume.raw.astype(np.float32) / 255, volume.mask.astype(np.float32), steps
+    )
 
-    class Dataset(keras.utils.PyDataset):  # type: ignore[misc]
-        def __init__(self, steps: int) -> None:
-            super().__init__(workers=1)
-            self._steps = steps
-
-        def __len__(self) -> int:
-            return self._steps
-
-        def __getitem__(self, _index: int) -> tuple[np.ndarray, np.ndarray]:
-            pairs = [next(tiles) for _ in range(HYPERPARAMETERS.batch_size)]
-            images, masks = (np.stack(part)[..., np.newaxis] for part in zip(*pairs, strict=True))
-            return images, masks
-
-    def block(steps: int) -> dict[str, float]:
+    def block() -> dict[str, float]:
         started = time.perf_counter()
-        network.fit(Dataset(steps), epochs=1, verbose=0)
+        network.fit(dataset, epochs=1, verbose=0)
         seconds = time.perf_counter() - started
         return {"images": steps * HYPERPARAMETERS.batch_size, "seconds": seconds, "waited": 0.0}
 
     return block, "float32, BatchNormalization"
 
 
-def _classic_tiles(raw: np.ndarray, mask: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _classic_dataset(raw: np.ndarray, mask: np.ndarray, steps: int) -> Any:
+    import keras
+
+    size = HYPERPARAMETERS.batch_size
+
+    class Dataset(keras.utils.PyDataset):  # type: ignore[misc]
+        def __len__(self) -> int:
+            return steps
+
+        def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+            pairs = [classic_tile(raw, mask, index * size + tile) for tile in range(size)]
+            images, masks = (np.stack(part)[..., np.newaxis] for part in zip(*pairs, strict=True))
+            return images, masks
+
+    # With threads, so that tiles are prepared beside the training here too.
+    return Dataset(workers=max(2, cores()))
+
+
+def classic_tile(raw: np.ndarray, mask: np.ndarray, number: int) -> tuple[np.ndarray, np.ndarray]:
     """Cut out, mirrored, turned and zoomed, image and mask one after the other."""
-    random, size = np.random.default_rng(0), HYPERPARAMETERS.tile_size
-    while True:
-        section = int(random.integers(len(SECTIONS)))
-        y, x = random.integers(0, np.array(raw.shape[1:]) - size + 1)
-        angle, zoom = random.uniform(-math.pi, math.pi), random.uniform(0.8, 1.2)
-        cos, sin = math.cos(angle) / zoom, math.sin(angle) / zoom
-        matrix = np.array([[cos, -sin], [sin, cos]]) @ np.diag(random.choice([-1, 1], 2))
-        middle = np.full(2, (size - 1) / 2)
-        offset = middle - matrix @ middle
-        yield tuple(  # type: ignore[misc]
-            ndimage.affine_transform(
-                of[section, y : y + size, x : x + size], matrix, offset, order=order, mode="nearest"
-            )
-            for of, order in ((raw, 1), (mask, 0))
-        )
+    random, size = np.random.default_rng(number), HYPERPARAMETERS.tile_size
+    section = int(random.integers(len(SECTIONS)))
+    y, x = random.integers(0, np.array(raw.shape[1:]) - size + 1)
+    angle, zoom = random.uniform(-math.pi, math.pi), random.uniform(0.8, 1.2)
+    cos, sin = math.cos(angle) / zoom, math.sin(angle) / zoom
+    matrix = np.array([[cos, -sin], [sin, cos]]) @ np.diag(random.choice([-1, 1], 2))
+    middle = np.full(2, (size - 1) / 2)
+    offset = middle - matrix @ middle
+
+    def turned(of: np.ndarray, order: int) -> np.ndarray:
+        tile = of[section, y : y + size, x : x + size]
+        return ndimage.affine_transform(tile, matrix, offset, order=order, mode="nearest")
+
+    return turned(raw, 1), turned(mask, 0)
 
 
-def build_torch_block() -> tuple[Block, str]:
+def build_torch_block(steps: int) -> tuple[Block, str]:
     """PyTorch in bfloat16 with channels last, and the tiles of the training session."""
     from benchmarks.torch_unet import TorchTraining
 
     training = TorchTraining(HYPERPARAMETERS, cores())
     tiles, done = build_tiles(build_volume()), 0
 
-    def block(steps: int) -> dict[str, float]:
+    def block() -> dict[str, float]:
         nonlocal done
         started = asked = time.perf_counter()
         waited = 0.0
@@ -131,7 +137,7 @@ def build_torch_block() -> tuple[Block, str]:
     return block, training.description
 
 
-SIDES: Mapping[str, Callable[[], tuple[Block, str]]] = {
+SIDES: Mapping[str, Callable[[int], tuple[Block, str]]] = {
     "session": build_session_block,
     "stock_keras": build_stock_block,
     "torch": build_torch_block,
@@ -140,13 +146,12 @@ SIDES: Mapping[str, Callable[[], tuple[Block, str]]] = {
 
 def main() -> None:
     """Trains a block for each line of standard input, and answers with a line of JSON."""
-    block, description = SIDES[sys.argv[1]]()
-    steps = int(sys.argv[2])
-    block(steps)  # traces, compiles, fills the caches
+    block, description = SIDES[sys.argv[1]](int(sys.argv[2]))
+    block()  # traces, compiles, fills the caches
     _answer({"ready": description})
     for _ in sys.stdin:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        _answer({**block(steps), "peak_rss_bytes": peak})
+        _answer({**block(), "peak_rss_bytes": peak})
 
 
 def _answer(values: Mapping[str, Any]) -> None:

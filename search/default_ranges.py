@@ -21,7 +21,7 @@ DEFAULT_RANGES: Mapping[str, Any] = {
     "batch_size": [2, 4, 8, 16],
     "focal_gamma": {"low": 1.0, "high": 4.0},
     "tversky_alpha": {"low": 0.1, "high": 0.9},
-    "depth": {"low": 3, "high": 6},
+    "depth": {"low": 3, "high": 5},
     "filters": [16, 32, 64],
     "outer_levels": {"low": 0, "high": 1},
     "centre_levels": {"low": 0, "high": 1},

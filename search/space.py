@@ -141,7 +141,7 @@ class Space:
         dimensions = {each.name for each in self.dimensions}
         preset = {
             name: value
-            for name, value in preset_values(table.get("preset"), where).items()
+            for name, value in _preset_values(table.get("preset"), where).items()
             if name not in named and self._needs(name, value, dimensions, where)
         }
         params = {**preset, **named}
@@ -194,7 +194,7 @@ def build_space(table: Mapping[str, Any]) -> Space:
         InputError: An unknown dimension, a range upside down, a value that no network can have.
     """
     names = {field.name for field in fields(Hyperparameters)}
-    dimensions, fixed = [], dict(preset_values(table.get("preset"), "space"))
+    dimensions, fixed = [], dict(_preset_values(table.get("preset"), "space"))
     for name, value in table.items():
         if name == "preset":
             continue
@@ -211,7 +211,7 @@ def build_space(table: Mapping[str, Any]) -> Space:
     return space
 
 
-def preset_values(name: Any, where: str) -> Mapping[str, Any]:
+def _preset_values(name: Any, where: str) -> Mapping[str, Any]:
     """The values of a preset, or none where none is named.
 
     Raises:
@@ -219,7 +219,7 @@ def preset_values(name: Any, where: str) -> Mapping[str, Any]:
     """
     if name is None:
         return {}
-    if name not in PRESETS:
+    if not isinstance(name, str) or name not in PRESETS:
         raise InputError(f"{where}.preset: expected one of {', '.join(PRESETS)}, got {name!r}")
     return PRESETS[name]
 

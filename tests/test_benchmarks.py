@@ -317,9 +317,7 @@ def test_all_sides_of_training_learn_from_the_same_tiles() -> None:
     tiles = build_tiles(build_volume())
     images, masks = tiles.batch(0)
     assert images.shape == masks.shape == (8, 256, 256, 1)
-    classic = training_sides._classic_tiles(
-        np.ones((32, 384, 384), np.float32), np.ones((32, 384, 384), np.float32)
-    )
-    image, mask = next(classic)
+    ones = np.ones((32, 384, 384), np.float32)
+    image, mask = training_sides.classic_tile(ones, ones, 0)
     assert image.shape == mask.shape == (256, 256)
     assert set(training_sides.SIDES) == set(training._STEPS)

@@ -6,8 +6,6 @@ from trainer.errors import TooLarge
 from trainer.hyperparameters import Hyperparameters
 
 _GB = 1e9
-_CONVOLUTIONS = {"3x3": (9, 2), "effective_5x5": (9, 3), "5x5": (25, 2)}
-"""Weights for each pair of features, and convolutions in a row, of each `kernel`."""
 _WEIGHT_BYTES = 16
 """A weight, its gradient and the optimizer's two means, float32."""
 _LARGEST_AT_ONCE = 2
@@ -16,7 +14,8 @@ _LARGEST_AT_ONCE = 2
 
 def count_weights(hyperparameters: Hyperparameters) -> int:
     """Weights of the convolutions, which nearly all are."""
-    size, repeats = _CONVOLUTIONS[hyperparameters.kernel]
+    side, repeats = hyperparameters.convolutions
+    size = side**2
     *levels, centre = filters = hyperparameters.level_filters
     before = (hyperparameters.section_channels, *filters)
     down = sum(
@@ -70,7 +69,7 @@ def _kept_maps(hyperparameters: Hyperparameters, level: int) -> int:
     """Features of a level that are kept, on the way down and up together."""
     hp = hyperparameters
     filters = hp.level_filters[level]
-    repeats = _CONVOLUTIONS[hp.kernel][1]
+    _, repeats = hp.convolutions
     a_convolution = 2 + (hp.normalization != "none")
     a_pass = repeats * a_convolution + (hp.dropout > 0) + (hp.block == "residual")
     if level == len(hp.level_filters) - 1:

@@ -22,6 +22,7 @@ def _number(default: float, low: float, high: float, meaning: str, **only: Any) 
 
 
 _ADAM = ("adam", "adamw")
+_KERNELS = {"3x3": (3, 2), "effective_5x5": (3, 3), "5x5": (5, 2)}
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class Hyperparameters:
     )
     kernel: str = _word(
         "3x3",
-        ("3x3", "effective_5x5", "5x5"),
+        tuple(_KERNELS),
         "Of a level: two 3 x 3 convolutions, three of them, or two true 5 x 5.",
     )
     activation: str = _word(
@@ -203,6 +204,11 @@ class Hyperparameters:
         first = self.filters // 2**self.outer_levels
         levels = self.outer_levels + self.depth + self.centre_levels
         return tuple(first * 2**level for level in range(levels + 1))
+
+    @property
+    def convolutions(self) -> tuple[int, int]:
+        """Side of the kernels, and how many convolutions of a level stand in a row."""
+        return _KERNELS[self.kernel]
 
     @property
     def halvings(self) -> int:

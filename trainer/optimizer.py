@@ -2,64 +2,51 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
 from keras import ops
+from keras.optimizers import schedules
 
 from trainer.hyperparameters import Hyperparameters
 
 _EXPONENTIAL_END = 0.01
+_FALLS: Mapping[str, Callable[[float, int], Any]] = {
+    "constant": lambda rate, steps: schedules.PolynomialDecay(rate, steps, end_learning_rate=rate),
+    "cosine": lambda rate, steps: schedules.CosineDecay(rate, steps),
+    "linear": lambda rate, steps: schedules.PolynomialDecay(rate, steps, end_learning_rate=0.0),
+    "exponential": lambda rate, steps: schedules.ExponentialDecay(rate, steps, _EXPONENTIAL_END),
+}
 
 
-class Schedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
-    """The learning rate over a run: it rises in a straight line, then falls as its name says."""
+class WarmUp(schedules.LearningRateSchedule):  # type: ignore[misc]
+    """A straight rise to the learning rate, and another schedule behind it."""
 
-    def __init__(self, shape: str, rate: float, steps: int, warmup: float = 0.0) -> None:
-        """Fixes the run.
+    def __init__(self, rate: float, steps: int, then: Callable[[Any], Any]) -> None:
+        """Puts the rise before a schedule.
 
         Args:
-            shape: `constant`, `cosine` (Loshchilov and Hutter 2017, arXiv 1608.03983, without
-                restarts), `linear` or `exponential`.
-            rate: The highest learning rate.
-            steps: Of the whole run.
-            warmup: Share of them in which the rate rises.
+            rate: The learning rate after so many steps.
+            steps: Of the rise.
+            then: The schedule behind it, which begins with its own step 0.
         """
         super().__init__()
-        self._shape, self._rate, self._steps, self._warmup = shape, rate, steps, warmup
+        self._rate, self._steps, self._then = rate, steps, then
 
     def __call__(self, step: Any) -> Any:
         """The learning rate of a step, of which the first is 0."""
         step = ops.cast(step, "float32")
-        rising = round(self._warmup * self._steps)
-        progress = ops.clip((step - rising) / max(1, self._steps - rising), 0.0, 1.0)
-        rate = self._rate * self._fallen(progress)
-        if not rising:
-            return rate
-        return ops.where(step < rising, self._rate * (step + 1.0) / rising, rate)
-
-    def get_config(self) -> dict[str, Any]:
-        """What makes the same schedule again."""
-        names = ("shape", "rate", "steps", "warmup")
-        return {name: getattr(self, f"_{name}") for name in names}
-
-    def _fallen(self, progress: Any) -> Any:
-        if self._shape == "cosine":
-            return 0.5 * (1.0 + ops.cos(math.pi * progress))
-        if self._shape == "linear":
-            return 1.0 - progress
-        if self._shape == "exponential":
-            return ops.exp(math.log(_EXPONENTIAL_END) * progress)
-        return ops.ones_like(progress)
+        rising = self._rate * (step + 1.0) / self._steps
+        return ops.where(
+            step < self._steps, rising, self._then(ops.maximum(step - self._steps, 0.0))
+        )
 
 
 def build_optimizer(hyperparameters: Hyperparameters, steps: int) -> keras.optimizers.Optimizer:
     """The optimizer with its learning rate, or its schedule over a run of so many steps."""
     hp = hyperparameters
-    rate: Any = hp.learning_rate
-    if hp.schedule != "constant" or hp.warmup > 0:
-        rate = Schedule(hp.schedule, hp.learning_rate, steps, hp.warmup)
+    rate = _build_schedule(hp, steps)
     # By default Keras numbers the names, and with them those of a checkpoint's arrays.
     name = hp.optimizer
     if name == "sgd":
@@ -68,3 +55,10 @@ def build_optimizer(hyperparameters: Hyperparameters, steps: int) -> keras.optim
     if name == "adamw":
         return keras.optimizers.AdamW(rate, weight_decay=hp.weight_decay, **adam)
     return keras.optimizers.Adam(rate, **adam)
+
+
+def _build_schedule(hyperparameters: Hyperparameters, steps: int) -> Any:
+    hp = hyperparameters
+    rising = round(hp.warmup * steps)
+    fall = _FALLS[hp.schedule](hp.learning_rate, max(1, steps - rising))
+    return WarmUp(hp.learning_rate, rising, fall) if rising else fall

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from trainer.hyperparameters import Hyperparameters
-
 _REPORT_2019: Mapping[str, Any] = {
     "optimizer": "adam",
     "learning_rate": 1e-3,
@@ -57,12 +55,3 @@ of 2018 with levels of 32 to 512 filters and 1024 at the centre, Adam with its d
 256 x 256 from a grid, nothing augmented. The others are its changes of depth: two layers of 16
 filters added at both ends, one of 2048 at the centre, the two of 32 removed.
 """
-
-
-def build_preset(name: str) -> Hyperparameters:
-    """The run that a preset stands for.
-
-    Raises:
-        KeyError: There is no preset of that name.
-    """
-    return Hyperparameters.from_mapping(PRESETS[name])

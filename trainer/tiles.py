@@ -76,7 +76,7 @@ class TileSource:
         target: tuple[float, float] | None = None
         if hp.tile_placement == "grid":
             target = draw_cell(random, hp, shape)
-        elif hp.foreground_share and random.random() < hp.foreground_share:
+        elif random.random() < hp.foreground_share and self._foreground[-1]:
             section, target = self._draw_foreground(random)
         return section, draw_field(random, hp, shape, target)
 

@@ -9,9 +9,6 @@ import keras
 from trainer.hyperparameters import Hyperparameters
 from trainer.normalization import build_normalization
 
-_KERNELS = {"3x3": (3, 2), "effective_5x5": (3, 3), "5x5": (5, 2)}
-"""Kernel size and convolutions in a row of each `kernel`."""
-
 
 def build_unet(
     hyperparameters: Hyperparameters, *, precision: str = "float32", stock: bool = False
@@ -62,7 +59,7 @@ class _Builder:
         return keras.Model(inputs, logits, name="unet")
 
     def _level(self, x: Any, filters: int, name: str) -> Any:
-        size, repeats = _KERNELS[self._hp.kernel]
+        size, repeats = self._hp.convolutions
         entry = x
         for index in range(repeats):
             x = keras.layers.Conv2D(

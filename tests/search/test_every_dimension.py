@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 import pytest
 
 from search.default_ranges import DEFAULT_RANGES
@@ -33,39 +34,32 @@ SMALL = {
 """Instead of the default range, so that a run takes seconds."""
 
 Values = Mapping[str, Any]
+_MOST_RUNS = 15
 
 
-def _all_values() -> dict[str, tuple[Any, ...]]:
-    space = build_space({**DEFAULT_RANGES, **SMALL})
-    return {each.name: each.extremes() for each in space.dimensions}
-
-
-def _matters(name: str, values: Values) -> bool:
-    return all(
-        (values[other] > 0 if words is None else values[other] in words) and _matters(other, values)
-        for other, words in CONDITIONS.get(name, {}).items()
-    )
+SPACE = build_space({**DEFAULT_RANGES, **SMALL})
+CHOICES = {each.name: each.extremes() for each in SPACE.dimensions}
 
 
 def _covered(values: Values) -> set[tuple[str, Any]]:
-    return {(name, value) for name, value in values.items() if _matters(name, values)}
+    """The values that a sampler is asked for: those that matter beside the others."""
+    trial = optuna.trial.FixedTrial(dict(values))
+    SPACE.suggest(trial)
+    return set(trial.params.items())
 
 
 def _runs() -> list[dict[str, Any]]:
     """Runs that hold every value where it matters: of many drawn, always the one with most news."""
-    choices = _all_values()
-    missing = {(name, value) for name, values in choices.items() for value in values}
+    missing = {(name, value) for name, values in CHOICES.items() for value in values}
     random = np.random.default_rng(0)
-    runs = []
-    while missing:
+    runs: list[dict[str, Any]] = []
+    while missing and len(runs) < _MOST_RUNS:
         drawn = [
-            {name: values[int(random.integers(len(values)))] for name, values in choices.items()}
+            {name: values[int(random.integers(len(values)))] for name, values in CHOICES.items()}
             for _ in range(200)
         ]
-        best = max(drawn, key=lambda values: len(missing & _covered(values)))
-        if new := missing & _covered(best):
-            missing -= new
-            runs.append(best)
+        runs.append(max(drawn, key=lambda values: len(missing & _covered(values))))
+        missing -= _covered(runs[-1])
     return runs
 
 
@@ -87,9 +81,8 @@ def open_session(volume: Volume, values: Values) -> TrainingSession:
 def test_the_runs_hold_every_value_of_every_dimension() -> None:
     covered = set().union(*map(_covered, RUNS))
     assert {name for name, _ in covered} == {each.name for each in fields(Hyperparameters)}
-    for name, values in _all_values().items():
+    for name, values in CHOICES.items():
         assert {(name, value) for value in values} <= covered
-    assert len(RUNS) < 16
 
 
 @pytest.mark.slow

@@ -354,7 +354,14 @@ def test_a_start_that_the_space_does_not_hold_is_refused() -> None:
 
 
 def test_an_unknown_preset_is_refused() -> None:
-    assert refusal({"preset": "best"}).startswith("space.preset: expected one of report_2019, ")
+    for name in ("best", ["report_2019"], 3):
+        assert refusal({"preset": name}).startswith("space.preset: expected one of report_2019, ")
+
+
+def test_all_default_ranges_together_are_a_space() -> None:
+    space = build_space({name: {} for name in NAMES})
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    assert len({space.suggest(study.ask()) for _ in range(30)}) == 30
 
 
 def test_levels_and_tiles_have_to_fit_each_other() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from trainer.hyperparameters import Hyperparameters
-from trainer.optimizer import Schedule, build_optimizer
+from trainer.optimizer import build_optimizer
 
 pytestmark = pytest.mark.usefixtures("device")
 
@@ -72,11 +72,3 @@ def test_the_rate_rises_first_where_there_is_a_warmup(shape: str) -> None:
     assert rates == pytest.approx([0.01, 0.1, 0.2, 0.2], abs=1e-6)
     end = {"constant": 0.2, "linear": 0.1, "cosine": 0.1}[shape]
     assert rate(warm, 60) == pytest.approx(end, abs=1e-6)
-
-
-def test_a_schedule_is_made_again_from_its_config() -> None:
-    schedule = Schedule("linear", 0.2, 50, 0.1)
-    again = Schedule.from_config(schedule.get_config())
-    assert [float(again(step)) for step in (0, 10, 49)] == [
-        float(schedule(step)) for step in (0, 10, 49)
-    ]

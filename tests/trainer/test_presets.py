@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from trainer.presets import PRESETS, build_preset
+from trainer.hyperparameters import Hyperparameters
+from trainer.presets import PRESETS
 
 
 @pytest.mark.parametrize(
@@ -15,12 +16,12 @@ from trainer.presets import PRESETS, build_preset
     ],
 )
 def test_the_levels_are_those_of_the_report(name: str, filters: tuple[int, ...]) -> None:
-    assert build_preset(name).level_filters == filters
+    assert Hyperparameters.from_mapping(PRESETS[name]).level_filters == filters
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_nothing_of_the_report_was_augmented_or_scheduled(name: str) -> None:
-    run = build_preset(name)
+    run = Hyperparameters.from_mapping(PRESETS[name])
     probabilities = {key: value for key, value in run.to_mapping().items() if "probability" in key}
     assert set(probabilities.values()) == {0.0}
     assert (run.optimizer, run.learning_rate, run.epsilon) == ("adam", 1e-3, 1e-7)
