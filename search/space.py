@@ -328,7 +328,6 @@ def _matters(name: str, values: Mapping[str, Any]) -> bool:
     """Whether a hyperparameter has any effect beside these values of others."""
     return all(
         _fulfils(values.get(other, getattr(Hyperparameters, other)), words)
-        and _matters(other, values)
         for other, words in CONDITIONS.get(name, {}).items()
     )
 

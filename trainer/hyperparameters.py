@@ -9,7 +9,10 @@ from typing import Any
 from trainer.errors import InputError
 
 Conditions = Mapping[str, tuple[str, ...] | None]
-"""What other hyperparameters must be for one to matter: one of these words, or above 0 (None)."""
+"""What other hyperparameters must be for one to matter: one of these words, or above 0 (None).
+
+All of them: what one of the others depends on is named as well.
+"""
 
 
 def _word(default: str, choices: tuple[str, ...], meaning: str, **only: Any) -> Any:

@@ -102,3 +102,19 @@ def test_probabilities_that_are_no_numbers_are_divergence() -> None:
 def test_probabilities_are_rounded_to_the_nearest_of_256() -> None:
     given = np.array([-0.5, 0.0, 0.4 / 255, 0.6 / 255, 0.5, 1.0, 1.5])
     assert to_uint8(given).tolist() == [0, 0, 0, 1, 128, 255, 255]
+
+
+class Spread:
+    """Says how far the channels lie from the middle one, in units of a hundredth."""
+
+    def predict_on_batch(self, images: np.ndarray) -> np.ndarray:
+        return np.abs(images[..., [0]] - images[..., [images.shape[-1] // 2]])
+
+
+@pytest.mark.parametrize("views", [1, 8])
+def test_a_network_sees_its_neighbours_within_the_block(views: int) -> None:
+    raw = np.arange(8, dtype=np.float32)[:, None, None] / 100 * np.ones((8, 16, 16), np.float32)
+    found = predict(raw, Spread(), channels=5, sections=range(2, 7), views=views)
+    below = {section: int(probability[3, 4]) for section, probability in found.items()}
+    # Two sections apart is 0.02, 5 of 255; at the lower end of the block there is none below.
+    assert below == {2: 0, 3: 3, 4: 5, 5: 5, 6: 5}

@@ -217,3 +217,13 @@ def test_a_tile_is_moved_out_of_its_cell_by_a_share_of_its_side() -> None:
     middles = np.array([tiles.tile(n)[0].mean() for n in range(200)])
     moved = np.abs(middles[:, None] - (16 * np.arange(4) + 7.5)).min(axis=1)
     assert 3 < moved.max() <= 4.01
+
+
+def test_the_voxel_that_was_drawn_is_the_centre() -> None:
+    mask = np.zeros((6, 96, 120), np.uint8)
+    mask[1, 30:50, 30:60] = 1
+    mask[4, 60:80, 30:90] = 1
+    rare = Volume(mask * np.uint8(200), mask, None)
+    tiles = source(rare, foreground_share=1.0, **STILL)
+    for number in range(100):
+        assert tiles.tile(number)[1][7:9, 7:9].any()
