@@ -12,6 +12,19 @@ from typing import Annotated, Any
 
 import typer
 
+from search.options import (
+    AsJson,
+    ConfigFile,
+    Mask,
+    MaskInstead,
+    ModelFolder,
+    Raw,
+    RawInstead,
+    Share,
+    VoxelSize,
+    parse_voxel_size,
+)
+
 # Nothing heavy is imported here: `--help` answers at once.
 
 app = typer.Typer(
@@ -22,15 +35,6 @@ app = typer.Typer(
 )
 
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
-_Config = Annotated[Path, typer.Argument(help="A TOML file, such as configs/quick.toml.")]
-_Model = Annotated[Path, typer.Argument(help="A folder that run or export wrote.")]
-_Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
-_Raw = Annotated[Path | None, typer.Option(help="Image stack in place of the config's.")]
-_Mask = Annotated[Path | None, typer.Option(help="Mask stack in place of the config's.")]
-_VoxelSize = Annotated[
-    str | None,
-    typer.Option("--voxel-size-nm", metavar="Z,Y,X", help="Where the files do not say."),
-]
 
 
 def main() -> None:
@@ -76,14 +80,14 @@ def _refuse(message: str) -> int:
 
 @app.command()
 def run(
-    config: _Config,
+    config: ConfigFile,
     trials: Annotated[
         int | None, typer.Option(min=1, help="The study's total number of trials.")
     ] = None,
     hours: Annotated[float | None, typer.Option(help="The study's total hours.")] = None,
-    raw: _Raw = None,
-    mask: _Mask = None,
-    as_json: _Json = False,
+    raw: RawInstead = None,
+    mask: MaskInstead = None,
+    as_json: AsJson = False,
 ) -> int:
     """Start the search, or go on with the one of the same study name."""
     from search.config import load_config
@@ -109,7 +113,9 @@ def run(
 
 
 @app.command()
-def check(config: _Config, raw: _Raw = None, mask: _Mask = None, as_json: _Json = False) -> None:
+def check(
+    config: ConfigFile, raw: RawInstead = None, mask: MaskInstead = None, as_json: AsJson = False
+) -> None:
     """Validate config, data, database and device, and estimate time and disk."""
     from search.check import check as check_search
     from search.config import load_config
@@ -124,7 +130,7 @@ def check(config: _Config, raw: _Raw = None, mask: _Mask = None, as_json: _Json 
 
 
 @app.command()
-def status(config: _Config, as_json: _Json = False) -> None:
+def status(config: ConfigFile, as_json: AsJson = False) -> None:
     """Show what is running, done, pruned and failed, and why."""
     from search.presentation import present_status
     from search.results import status_row
@@ -139,9 +145,9 @@ def status(config: _Config, as_json: _Json = False) -> None:
 
 @app.command()
 def enqueue(
-    config: _Config,
+    config: ConfigFile,
     params: Annotated[str, typer.Option(help="JSON, such as '{\"learning_rate\": 0.001}'.")],
-    as_json: _Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Try these values next; dimensions that are not named are drawn by the sampler."""
     from search.enqueue import enqueue_params
@@ -157,9 +163,9 @@ def enqueue(
 
 @app.command()
 def best(
-    config: _Config,
+    config: ConfigFile,
     top: Annotated[int, typer.Option(min=1, help="How many trials.")] = 5,
-    as_json: _Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show the best trials: parameters, scores, and where the model is."""
     from search.presentation import present_best
@@ -175,10 +181,10 @@ def best(
 
 @app.command()
 def export(
-    config: _Config,
+    config: ConfigFile,
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     trial: Annotated[int | None, typer.Option(help="A trial in place of the winner.")] = None,
-    as_json: _Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write the winner's model, or another trial's: .keras, SavedModel and a model card."""
     from search.export import export_trial
@@ -194,18 +200,20 @@ def export(
 
 @app.command()
 def evaluate(
-    model: _Model,
-    raw: Annotated[Path, typer.Option(help="Image stack.")],
-    mask: Annotated[Path, typer.Option(help="Mask stack.")],
+    model: ModelFolder,
+    raw: Raw,
+    mask: Mask,
     out: Annotated[Path | None, typer.Option(help="Folder for scores and overlays.")] = None,
-    voxel_size_nm: _VoxelSize = None,
-    as_json: _Json = False,
+    voxel_size_nm: VoxelSize = None,
+    as_json: AsJson = False,
 ) -> None:
     """Score a model on a volume."""
     from search.presentation import present_evaluation
     from trainer.evaluate import evaluate_files
 
-    scores = evaluate_files(model, raw, mask, out=out, voxel_size_nm=_sizes(voxel_size_nm))
+    scores = evaluate_files(
+        model, raw, mask, out=out, voxel_size_nm=parse_voxel_size(voxel_size_nm)
+    )
     if as_json:
         _print_json(scores)
     else:
@@ -214,7 +222,7 @@ def evaluate(
 
 @app.command()
 def dashboard(
-    config: _Config,
+    config: ConfigFile,
     port: Annotated[int, typer.Option(min=1, max=65535, help="To listen on.")] = 8080,
     host: Annotated[
         str, typer.Option(help="Address to listen on. Anybody who reaches it can delete studies.")
@@ -230,9 +238,6 @@ def dashboard(
     serve_dashboard(load_config(config), host, port, wait=wait)
 
 
-_Share = Annotated[float, typer.Option(min=0.0, max=1.0, help="Of all epochs, from 0 to 1.")]
-
-
 @app.command()
 def simulate(
     config: Annotated[Path | None, typer.Argument(help="A TOML file.")] = None,
@@ -245,11 +250,11 @@ def simulate(
         Path | None, typer.Option(help="What status --json printed of a real study.")
     ] = None,
     price: Annotated[float | None, typer.Option(help="Of a device hour.")] = None,
-    lost_share: _Share = 0.0,
-    memory_share: _Share = 0.0,
-    diverged_share: _Share = 0.0,
+    lost_share: Share = 0.0,
+    memory_share: Share = 0.0,
+    diverged_share: Share = 0.0,
     seed: Annotated[int | None, typer.Option(min=0, help="In place of the config's.")] = None,
-    as_json: _Json = False,
+    as_json: AsJson = False,
 ) -> int:
     """Run the search on simulated workers: how long would it take, and what would it cost?"""
     from dataclasses import asdict
@@ -284,15 +289,6 @@ def _open(config: Path) -> tuple[Any, Any]:
 
     loaded = load_config(config)
     return loaded, find_study(loaded)
-
-
-def _sizes(text: str | None) -> tuple[float, ...] | None:
-    from trainer.errors import InputError
-
-    try:
-        return text and tuple(float(part) for part in text.split(","))  # type: ignore[return-value]
-    except ValueError:
-        raise InputError(f"--voxel-size-nm: expected Z,Y,X such as 5,5,5, got {text!r}") from None
 
 
 def _print_json(value: Any) -> None:
