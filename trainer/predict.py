@@ -14,6 +14,8 @@ from trainer.neighbours import neighbours
 from trainer.views import mean_over_views
 
 _BATCH_VOXELS = 1 << 20
+_LEAST_BATCH = 2
+"""For a single image oneDNN takes convolutions that are half as fast."""
 
 
 def predict_sections(
@@ -44,7 +46,7 @@ def predict_sections(
         Diverged: The network gives no numbers.
     """
     wanted = list(range(len(raw)) if sections is None else sections)
-    size = max(1, _BATCH_VOXELS // (raw.shape[1] * raw.shape[2]))
+    size = max(_LEAST_BATCH, _BATCH_VOXELS // (raw.shape[1] * raw.shape[2]))
     for first in range(0, len(wanted), size):
         numbers = wanted[first : first + size]
         images = intensity.scale(_stack(raw, numbers, channels, wanted))

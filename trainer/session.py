@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -143,6 +143,13 @@ class TrainingSession:
             waiting_seconds=waited,
         )
 
+    def score(self, sections: Sequence[int], threshold: float) -> Scores:
+        """Scores the network as the last epoch has left it, on a block of other sections."""
+        histogram = PooledHistogram()
+        for section, probability in self._predict(sections):
+            histogram.add(probability, self._volume.mask[section])
+        return histogram.scores(threshold)
+
     def state(self) -> dict[str, np.ndarray]:
         """Weights, optimizer and random state, as arrays under their names."""
         return {**read_state(self._network), "epoch": np.asarray(self.epoch)}
@@ -180,17 +187,20 @@ class TrainingSession:
 
     def _validate(self) -> PooledHistogram:
         histogram = PooledHistogram()
-        for section, probability in predict_sections(
+        for section, probability in self._predict(self.plan.validation):
+            histogram.add(probability, self._volume.mask[section])
+            self._example.take(section, probability)
+        return histogram
+
+    def _predict(self, sections: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+        return predict_sections(
             self._predictor,
             self._volume.raw,
             self._intensity,
             halvings=self.hyperparameters.halvings,
             channels=self.hyperparameters.section_channels,
-            sections=self.plan.validation,
-        ):
-            histogram.add(probability, self._volume.mask[section])
-            self._example.take(section, probability)
-        return histogram
+            sections=sections,
+        )
 
 
 def _check_size(volume: Volume, hyperparameters: Hyperparameters) -> None:

@@ -87,3 +87,8 @@ def test_an_error_still_comes_through_and_stderr_back(
         raise ImportError("no keras")
     os.write(2, b"word")
     assert capfd.readouterr().err == "word"
+
+
+def test_convolutions_are_those_of_onednn() -> None:
+    configure_device(1)
+    assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "1"
