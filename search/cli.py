@@ -203,17 +203,19 @@ def evaluate(
     model: ModelFolder,
     raw: Raw,
     mask: Mask,
-    out: Annotated[Path | None, typer.Option(help="Folder for scores and overlays.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for a page and its data.")] = None,
     voxel_size_nm: VoxelSize = None,
+    objects: Annotated[
+        str, typer.Option(help="What the mask marks, in the plural, for the page.")
+    ] = "mitochondria",
     as_json: AsJson = False,
 ) -> None:
     """Score a model on a volume."""
     from search.presentation import present_evaluation
     from trainer.evaluate import evaluate_files
 
-    scores = evaluate_files(
-        model, raw, mask, out=out, voxel_size_nm=parse_voxel_size(voxel_size_nm)
-    )
+    size = parse_voxel_size(voxel_size_nm)
+    scores = evaluate_files(model, raw, mask, out=out, voxel_size_nm=size, objects=objects)
     if as_json:
         _print_json(scores)
     else:
