@@ -223,6 +223,27 @@ def evaluate(
 
 
 @app.command()
+def explain(
+    model: ModelFolder,
+    raw: Raw,
+    section: Annotated[int, typer.Option(help="Number of the section, from 0.")],
+    box: Annotated[str, typer.Option(metavar="Y0,X0,Y1,X1", help="In voxels of the section.")],
+    out: Annotated[Path, typer.Option(help="Folder for a page and its pictures.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show what the network went by in a region of a section."""
+    from search.presentation import present_explanation
+    from trainer.explain import explain_files
+    from trainer.region import Region
+
+    facts = explain_files(model, raw, section, Region.parse(box), out)
+    if as_json:
+        _print_json(facts)
+    else:
+        present_explanation(facts, out)
+
+
+@app.command()
 def dashboard(
     config: ConfigFile,
     port: Annotated[int, typer.Option(min=1, max=65535, help="To listen on.")] = 8080,

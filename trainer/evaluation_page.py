@@ -16,6 +16,8 @@ from trainer.page import Page
 if TYPE_CHECKING:
     from trainer.evaluate import Evaluation
 
+_KINDS = ("true", "false")
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -63,7 +65,8 @@ def _headline(evaluation: Evaluation, subject: Subject) -> str:
     false = scores.predicted - scores.found
     return (
         f"{scores.found:,} of {scores.total:,} {subject.objects} found; "
-        f"{false:,} of the {scores.predicted:,} predicted objects match none of them."
+        f"{false:,} of the {scores.predicted:,} predicted objects match none of them. "
+        f"Voxel by voxel: Dice {evaluation.scores.dice:.3f}."
     )
 
 
@@ -112,7 +115,19 @@ def _add_objects(page: Page, evaluation: Evaluation, subject: Subject) -> None:
         "If they crowd at the left, it is the small ones that the model overlooks, or pieces cut "
         "off by the volume's faces.",
     )
-    page.paragraph("objects.csv lists them with their places.")
+    page.paragraph(f"{_about_false(evaluation)}objects.csv lists every object with its place.")
+
+
+def _about_false(evaluation: Evaluation) -> str:
+    """What a person needs to know to choose a smallest size."""
+    sizes = {kind: [r.voxels for r in evaluation.objects if r.kind == kind] for kind in _KINDS}
+    true, false = sizes.values()
+    if not true or not false:
+        return ""
+    return (
+        f"Of the {len(false):,} predicted objects that match none, half have at most "
+        f"{int(np.median(false)):,} voxels; the smallest true object has {min(true):,}. "
+    )
 
 
 def _row(name: str, iou: float, scores: InstanceScores, quality: float | None) -> list[Any]:

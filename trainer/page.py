@@ -49,13 +49,17 @@ class Page:
         self._parts.append(f"<p>{escape(text)}</p>")
 
     def table(self, head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-        """Adds a table: numbers to the right, words to the left, None as a dash."""
+        """Adds a table: numbers to the right, words to the left, None as a dash.
+
+        A head of empty words is left out.
+        """
         body = [list(row) for row in rows]
         right = [
             bool(body) and not any(isinstance(row[column], str) for row in body)
             for column in range(len(head))
         ]
-        lines = [_row("th", head, right), *(_row("td", row, right) for row in body)]
+        top = [_row("th", head, right)] if any(head) else []
+        lines = [*top, *(_row("td", row, right) for row in body)]
         self._parts.append(f'<div class="wide"><table>{"".join(lines)}</table></div>')
 
     def figure(self, picture: bytes, caption: str) -> None:
