@@ -78,10 +78,11 @@ def draw_sizes(rows: Sequence[ObjectRow], voxel_size_nm: Sequence[float] | None)
                 rasterized=len(objects) > _MANY_POINTS,
             )
         axes.axhline(0.5, color=MUTED, linewidth=1, linestyle="--")
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
-        axes.xaxis.set_minor_locator(NullLocator())
+        if objects:
+            axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+            axes.xaxis.set_minor_locator(NullLocator())
         axes.set_ylim(-0.03, 1.03)
         axes.legend(loc="lower right")
     return chart.svg

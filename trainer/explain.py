@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import cv2
 import numpy as np
+from scipy.special import expit
 
 from trainer.activation_map import LevelResponse, respond
 from trainer.errors import InputError
@@ -130,17 +131,14 @@ def explain(model: Model, raw: np.ndarray, section: int, region: Region) -> Expl
     Raises:
         InputError: Section or region lie outside the volume, or the network is of another kind.
     """
-    if not 0 <= section < len(raw):
-        raise InputError(f"--section: expected 0 to {len(raw) - 1}, got {section}")
-    height, width = raw.shape[1:]
-    region.check_within(height, width)
-    window = region.window(height, width, _LARGEST_SIDE)
+    _check_place(raw, section, region)
+    window = region.window(*raw.shape[1:], _LARGEST_SIDE)
     intensity = Intensity.measure(raw)
     shown = region.moved(window.y0, window.x0)
     image = _image(model, raw, section, window, intensity)
     answer = respond(model.network, image, shown.slices)
     size = window.y1 - window.y0, window.x1 - window.x0
-    probability = 1 / (1 + np.exp(-answer.logits[: size[0], : size[1]]))
+    probability = expit(answer.logits[: size[0], : size[1]])
     return Explanation(
         section=section,
         region=region,
@@ -176,6 +174,7 @@ def explain_files(
 
     refuse_model_folder(out)
     volume = read_stack(raw, role="raw").array
+    _check_place(volume, section, region)
     configure_device()
     loaded = load_model(model, stock=True)
     explanation = explain(loaded, volume, section, region)
@@ -192,6 +191,13 @@ def explain_files(
     files = {f"{name}.png": encode_png(picture) for name, picture in pictures.items()}
     write_files(out, {**files, "explain.json": numbers, "explain.html": page})
     return facts
+
+
+def _check_place(raw: np.ndarray, section: int, region: Region) -> None:
+    if not 0 <= section < len(raw):
+        raise InputError(f"--section: expected 0 to {len(raw) - 1}, got {section}")
+    height, width = raw.shape[1:]
+    region.check_within(height, width)
 
 
 def _image(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import matplotlib as mpl
@@ -82,17 +83,20 @@ def draw_filters(
     grid = figure.add_gridspec(len(filters), len(widths), width_ratios=widths)
     section = _bare(figure.add_subplot(grid[0, 0]), "section and box")
     section.imshow(gray, cmap="gray", vmin=0, vmax=255)
-    _outline(section, region, 1)
+    _outline(section, region)
+    if len(filters) > 1:
+        box = _bare(figure.add_subplot(grid[1, 0]), "the box")
+        box.imshow(gray[region.slices], cmap="gray", vmin=0, vmax=255)
     for row, each in enumerate(filters):
         axes = _bare(figure.add_subplot(grid[row, 1]), f"filter {each.number}: response")
         axes.imshow(each.response, cmap=_MAP, extent=(0, gray.shape[1], gray.shape[0], 0))
-        _outline(axes, region, 1)
+        _outline(axes, region)
         for column, peak in enumerate(each.peaks):
             patch = _bare(
                 figure.add_subplot(grid[row, 2 + column]), "answers most to" if not column else ""
             )
             patch.imshow(_patch(gray, peak, factor), cmap="gray", vmin=0, vmax=255)
-    canvas = FigureCanvasAgg(figure)
+    canvas: Any = FigureCanvasAgg(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
@@ -118,7 +122,7 @@ def _boxed(drawn: np.ndarray, region: Region) -> np.ndarray:
     return drawn
 
 
-def _outline(axes: Axes, region: Region, width: int) -> None:
+def _outline(axes: Axes, region: Region) -> None:
     axes.add_patch(
         Rectangle(
             (region.x0, region.y0),
@@ -126,7 +130,7 @@ def _outline(axes: Axes, region: Region, width: int) -> None:
             region.y1 - region.y0,
             fill=False,
             edgecolor=[part / 255 for part in _BOX],
-            linewidth=width,
+            linewidth=1,
         )
     )
 

@@ -54,10 +54,8 @@ class Page:
         A head of empty words is left out.
         """
         body = [list(row) for row in rows]
-        right = [
-            bool(body) and not any(isinstance(row[column], str) for row in body)
-            for column in range(len(head))
-        ]
+        columns = list(zip(*body, strict=True)) or [("",)] * len(head)
+        right = [not any(isinstance(cell, str) for cell in column) for column in columns]
         top = [_row("th", head, right)] if any(head) else []
         lines = [*top, *(_row("td", row, right) for row in body)]
         self._parts.append(f'<div class="wide"><table>{"".join(lines)}</table></div>')
