@@ -104,7 +104,7 @@ class TileSource:
         return self._sections[int(random.integers(count - hp.tile_sections + 1))]
 
     def _first_around(self, section: int) -> int:
-        """Where a tile begins that has the section in its middle, or as near as the block allows."""
+        """The first section of the tile whose middle lies nearest to this one, within the block."""
         tile = self._hyperparameters.tile_sections
         first, last = self._sections[0], self._sections[-1] - tile + 1
         return min(max(section - tile // 2, first), last)
