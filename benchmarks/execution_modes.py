@@ -1,8 +1,9 @@
 """Images trained per second in each way that TensorFlow can run the same network.
 
 `python -m benchmarks.execution_modes` prints one JSON object. Precision, compilation by XLA and
-the normalization (one operation, or Keras's own layer) are tried with each other, on the network
-and the tiles of the training benchmark, each combination in a process of its own.
+the normalization (one operation, or Keras's own layer) are tried with each other, and each
+precision without oneDNN's convolutions, on the network and the tiles of the training benchmark,
+each combination in a process of its own.
 """
 
 from __future__ import annotations
@@ -34,17 +35,20 @@ class Mode:
         precision: The Keras dtype policy.
         jit: Whether XLA compiles the step.
         normalization: `fused`, or `stock` for Keras's own layer.
+        onednn: Whether a CPU takes oneDNN's convolutions, or TensorFlow's own.
     """
 
     precision: str
     jit: bool
     normalization: str
+    onednn: bool = True
 
 
 def modes(precisions: Sequence[str]) -> list[Mode]:
     """Every combination, the plainest first."""
     combined = itertools.product(precisions, (False, True), NORMALIZATIONS)
-    return [Mode(*each) for each in combined]
+    apart = [Mode(precision, False, "fused", onednn=False) for precision in precisions]
+    return [*(Mode(*each) for each in combined), *apart]
 
 
 def measure(mode: Mode, steps: int) -> dict[str, Any]:
@@ -90,7 +94,7 @@ def measure_apart(mode: Mode, steps: int, timeout_seconds: float) -> dict[str, A
     """The same in a process of its own; what went wrong, where nothing came of it."""
     command = [sys.executable, "-m", "benchmarks.execution_modes", "--steps", str(steps)]
     command += ["--one", json.dumps(vars(mode))]
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"}
+    environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": str(int(mode.onednn))}
     try:
         done = subprocess.run(
             command,

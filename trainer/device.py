@@ -12,6 +12,7 @@ from typing import Any
 from trainer.gpu_memory import read_card_bytes, share_of_memory
 
 _CPU_BFLOAT16_FLAGS = {"amx_bf16", "avx512_bf16"}
+_CPU_WIDE_FLAG = "avx512f"
 _VOLTA, _AMPERE = 7, 8
 _MEGABYTE = 1 << 20  # as TensorFlow counts a limit
 
@@ -52,6 +53,9 @@ def configure_device(threads: int | None = None, *, gpu_share: float = 1.0) -> D
     """
     # JAX would take most of a GPU's memory at once.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    # TensorFlow takes oneDNN's convolutions by itself where there is AVX-512 alone. With AVX2 they
+    # are 1.5 to 3 times as fast as its own (benchmarks/execution_modes.py).
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     with _quiet():
         import keras
 
@@ -62,12 +66,16 @@ def configure_device(threads: int | None = None, *, gpu_share: float = 1.0) -> D
 
 def cpu_precision(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     """`mixed_bfloat16` where the processor multiplies bfloat16, else `float32`."""
+    return "mixed_bfloat16" if _CPU_BFLOAT16_FLAGS & _cpu_flags(cpuinfo) else "float32"
+
+
+def _cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> set[str]:
+    """What the processor can do, under the names of the kernel; nothing where it does not say."""
     try:
         text = cpuinfo.read_text()
     except OSError:
-        return "float32"
-    flags = next((line for line in text.splitlines() if line.startswith("flags")), "").split()
-    return "mixed_bfloat16" if _CPU_BFLOAT16_FLAGS & set(flags) else "float32"
+        return set()
+    return set(next((line for line in text.splitlines() if line.startswith("flags")), "").split())
 
 
 def gpu_precision(capability: tuple[int, int]) -> str:
@@ -97,6 +105,10 @@ def _configure_tensorflow(threads: int, gpu_share: float) -> Device:
     with _quiet():
         tf.zeros(1)  # starts the runtime, which has more to say
     if not gpus:
+        if _CPU_WIDE_FLAG not in _cpu_flags():
+            # A convolution with the normalization behind it in one operation is oneDNN's slowest
+            # where it has no AVX-512: ten times as slow as the two apart.
+            tf.config.optimizer.set_experimental_options({"remapping": False})
         return Device(f"{threads} CPU core{'s' if threads > 1 else ''}", "cpu", cpu_precision())
     details = tf.config.experimental.get_device_details(gpus[0])
     precision = gpu_precision(details.get("compute_capability", (0, 0)))

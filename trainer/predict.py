@@ -16,6 +16,8 @@ from trainer.slabs import Slab, SlabNetwork, plan_slabs
 from trainer.views import mean_over_views
 
 _BATCH_VOXELS = 1 << 20
+_LEAST_BATCH = 2
+"""For a single image oneDNN takes convolutions that are half as fast."""
 
 
 def predict_sections(
@@ -49,7 +51,8 @@ def predict_sections(
     if hp.is_3d:
         network, slabs = SlabNetwork(network), plan_slabs(wanted, hp.tile_sections)
     else:
-        slabs = _batches(wanted, max(1, _BATCH_VOXELS // (raw.shape[1] * raw.shape[2])))
+        size = max(_LEAST_BATCH, _BATCH_VOXELS // (raw.shape[1] * raw.shape[2]))
+        slabs = _batches(wanted, size)
     for slab in slabs:
         images = intensity.scale(_stack(raw, slab.seen, hp.input_channels, wanted))
         output = mean_over_views(lambda seen: _predict(network, seen, hp.halvings), images, views)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -157,6 +157,13 @@ class TrainingSession:
             waiting_seconds=waited,
         )
 
+    def score(self, sections: Sequence[int], threshold: float) -> Scores:
+        """Scores the network as the last epoch has left it, on a block of other sections."""
+        histogram = PooledHistogram()
+        for section, probability in self._predict(sections):
+            histogram.add(probability, self._volume.mask[section])
+        return histogram.scores(threshold)
+
     def state(self) -> dict[str, np.ndarray]:
         """Weights, optimizer and random state, as arrays under their names."""
         return {**read_state(self._network), "epoch": np.asarray(self.epoch)}
@@ -197,18 +204,21 @@ class TrainingSession:
 
     def _validate(self) -> tuple[PooledHistogram, float]:
         histogram, losses = PooledHistogram(), []
-        for section, probability in predict_sections(
-            self._predictor,
-            self._volume.raw,
-            self._intensity,
-            self.hyperparameters,
-            sections=self.plan.validation,
-        ):
+        for section, probability in self._predict(self.plan.validation):
             mask = self._volume.mask[section]
             histogram.add(probability, mask)
             losses.append(loss_of_probability(self._loss, mask, probability))
             self._example.take(section, probability)
         return histogram, float(np.mean(losses))
+
+    def _predict(self, sections: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+        return predict_sections(
+            self._predictor,
+            self._volume.raw,
+            self._intensity,
+            self.hyperparameters,
+            sections=sections,
+        )
 
 
 def _check_size(volume: Volume, hyperparameters: Hyperparameters, train: Sequence[int]) -> None:

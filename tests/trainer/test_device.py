@@ -93,6 +93,11 @@ def test_an_error_still_comes_through_and_stderr_back(
     assert capfd.readouterr().err == "word"
 
 
+def test_convolutions_are_those_of_onednn() -> None:
+    configure_device(1)
+    assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "1"
+
+
 @pytest.mark.parametrize(
     ("capability", "precision"),
     [

@@ -90,7 +90,7 @@ def test_large_sections_go_through_the_network_in_small_batches(
     found = predict(raw, network)
     assert [np.array_equal(found[z], to_uint8(raw[z])) for z in range(5)] == [True] * 5
     assert sum(shape[0] for shape in network.shapes) == 5
-    assert max(shape[0] for shape in network.shapes) == min(5, max(1, voxels // 256))
+    assert max(shape[0] for shape in network.shapes) == min(5, max(2, voxels // 256))
 
 
 def test_the_scale_of_the_volume_is_applied() -> None:
