@@ -76,7 +76,7 @@ def volume() -> Volume:
 
 def open_session(volume: Volume, values: Values) -> TrainingSession:
     run = Hyperparameters.from_mapping(values)
-    plan = TrainingPlan(3, 4, train=range(14), validation=range(20, 24), seed=1)
+    plan = TrainingPlan(3, 2, train=range(14), validation=range(20, 24), seed=1)
     return TrainingSession(volume, run, plan)
 
 
