@@ -24,6 +24,7 @@ class Task:
         study: Its name, for the trials' logs.
         logs: Folder of the trials' logs; without it none are written.
         memory_bytes: What a worker may use before it is ended; no limit without it.
+        gpu_share: Of a GPU that a worker has; from 1 on it is its own.
         artifacts: Folder of the trials' pictures; without it none are drawn.
         tensorboard: Folder of the trials' event files; without it none are written.
     """
@@ -35,6 +36,7 @@ class Task:
     study: str = ""
     logs: Path | None = None
     memory_bytes: int | None = None
+    gpu_share: float = 1.0
     artifacts: Path | None = None
     tensorboard: Path | None = None
 

@@ -11,10 +11,14 @@ from typing import Any
 from search.config import Config
 from search.data import StudyData, load_data
 from search.estimate import estimate_cost, estimate_hours
+from search.memory_watch import room_bytes
 from search.pruners import rungs
 from storage.database import database_from_environment
 from storage.studies import open_study_storage
-from trainer.device import configure_device
+from trainer.device import Device, configure_device
+from trainer.errors import InputError, TooLarge
+from trainer.footprint import check_footprint
+from trainer.hyperparameters import Hyperparameters
 
 _TIMED_TILES = 48
 _BYTES_PER_PARAMETER = 12
@@ -34,8 +38,9 @@ def check(config: Config) -> dict[str, Any]:
     database = database_from_environment(config.study.runs)
     open_study_storage(database)
     cluster = _check_cluster(config, data)
-    device = configure_device(config.workers.cpus_per_trial)
-    epoch_seconds, parameters = _time_epoch(config, data, device.precision)
+    workers = config.workers
+    device = configure_device(workers.cpus_per_trial, gpu_share=workers.gpus_per_trial or 1.0)
+    epoch_seconds, parameters = _time_epoch(config, data, device)
     slots = cluster.slots if cluster else _slots(config, device.gpus)
     study = config.study
     return {
@@ -73,28 +78,46 @@ def _check_cluster(config: Config, data: StudyData) -> _Cluster | None:
         return _Cluster(nodes, ClusterView().room(workers.cpus_per_trial, workers.gpus_per_trial))
 
 
-def _time_epoch(config: Config, data: StudyData, precision: str) -> tuple[float, int]:
+def _time_epoch(config: Config, data: StudyData, device: Device) -> tuple[float, int]:
     """Seconds of an epoch of the space's middle, its first and slow step left out."""
     # Loads the framework, which what is wrong with the input does not have to wait for.
     from trainer.session import TrainingPlan, TrainingSession
 
+    middle = config.build_space().for_voxels(data.volume.voxel_size_nm).middle()
+    _check_middle(middle, device, config)
+    # A 3D network sees no single section.
+    validation = data.split.validation[: middle.tile_sections if middle.is_3d else 1]
     plan = TrainingPlan(
         epochs=2,
         tiles_per_epoch=_TIMED_TILES,
         train=data.split.train,
-        validation=data.split.validation[:1],
+        validation=validation,
         seed=config.study.seed,
     )
-    session = TrainingSession(data.volume, config.build_space().middle(), plan, precision=precision)
+    session = TrainingSession(data.volume, middle, plan, precision=device.precision)
     session.advance()
     started = time.monotonic()
     session.advance()
     elapsed, parameters = time.monotonic() - started, session.parameters
     session.close()
-    tile = elapsed / (_TIMED_TILES + _tiles_of_a_section(data))
+    tile = elapsed / (_TIMED_TILES + _tiles_of_a_section(data) * len(validation))
     # A voxel is validated at about a quarter of the cost of training on it.
     validated = _tiles_of_a_section(data) * len(data.split.validation) / 4
     return tile * (config.study.tiles_per_epoch + validated), parameters
+
+
+def _check_middle(middle: Hyperparameters, device: Device, config: Config) -> None:
+    """Refuses to time a network that this machine has not the memory for."""
+    gigabytes = config.workers.memory_gb_per_trial
+    room = room_bytes(None if gigabytes is None else round(gigabytes * 1e9), device)
+    if room is None:
+        return
+    try:
+        check_footprint(middle, device.precision, room)
+    except TooLarge as error:
+        raise InputError(
+            f"space: expected a space whose middle fits this device; {error}"
+        ) from None
 
 
 def _tiles_of_a_section(data: StudyData) -> float:

@@ -64,13 +64,7 @@ def load_data(config: Config) -> StudyData:
         holdout=config.split.holdout,
     )
     _check_blocks(volume, split)
-    largest, side = config.build_space().largest_tile(), min(volume.raw.shape[1:])
-    if largest > side:
-        raise InputError(
-            f"space.tile_size: expected at most {side}, the shorter side of the sections "
-            f"({volume.raw.shape[1]} x {volume.raw.shape[2]}), got {largest}; "
-            "set a smaller tile_size"
-        )
+    _check_tiles(config, volume, split)
     return StudyData(volume, split)
 
 
@@ -92,6 +86,23 @@ def _check_blocks(volume: Volume, split: Split) -> None:
                 f"split: expected foreground in the {name} sections {_span(block)}, "
                 "found none; move the blocks with split.validation and split.holdout"
             )
+
+
+def _check_tiles(config: Config, volume: Volume, split: Split) -> None:
+    """Every tile has to fit into the sections that are trained on."""
+    space, side = config.build_space(), min(volume.raw.shape[1:])
+    if space.largest_tile() > side:
+        raise InputError(
+            f"space.tile_size: expected at most {side}, the shorter side of the sections "
+            f"({volume.raw.shape[1]} x {volume.raw.shape[2]}), got {space.largest_tile()}; "
+            "set a smaller tile_size"
+        )
+    if space.deepest_tile() > len(split.train):
+        raise InputError(
+            f"space.tile_sections: expected at most {len(split.train)}, the sections to train on "
+            f"({_span(split.train)}), got {space.deepest_tile()}; set fewer tile_sections, or "
+            "leave more sections to training with [split]"
+        )
 
 
 def _span(block: range) -> str:

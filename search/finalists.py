@@ -167,7 +167,7 @@ def build_trial_model(source: Source, winner: FrozenTrial, data: Mapping[str, An
         "software": describe_software(),
     }
     return build_model(
-        source.config.build_space().complete(winner.params),
+        source.config.build_space().for_voxels(data.get("voxel_size_nm")).complete(winner.params),
         checkpoint.arrays,
         threshold=float(checkpoint.facts["threshold"]),
         card=card,

@@ -183,7 +183,7 @@ class SearchRun:
             try:
                 return Coordinator(
                     study,
-                    config.build_space(),
+                    config.build_space().for_voxels(self._data.volume.voxel_size_nm),
                     workers,
                     CheckpointStore(checkpoints),
                     terms,
@@ -237,6 +237,7 @@ class SearchRun:
             artifacts=self._config.artifacts.absolute(),
             tensorboard=tensorboard and (tensorboard / place).absolute(),
             memory_bytes=None if gigabytes is None else round(gigabytes * 1e9),
+            gpu_share=config.gpus_per_trial or 1.0,
         )
 
     def _build_workers(self, task: Task, *, alone: bool) -> Workers:

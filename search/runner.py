@@ -83,12 +83,12 @@ class TrialRunner:
         self.close()
         self._assignment, self._history, self._collapsed = assignment, (), 0
         if self._device is None:
-            self._device = configure_device(self._task.threads)
+            self._device = configure_device(self._task.threads, gpu_share=self._task.gpu_share)
         from trainer.session import TrainingPlan, TrainingSession
 
         self._log.write(assignment.trial, 0, f"begun: {_described(assignment, self._device)}")
-        if self._device.kind == "cpu":
-            room = room_bytes(self._task.memory_bytes)
+        room = room_bytes(self._task.memory_bytes, self._device)
+        if room is not None:
             check_footprint(assignment.hyperparameters, self._device.precision, room)
         split = self._task.split
         self._session = TrainingSession(
@@ -192,6 +192,8 @@ def _described(assignment: Assignment, device: Device) -> str:
 def _facts(metrics: EpochMetrics) -> dict[str, Any]:
     return {
         "loss": round(metrics.loss, 6),
+        "train_dice": round(metrics.train_dice, 6),
+        "validation_loss": round(metrics.validation_loss, 6),
         "threshold": round(metrics.scores.threshold, 4),
         "precision": round(metrics.scores.precision, 6),
         "recall": round(metrics.scores.recall, 6),

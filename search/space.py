@@ -5,14 +5,15 @@ from __future__ import annotations
 import difflib
 import itertools
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from decimal import Decimal
 from typing import Any
 
 import optuna
 
 from search.default_ranges import DEFAULT_RANGES
+from trainer.anisotropy import count_planar_levels
 from trainer.errors import InputError
 from trainer.hyperparameters import CHOICES, CONDITIONS, Hyperparameters
 from trainer.presets import PRESETS
@@ -109,10 +110,34 @@ class Space:
 
     def largest_tile(self) -> int:
         """The largest tile that a trial may have."""
-        for dimension in self.dimensions:
-            if dimension.name == "tile_size":
-                return max(int(value) for value in dimension.extremes())
-        return int(self.fixed.get("tile_size", Hyperparameters.tile_size))
+        return int(max(self._values("tile_size")))
+
+    def deepest_tile(self) -> int:
+        """Most sections of a tile that a trial may have: 1 where all networks are 2D."""
+        return int(max(self._values("tile_sections"))) if self._has_3d() else 1
+
+    def for_voxels(self, voxel_size_nm: Sequence[float] | None) -> Space:
+        """The space for a volume, whose voxels decide over the planar levels of 3D networks.
+
+        What the config says of them goes before.
+
+        Args:
+            voxel_size_nm: Edges of a voxel, z, y, x, where they are known.
+        """
+        named = {*self.fixed, *(each.name for each in self.dimensions)}
+        if voxel_size_nm is None or "planar_levels" in named or not self._has_3d():
+            return self
+        z, y, x = voxel_size_nm
+        levels = count_planar_levels((z, y, x))
+        return replace(self, fixed={**self.fixed, "planar_levels": levels})
+
+    def _has_3d(self) -> bool:
+        return "3d" in self._values("dimensions")
+
+    def _values(self, name: str) -> tuple[Any, ...]:
+        """The values that stand for all that a run may have."""
+        drawn = (each.extremes() for each in self.dimensions if each.name == name)
+        return next(drawn, (self.fixed.get(name, getattr(Hyperparameters, name)),))
 
     def to_json(self) -> dict[str, Any]:
         """The space as a config would write it, every fixed value included."""
@@ -289,7 +314,16 @@ def _check_step(name: str, low: float, high: float, step: float) -> None:
         )
 
 
-_FITTING = ("depth", "outer_levels", "centre_levels", "filters", "tile_size")
+_FITTING = (
+    "dimensions",
+    "depth",
+    "outer_levels",
+    "centre_levels",
+    "filters",
+    "planar_levels",
+    "tile_size",
+    "tile_sections",
+)
 """Hyperparameters that make a network together, and have to fit each other."""
 
 

@@ -15,7 +15,7 @@ import pytest
 from optuna.storages import RDBStorage
 from sqlalchemy import make_url
 
-from benchmarks import orchestration, sampler, training, training_sides
+from benchmarks import execution_modes, orchestration, sampler, training, training_sides
 from benchmarks.contest import summarize
 from benchmarks.lap import Lap, Stopwatch
 from benchmarks.ledger import Ledger, public_methods
@@ -321,3 +321,33 @@ def test_all_sides_of_training_learn_from_the_same_tiles() -> None:
     image, mask = training_sides.classic_tile(ones, ones, 0)
     assert image.shape == mask.shape == (256, 256)
     assert set(training_sides.SIDES) == set(training._STEPS)
+
+
+def test_every_way_to_run_the_network_is_tried_once() -> None:
+    modes = execution_modes.modes(["float32", "mixed_bfloat16"])
+    assert len({tuple(vars(mode).items()) for mode in modes}) == len(modes) == 10
+    assert modes[0] == execution_modes.Mode("float32", jit=False, normalization="fused")
+    assert sum(not mode.onednn for mode in modes) == 2
+
+
+def test_the_fastest_way_is_named_and_one_that_failed_says_why() -> None:
+    slow, fast, failed = execution_modes.modes(["float32"])[:3]
+    summary = execution_modes.summarize(
+        [
+            (slow, {"images_per_second": 3.0}),
+            (fast, {"images_per_second": 8.0}),
+            (failed, {"error": "no result within 5 seconds"}),
+        ],
+        {"cores": 2},
+    )
+    assert summary["fastest"] == {**vars(fast), "images_per_second": 8.0}
+    assert summary["modes"][2]["error"] == "no result within 5 seconds"
+    assert execution_modes.summarize([(slow, {"error": "none"})], {})["fastest"] is None
+
+
+def test_a_way_that_takes_too_long_or_fails_ends_no_benchmark() -> None:
+    mode = execution_modes.Mode("float32", jit=False, normalization="fused")
+    late = execution_modes.measure_apart(mode, 1, timeout_seconds=0.05)
+    assert late == {"error": "no result within 0.05 seconds"}
+    broken = execution_modes.Mode("float31", jit=False, normalization="fused")
+    assert "float31" in execution_modes.measure_apart(broken, 1, timeout_seconds=120)["error"]

@@ -28,7 +28,8 @@ class Model:
     """A trained network with what belongs to it.
 
     Attributes:
-        network: From intensities (example, y, x, section) to probabilities (example, y, x, 1).
+        network: From intensities (example, y, x, section) to probabilities (example, y, x, 1);
+            in 3D both are (example, z, y, x, 1).
         hyperparameters: Of the run that made it.
         threshold: Foreground is where the probability reaches it.
         card: Everything else that is known about the model, as JSON holds it.
@@ -54,8 +55,7 @@ class Model:
             self.network,
             raw,
             intensity,
-            halvings=self.hyperparameters.halvings,
-            channels=self.hyperparameters.section_channels,
+            self.hyperparameters,
             views=self.views,
         ):
             probability[section] = values
@@ -182,12 +182,18 @@ def _network(hyperparameters: Hyperparameters, precision: str, *, stock: bool) -
     return with_probability(build_unet(hyperparameters, precision=precision, stock=stock))
 
 
-def _describe(network: Any) -> list[tuple[str, str, Any]]:
-    """Kind, name and activation of every layer: what weights alone do not tell."""
+def _describe(network: Any) -> list[tuple[Any, ...]]:
+    """Kind, name, activation and pooling of every layer: what weights alone do not tell."""
+    layers = [(type(layer).__name__, layer.name, layer.get_config()) for layer in network.layers]
     return [
-        (type(layer).__name__, layer.name, layer.get_config().get("activation"))
-        for layer in network.layers
+        (kind, name, config.get("activation"), _sizes(config.get("pool_size")))
+        for kind, name, config in layers
     ]
+
+
+def _sizes(value: Any) -> Any:
+    """A tuple, which a file brings back as a list."""
+    return value and tuple(value)
 
 
 def _full_card(model: Model, folder: Path) -> dict[str, Any]:
@@ -197,12 +203,25 @@ def _full_card(model: Model, folder: Path) -> dict[str, Any]:
         "hyperparameters": model.hyperparameters.to_mapping(),
         "threshold": model.threshold,
         "postprocessing": {"views": model.views, "z_median_sections": model.z_median},
-        "input": f"float32 (example, y, x, {model.hyperparameters.section_channels}), sections as "
-        "channels in their order, the one to segment in the middle; sides multiples of "
-        f"{model.hyperparameters.halvings}; the volume's 1st percentile is 0, its 99th is 1",
-        "output": "float32 (example, y, x, 1), the probability of foreground",
+        "input": f"float32 {_describe_input(model.hyperparameters)}; the volume's 1st percentile "
+        "is 0, its 99th is 1",
+        "output": f"float32 (example, {'z, ' * model.hyperparameters.is_3d}y, x, 1), the "
+        "probability of foreground",
         "sha256": sha256(folder / NETWORK_FILE),
     }
+
+
+def _describe_input(hyperparameters: Hyperparameters) -> str:
+    hp = hyperparameters
+    if hp.is_3d:
+        return (
+            f"(example, z, y, x, 1), trained on {hp.tile_sections} sections; y and x multiples of "
+            f"{hp.halvings}, z of {hp.section_halvings}"
+        )
+    return (
+        f"(example, y, x, {hp.section_channels}), sections as channels in their order, the one to "
+        f"segment in the middle; sides multiples of {hp.halvings}"
+    )
 
 
 def _load_card(folder: Path) -> dict[str, Any]:

@@ -9,8 +9,10 @@ import keras
 import numpy as np
 
 from trainer.errors import Diverged
+from trainer.hyperparameters import Hyperparameters
 from trainer.intensity import Intensity
 from trainer.neighbours import neighbours
+from trainer.slabs import Slab, SlabNetwork, plan_slabs
 from trainer.views import mean_over_views
 
 _BATCH_VOXELS = 1 << 20
@@ -22,39 +24,48 @@ def predict_sections(
     network: keras.Model,
     raw: np.ndarray,
     intensity: Intensity,
+    hyperparameters: Hyperparameters,
     *,
-    halvings: int,
-    channels: int = 1,
     sections: Sequence[int] | None = None,
     views: int = 1,
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yields (section number, probability), probability as uint8 (y, x) with 255 for 1.
 
-    A section is mirrored to the next multiple of `halvings` and cut back, so that its size does
-    not matter to the network.
+    A section is mirrored to the next multiple of the network's `halvings` and cut back, so that
+    its size does not matter to the network. A 3D network sees as many sections at once as the
+    tiles had that it was trained on.
 
     Args:
-        network: From intensities (example, y, x, section) to probabilities (example, y, x, 1).
+        network: From intensities to probabilities, as `build_unet` says their shapes.
         raw: The volume, (z, y, x), of any type.
         intensity: The scale of the volume.
-        halvings: The factor between the network's first level and its centre.
-        channels: Sections that the network sees, the one that it segments in the middle.
+        hyperparameters: Of the network.
         sections: The block of sections to predict, of which alone it sees; all by default.
         views: 8 for the mean over flips and quarter turns.
 
     Raises:
         Diverged: The network gives no numbers.
     """
+    hp = hyperparameters
     wanted = list(range(len(raw)) if sections is None else sections)
-    size = max(_LEAST_BATCH, _BATCH_VOXELS // (raw.shape[1] * raw.shape[2]))
-    for first in range(0, len(wanted), size):
-        numbers = wanted[first : first + size]
-        images = intensity.scale(_stack(raw, numbers, channels, wanted))
-        output = mean_over_views(lambda seen: _predict(network, seen, halvings), images, views)
+    if hp.is_3d:
+        network, slabs = SlabNetwork(network), plan_slabs(wanted, hp.tile_sections)
+    else:
+        size = max(_LEAST_BATCH, _BATCH_VOXELS // (raw.shape[1] * raw.shape[2]))
+        slabs = _batches(wanted, size)
+    for slab in slabs:
+        images = intensity.scale(_stack(raw, slab.seen, hp.input_channels, wanted))
+        output = mean_over_views(lambda seen: _predict(network, seen, hp.halvings), images, views)
         if np.isnan(output).any():
             raise Diverged("the network's probabilities are no longer numbers")
-        for number, probability in zip(numbers, output, strict=True):
+        for number, probability in zip(slab.seen[slab.kept], output[slab.kept], strict=True):
             yield number, to_uint8(probability)
+
+
+def _batches(wanted: Sequence[int], size: int) -> Iterator[Slab]:
+    """Sections that have nothing to do with each other, so many at a time."""
+    for first in range(0, len(wanted), size):
+        yield Slab(tuple(wanted[first : first + size]), slice(None))
 
 
 def _stack(

@@ -104,6 +104,15 @@ def test_a_tile_that_is_larger_than_the_sections_is_refused(files: Files) -> Non
     assert "64" in message
 
 
+def test_a_tile_of_more_sections_than_are_trained_on_is_refused(files: Files) -> None:
+    space = {**TABLE["space"], "dimensions": ["2d", "3d"], "tile_sections": [8, 16]}
+    message = files.refusal(space=space, split={"gap": 2})
+    assert message.startswith("space.tile_sections: expected at most 14, the sections to train on")
+    assert "(0 to 13), got 16; " in message
+    files.load(space=space | {"tile_sections": 8}, split={"gap": 2})
+    files.load(space=TABLE["space"] | {"tile_sections": 16}, split={"gap": 2})
+
+
 @pytest.mark.parametrize("block", ["training", "validation"])
 def test_a_block_without_foreground_is_refused(files: Files, block: str) -> None:
     files.mask[slice(0, 15) if block == "training" else slice(15, 20)] = 0

@@ -37,7 +37,13 @@ class Session:
         self.epoch += 1
         scores = SimpleNamespace(dice=self.epoch / 10, threshold=0.5, precision=0.5, recall=0.5)
         return SimpleNamespace(
-            epoch=self.epoch, loss=0.5, scores=scores, collapsed_to=planned, seconds=1.0
+            epoch=self.epoch,
+            loss=0.5,
+            train_dice=0.25,
+            validation_loss=0.75,
+            scores=scores,
+            collapsed_to=planned,
+            seconds=1.0,
         )
 
     def state(self) -> dict[str, np.ndarray]:
@@ -60,7 +66,8 @@ def build(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Tria
     module.__dict__.update(TrainingSession=Session, TrainingPlan=lambda **options: None)
     monkeypatch.setitem(sys.modules, "trainer.session", module)
     monkeypatch.setattr(
-        "search.runner.configure_device", lambda threads: Device("2 CPU cores", "cpu", "float32")
+        "search.runner.configure_device",
+        lambda threads, gpu_share: Device("2 CPU cores", "cpu", "float32"),
     )
     raw = np.zeros((20, 8, 8), np.uint8)
     volume, split = Volume(raw, raw, None, ()), split_sections(20, gap=1)
@@ -178,8 +185,47 @@ def test_the_section_and_the_event_file_of_an_epoch_are_written(
 def test_a_network_that_cannot_fit_is_refused_before_it_is_built(
     build: Callable[..., TrialRunner], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("search.runner.room_bytes", lambda limit: 10**9)
+    _assert_refused(build(None), monkeypatch, Device("2 CPU cores", "cpu", "float32"))
+
+
+def test_a_network_that_cannot_fit_a_share_of_a_gpu_is_refused(
+    build: Callable[..., TrialRunner], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shares = []
+    gpu = Device("Made Up", "gpu", "mixed_float16", 1, memory_bytes=10**9)
+
+    def configure(threads: int, *, gpu_share: float) -> Device:
+        shares.append(gpu_share)
+        return gpu
+
     runner = build(None)
+    monkeypatch.setattr("search.runner.configure_device", configure)
+    runner._task = replace(runner._task, gpu_share=0.25, memory_bytes=10**12)
+    _assert_refused(runner, monkeypatch, gpu)
+    assert shares == [0.25]
+
+
+def test_where_nobody_knows_the_gpus_memory_the_network_is_tried(
+    build: Callable[..., TrialRunner], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = build(None)
+    gpu = Device("Made Up", "gpu", "mixed_float16", 1)
+    monkeypatch.setattr("search.runner.configure_device", lambda threads, gpu_share: gpu)
+    large = Hyperparameters(batch_size=64, filters=256)
+    assert runner.begin(Assignment(0, large, 9, 1, "train", 0)) == Begun(None)
+
+
+def test_what_an_epoch_brought_is_kept_by_name(build: Callable[..., TrialRunner]) -> None:
+    runner = build(None)
+    runner.begin(_assignment())
+    report = runner.advance()
+    assert isinstance(report, EpochReport)
+    assert (report.facts["train_dice"], report.facts["validation_loss"]) == (0.25, 0.75)
+
+
+def _assert_refused(runner: TrialRunner, monkeypatch: pytest.MonkeyPatch, device: Device) -> None:
+    if device.kind == "cpu":
+        monkeypatch.setattr("search.runner.room_bytes", lambda limit, device: 10**9)
     large = Hyperparameters(batch_size=64, filters=256)
     refused = runner.begin(Assignment(0, large, 9, 1, "train", 0))
     assert isinstance(refused, Failure)

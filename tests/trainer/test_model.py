@@ -321,3 +321,63 @@ def test_a_model_predicts_the_same_in_another_precision(
     assert np.ptp(expected) > 10
     assert np.abs(found - expected).max() <= apart
     assert fast.threshold == model.threshold
+
+
+SOLID = Hyperparameters(
+    dimensions="3d", depth=2, filters=4, tile_size=32, tile_sections=8, planar_levels=1
+)
+
+
+@pytest.fixture(scope="module")
+def solid(device: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Model, Path]:
+    """A 3D model, and the folder that it was written to."""
+    network = build_unet(SOLID)
+    state = {f"model/{weight.path}": np.asarray(weight) for weight in network.weights}
+    model = build_model(SOLID, state, threshold=0.5, card={"data": None})
+    folder = tmp_path_factory.mktemp("models") / "solid"
+    save_model(model, folder, saved_model=True)
+    return model, folder
+
+
+def test_a_3d_model_comes_back_without_the_volume_that_it_was_made_for(
+    solid: tuple[Model, Path],
+) -> None:
+    model, folder = solid
+    loaded = load_model(folder)
+    assert loaded.hyperparameters == SOLID
+    raw = np.random.default_rng(2).integers(0, 200, (11, 23, 30)).astype(np.uint8)
+    probability = loaded.predict(raw)
+    assert (probability.shape, probability.dtype) == (raw.shape, np.uint8)
+    assert probability.std() > 5
+    for other in (model, in_precision(model, "float32")):
+        assert np.abs(probability.astype(int) - other.predict(raw)).max() <= 1
+
+
+def test_the_card_of_a_3d_model_says_what_goes_in(solid: tuple[Model, Path]) -> None:
+    card = json.loads((solid[1] / CARD_FILE).read_text())
+    assert card["input"] == (
+        "float32 (example, z, y, x, 1), trained on 8 sections; y and x multiples of 4, z of 2; "
+        "the volume's 1st percentile is 0, its 99th is 1"
+    )
+    assert card["output"] == "float32 (example, z, y, x, 1), the probability of foreground"
+
+
+def test_a_3d_network_is_served_at_any_depth(solid: tuple[Model, Path]) -> None:
+    import tensorflow as tf
+
+    model, folder = solid
+    served = tf.saved_model.load(str(folder / "saved_model"))
+    stack = np.random.default_rng(1).random((1, 6, 12, 8, 1)).astype(np.float32)
+    expected = np.asarray(model.network(stack, training=False))
+    np.testing.assert_allclose(np.asarray(served.serve(stack)), expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("values", [{"dimensions": "2d"}, {"planar_levels": 0}])
+def test_a_card_with_another_plan_is_refused(
+    solid: tuple[Model, Path], tmp_path: Path, values: dict[str, Any]
+) -> None:
+    for name in (NETWORK_FILE, CARD_FILE):
+        (tmp_path / name).write_bytes((solid[1] / name).read_bytes())
+    change_card(tmp_path, hyperparameters=SOLID.to_mapping() | values)
+    message = message_of(lambda: load_model(tmp_path))
+    assert message.startswith(f"{tmp_path / NETWORK_FILE}: expected a model of this program")
