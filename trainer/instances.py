@@ -78,8 +78,8 @@ def _check(
 
 
 def _match(truth: NDArray[np.bool_], prediction: NDArray[np.bool_], iou: float) -> _Counts:
-    true_labels, total = _label(truth)
-    guessed_labels, predicted = _label(prediction)
+    true_labels, total = label_objects(truth)
+    guessed_labels, predicted = label_objects(prediction)
     either = truth | prediction  # a few percent of a volume: all that is left to look at
     true, guessed = true_labels[either], guessed_labels[either]
     true_sizes = np.bincount(true, minlength=total + 1)
@@ -91,7 +91,8 @@ def _match(truth: NDArray[np.bool_], prediction: NDArray[np.bool_], iou: float) 
     return _Counts(int(np.count_nonzero(shared / union >= iou)), total, predicted)
 
 
-def _label(mask: NDArray[np.bool_]) -> tuple[NDArray[Any], int]:
+def label_objects(mask: NDArray[np.bool_]) -> tuple[NDArray[Any], int]:
+    """Numbers the connected components of a mask from 1, and counts them."""
     if mask.size == 0:
         return mask.astype(np.uint16), 0
     connectivity: Any = FULL_CONNECTIVITY[mask.ndim]

@@ -88,6 +88,7 @@ def test_rows_of_the_best_are_what_json_prints(study: optuna.Study, config: Conf
             "epochs": 2,
             "user_attrs": {"threshold": 0.4},
             "model": None,
+            "repeats": None,
         }
     ]
 
