@@ -118,9 +118,9 @@ def model_folder(config: Config) -> Path:
 
 
 def _repeats_of(finalist: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    return (
-        None if finalist is None else {key: finalist[key] for key in ("mean", "std", "n", "scores")}
-    )
+    if finalist is None:
+        return None
+    return {key: finalist[key] for key in ("mean", "std", "n", "scores")}
 
 
 def _status_of(trial: FrozenTrial, successor: int | None, logs: Path) -> dict[str, Any]:

@@ -69,7 +69,7 @@ class StudyNote:
         yield f"- **Best so far:** {_describe(best[0]) if best else 'no trial has finished yet'}"
         finalists = self._study.user_attrs.get(FINALISTS, [])
         if finalists:
-            told = (f"trial {each['number']} {describe_repeats(each)}" for each in finalists)
+            told = (f"trial {each['number']}: {describe_repeats(each)}" for each in finalists)
             yield f"- **Finalists, repeated:** {'; '.join(told)}"
         yield f"- **Spent:** {self._spent()}"
         yield f"- **Next:** {next_step}"
