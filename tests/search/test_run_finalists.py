@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -29,8 +30,6 @@ from trainer.volume import Volume
 
 Script = Mapping[tuple[int, int], Failure | type[BaseException]]
 DIVERGED = Failure("diverged", "the loss became nan in epoch 2")
-LATER = 3
-"""How much worse than in the search the luckiest trial does when it is repeated."""
 
 
 @dataclass
@@ -43,6 +42,7 @@ class Scene:
         workers: All that ran, by the same, in their order.
         cards: Of the models that were made.
         judged: The blocks that models were tuned on.
+        lucky: The learning rate of the search's best trial.
     """
 
     config: Config
@@ -50,9 +50,12 @@ class Scene:
     workers: list[tuple[str, FakeWorkers]] = field(default_factory=list)
     cards: list[dict[str, Any]] = field(default_factory=list)
     judged: list[list[tuple[int, range]]] = field(default_factory=list)
+    lucky: float = 0.0
 
     def build_workers(self, task: Task, *, runner: type) -> FakeWorkers:
         stage = task.checkpoints.name
+        if stage == "repeats":
+            self.lucky = ranked(self.study, self.config)[0].params["learning_rate"]
         store, script = CheckpointStore(task.checkpoints), self.scripts.get(stage, {})
         workers = FakeWorkers(store, slots=2, script=script, luck=self.luck)
         self.workers.append((stage, workers))
@@ -62,8 +65,7 @@ class Scene:
         """Of a repeat: nothing for the trial that was the best in the search."""
         if assignment.seed == self.config.study.seed:
             return 0.0
-        best = ranked(self.study, self.config)[0]
-        lucky = assignment.hyperparameters.learning_rate == best.params["learning_rate"]
+        lucky = assignment.hyperparameters.learning_rate == self.lucky
         return -0.5 if lucky else 0.001 * (assignment.seed + 10 * assignment.fold)
 
     def build_model(
@@ -108,7 +110,13 @@ class Scene:
 
 
 @pytest.fixture
-def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, closing_storages: None) -> Scene:
+def scene(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    closing_storages: None,
+    empty_database: Path,
+) -> Scene:
+    shutil.copy(empty_database, tmp_path)
     repeats = {"count": 3, "seeds": 1, "folds": 2}
     config = build_config(
         tmp_path, finalists=repeats, study={"pruner": "none", "keep": 1}, final={"epochs": 5}
