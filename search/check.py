@@ -10,7 +10,7 @@ from typing import Any
 
 from search.config import Config
 from search.data import StudyData, load_data
-from search.estimate import estimate_cost, estimate_hours
+from search.estimate import count_repeats, estimate_cost, estimate_hours
 from search.memory_watch import room_bytes
 from search.pruners import rungs
 from storage.database import database_from_environment
@@ -55,8 +55,14 @@ def check(config: Config) -> dict[str, Any]:
         "epoch_seconds": round(epoch_seconds, 2),
         "hours": (hours := estimate_hours(config, epoch_seconds, slots)),
         "cost": estimate_cost(config, hours["search_expected"] * slots),
-        "disk_bytes": 2 * parameters * _BYTES_PER_PARAMETER * (slots + study.keep + 1),
+        "finalists": {**config.finalists.model_dump(), "repeats": count_repeats(config)},
+        "disk_bytes": 2 * parameters * _BYTES_PER_PARAMETER * (slots + _kept(config) + 1),
     }
+
+
+def _kept(config: Config) -> int:
+    """Trials whose checkpoints stay."""
+    return max(config.study.keep, config.finalists.count) + count_repeats(config)
 
 
 @dataclass(frozen=True)

@@ -132,6 +132,17 @@ class FinalConfig(_Section):
     train_on: Literal["train", "all"] = "train"
 
 
+class FinalistsConfig(_Section):
+    """`[finalists]`: the best trials are repeated, and the winner is the best on average."""
+
+    count: _Positive = 3
+    """Trials at full budget that may win; with 1 the best of the search does, unrepeated."""
+    seeds: _Positive = 2
+    """How often each is trained anew on a fold, with another seed each time."""
+    folds: _Positive = 1
+    """Blocks of sections to validate on in turn; the first is the search's own."""
+
+
 class Config(_Section):
     """A configuration file."""
 
@@ -142,6 +153,7 @@ class Config(_Section):
     split: SplitConfig = SplitConfig()
     workers: WorkersConfig = WorkersConfig()
     start: tuple[dict[str, Any], ...] = ()
+    finalists: FinalistsConfig = FinalistsConfig()
     final: FinalConfig | None = None
     logging: LoggingConfig = LoggingConfig()
 

@@ -151,7 +151,8 @@ class Coordinator:
         return trial
 
     def _begin(self, trial: optuna.Trial) -> None:
-        enqueued = lineage.enqueued_values(trial.storage.get_trial(trial._trial_id))
+        known = trial.storage.get_trial(trial._trial_id)
+        enqueued = lineage.enqueued_values(known)
         try:
             self._space.check(enqueued, "enqueued")
             hyperparameters = self._space.suggest(trial)
@@ -173,7 +174,8 @@ class Coordinator:
                 epochs=self._terms.epochs,
                 tiles_per_epoch=self._terms.tiles_per_epoch,
                 train_on=self._terms.train_on,
-                seed=self._terms.seed,
+                seed=known.user_attrs.get(lineage.SEED, self._terms.seed),
+                fold=known.user_attrs.get(lineage.FOLD, 0),
             )
         )
 
@@ -286,6 +288,7 @@ class Coordinator:
     def _end_infeasible(self, trial: optuna.Trial, failure: Failure) -> None:
         """Tells the sampler that the like of it can never succeed: it learns nothing from FAIL."""
         trial.set_user_attr(lineage.REASON, failure.reason)
+        trial.set_user_attr(lineage.FAILURE, failure.kind)
         trial.set_constraint(failure.kind, 1.0)
         self._exhibit(trial)
         self._study.tell(trial, state=TrialState.PRUNED)
@@ -295,6 +298,7 @@ class Coordinator:
 
     def _fail(self, trial: optuna.Trial, failure: Failure) -> None:
         trial.set_user_attr(lineage.REASON, failure.reason)
+        trial.set_user_attr(lineage.FAILURE, failure.kind)
         if failure.traceback:
             trial.set_user_attr("traceback", failure.traceback)
         self._exhibit(trial)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from search.config import Config
@@ -9,7 +10,7 @@ from search.pruners import expected_epochs
 
 
 def estimate_hours(config: Config, epoch_seconds: float, slots: int) -> dict[str, float]:
-    """Expected hours of search and final training, and the most that the search can take.
+    """Expected hours of search, repeats and final training, and the most of the search.
 
     Args:
         config: Of the search.
@@ -25,11 +26,21 @@ def estimate_hours(config: Config, epoch_seconds: float, slots: int) -> dict[str
     # Alone it has all cores, but no more GPUs than a trial of the search.
     alone = 1 if config.workers.gpus_per_trial else slots
     final = config.final.epochs * epoch_seconds / alone if config.final else 0.0
+    # They fill the slots in waves, as none of them is pruned.
+    waves = math.ceil(count_repeats(config) / slots)
     return {
         "search_expected": _least(expected, epoch_seconds / slots, bounds),
         "search_at_most": _least(most, epoch_seconds / slots, bounds),
+        "finalists": round(waves * study.epochs_per_trial * epoch_seconds / 3600, 3),
         "final": round(final / 3600, 3),
     }
+
+
+def count_repeats(config: Config) -> int:
+    """Repeats of all finalists together, where as many trials as that finish."""
+    finalists = config.finalists
+    count = min(finalists.count, config.budget.trials or finalists.count)
+    return count * finalists.seeds * finalists.folds if count > 1 else 0
 
 
 def _bounds(config: Config, slots: int) -> list[float]:

@@ -14,13 +14,21 @@ from storage.errors import CheckpointError
 RETRIED_FROM = "retried_from"
 ATTEMPT = "attempt"
 REASON = "reason"
+FAILURE = "failure"
+"""What kind of failure a trial ended with for good."""
 PLAN = "plan"
-"""Tells final trainings apart, and stays with a trial that goes on."""
+"""Tells final trainings and repeats of finalists apart."""
+FINALIST = "finalist"
+"""Of a repeat: the trial of the search that it repeats."""
+SEED = "repeat_seed"
+FOLD = "fold"
 ORIGIN = "origin"
 """The first trial of a line: all of it is judged in that one's bracket."""
 INHERITED = "inherited_epochs"
 GOES_ON = "goes_on"
 """Set on a FAIL whose work is worth going on with, before it is told."""
+_STAYS = (PLAN, FINALIST, SEED, FOLD)
+"""What a trial that goes on has of its forerunner."""
 
 
 def is_continuation(trial: FrozenTrial) -> bool:
@@ -105,22 +113,23 @@ def enqueue_continuations(study: optuna.Study) -> int:
         and trial.number not in continued
     ]
     for trial in waiting:
-        _enqueue_after(study, trial)
+        enqueue_after(study, trial)
     return len(waiting)
 
 
 def enqueue_continuation(study: optuna.Study, trial: optuna.Trial) -> None:
     """Enqueues what goes on from a trial that was just ended for now."""
-    _enqueue_after(study, trial.storage.get_trial(trial._trial_id))
+    enqueue_after(study, trial.storage.get_trial(trial._trial_id))
 
 
-def _enqueue_after(study: optuna.Study, trial: FrozenTrial) -> None:
+def enqueue_after(study: optuna.Study, trial: FrozenTrial) -> None:
+    """Enqueues what goes on from a trial that was told FAIL."""
     lineage = {
         RETRIED_FROM: trial.number,
         ATTEMPT: attempt(trial),
         ORIGIN: origin(trial),
     }
-    plan = {name: value for name, value in trial.user_attrs.items() if name == PLAN}
+    plan = {name: value for name, value in trial.user_attrs.items() if name in _STAYS}
     # A trial that was killed while it was being asked for has only some of its values.
     values = {**enqueued_values(trial), **trial.params}
     study.enqueue_trial(values, user_attrs=lineage | plan)

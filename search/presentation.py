@@ -15,6 +15,7 @@ from rich.text import Text
 
 from search.config import Config
 from search.forecast import Forecast
+from search.results import describe_repeats
 from search.run import Result
 from search.terminal import OUT, say
 
@@ -32,6 +33,7 @@ def result_row(result: Result) -> dict[str, Any]:
         "value": winner and winner.value,
         "params": winner and winner.params,
         "user_attrs": winner and winner.user_attrs,
+        "finalists": [finalist.to_json() for finalist in result.finalists],
     }
 
 
@@ -53,6 +55,12 @@ def present_result(result: Result, config: Config, again: Sequence[str]) -> None
         OUT.print(
             f"validation: Dice {winner.value:.4f}, precision {attributes['precision']:.4f}, "
             f"recall {attributes['recall']:.4f} at threshold {attributes['threshold']:.2f}",
+            markup=False,
+        )
+    for finalist in result.finalists:
+        OUT.print(
+            f"finalist {finalist.number}: Dice {describe_repeats(finalist.to_json())}; "
+            f"{finalist.value:.4f} in the search",
             markup=False,
         )
     if result.model is not None:
@@ -77,12 +85,22 @@ def present_check(facts: Mapping[str, Any]) -> None:
         f"{facts['epoch_seconds']:.1f} s",
         f"search: about {_hours(hours['search_expected'])}, at most "
         f"{_hours(hours['search_at_most'])}; final training: about {_hours(hours['final'])}",
+        *_finalists(facts["finalists"], hours["finalists"]),
         f"search: about {cost['device_hours']:.2f} device hours"
         + ("" if cost["money"] is None else f" for {cost['money']:.2f} in money"),
         f"disk: about {facts['disk_bytes'] / 1e6:.0f} MB of checkpoints",
     ]
     for line in lines:
         OUT.print(line, markup=False)
+
+
+def _finalists(planned: Mapping[str, Any], hours: float) -> list[str]:
+    if not planned["repeats"]:
+        return []
+    return [
+        f"finalists: {planned['repeats']} trials at full length, beside the budget: about "
+        f"{_hours(hours)}"
+    ]
 
 
 def _node(node: Mapping[str, Any]) -> str:
@@ -141,7 +159,8 @@ def present_best(rows: Sequence[Mapping[str, Any]]) -> None:
     for row in rows:
         params = ", ".join(f"{name} = {_short(value)}" for name, value in row["params"].items())
         model = f"  model: {row['model']}" if row["model"] else ""
-        OUT.print(f"trial {row['number']}: Dice {row['value']:.4f}{model}", markup=False)
+        repeats = f", repeated {describe_repeats(row['repeats'])}" if row["repeats"] else ""
+        OUT.print(f"trial {row['number']}: Dice {row['value']:.4f}{repeats}{model}", markup=False)
         OUT.print(f"    {params}", markup=False)
 
 

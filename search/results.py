@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ from trainer.model import CARD_FILE
 _LOG_LINES = 5
 WINNER = "winner"
 """Study attribute: number of the trial that the model was made from."""
+FINALISTS = "finalists"
+"""Study attribute: the trials that were repeated, the winner first, with scores and spread."""
 
 
 def ranked(study: optuna.Study, config: Config) -> list[FrozenTrial]:
@@ -39,6 +41,7 @@ def best_trials(study: optuna.Study, config: Config, top: int) -> list[FrozenTri
 def best_rows(study: optuna.Study, config: Config, top: int) -> list[dict[str, Any]]:
     """The best trials as `best --json` prints them."""
     winner = study.user_attrs.get(WINNER)
+    repeats = {each["number"]: each for each in study.user_attrs.get(FINALISTS, [])}
     rows = []
     for trial in best_trials(study, config, top):
         model = model_folder(config) if trial.number == winner else None
@@ -52,6 +55,7 @@ def best_rows(study: optuna.Study, config: Config, top: int) -> list[dict[str, A
                 "epochs": trial.last_step or 0,
                 "user_attrs": trial.user_attrs,
                 "model": str(model) if there else None,
+                "repeats": _repeats_of(repeats.get(trial.number)),
             }
         )
     return rows
@@ -99,9 +103,24 @@ def budget_row(
     }
 
 
+def describe_repeats(repeats: Mapping[str, Any]) -> str:
+    """Mean and spread of a finalist's repeats, in words."""
+    if repeats["mean"] is None:
+        return "not repeated"
+    spread = "" if repeats["std"] is None else f" ± {repeats['std']:.4f}"
+    n = repeats["n"]
+    return f"{repeats['mean']:.4f}{spread} over {n} repeat{'s' * (n != 1)}"
+
+
 def model_folder(config: Config) -> Path:
     """Where `run` writes the winner's model."""
     return config.folder / "model"
+
+
+def _repeats_of(finalist: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if finalist is None:
+        return None
+    return {key: finalist[key] for key in ("mean", "std", "n", "scores")}
 
 
 def _status_of(trial: FrozenTrial, successor: int | None, logs: Path) -> dict[str, Any]:

@@ -12,19 +12,23 @@ from optuna.trial import FrozenTrial
 
 from search import finalists
 from search.assignment import Task
+from search.choice import Choice, choose_winner
 from search.config import Config
 from search.coordinator import Coordinator
 from search.data import load_data, write_unseen_phantom
 from search.exhibits import Exhibits
 from search.interruption import Interruption
+from search.members import repeat_sources
 from search.progress import Progress
 from search.pruners import expected_epochs
-from search.results import WINNER, model_folder, ranked
+from search.repeats import Repeats, repeats_folder
+from search.results import WINNER, describe_repeats, model_folder, ranked
 from search.runner import TrialRunner
 from search.standing import Standing
 from search.study import open_study
 from search.study_note import StudyNote
 from search.terms import Ending, Terms
+from search.verdict import Finalist
 from search.workers import InlineWorkers, Workers
 from storage.artifacts import ArtifactFolder
 from storage.checkpoints import CheckpointStore
@@ -44,6 +48,8 @@ class Result:
     Attributes:
         ending: How.
         winner: The best trial, where one has finished.
+        finalists: The trials that were repeated, the winner first; none where there was nothing
+            to choose between.
         model: The folder of its model, where it was made.
         unseen: Image and mask of a second synthetic volume, where the first was synthetic.
     """
@@ -52,6 +58,7 @@ class Result:
     winner: FrozenTrial | None
     model: Path | None
     unseen: tuple[Path, Path] | None = None
+    finalists: tuple[Finalist, ...] = ()
 
 
 class SearchRun:
@@ -124,7 +131,8 @@ class SearchRun:
             train_on="train",
             seed=config.study.seed,
             retries=config.workers.retries,
-            keep=config.study.keep,
+            # Whoever may win is worth as much as the best.
+            keep=max(config.study.keep, config.finalists.count),
             epochs_expected=expected_epochs(
                 config.study.pruner, epochs=config.study.epochs_per_trial
             ),
@@ -134,30 +142,66 @@ class SearchRun:
         return self._coordinate(study, terms, config.folder / "trials", config.study.name)
 
     def _finish(self, study: optuna.Study, ending: Ending) -> Result:
-        winner = _first(study, self._config)
-        if winner is None:
+        best = ranked(study, self._config)[: self._config.finalists.count]
+        if not best:
             return Result(Ending("failed", f"no trial has finished: {ending.reason}"), None, None)
-        search = source = finalists.Source(config=self._config, study=study, trial=winner)
-        if self._config.final is not None:
-            final = finalists.open_final(self._config, self._storage, study, winner)
-            self._storage.claim(final.study_name)
-            terms = finalists.final_terms(self._config, final)
-            folder = self._config.folder / "finalists"
-            seen = " (Dice on sections that it trains on)" if terms.train_on == "all" else ""
-            title = f"final training of trial {winner.number}{seen}"
-            last = self._coordinate(final, terms, folder, title, alone=True)
-            if last.kind != "done":
-                return Result(last, winner, None)
-            trained = finalists.trained(self._config, source, final)
+        choice, last = self._choose(study, best)
+        if last.kind != "done":
+            return Result(last, choice.winner, None)
+        choice.write(study)
+        if choice.missing:
+            ending = _lacking(choice)
+        return self._make_model(study, choice, ending)
+
+    def _choose(self, study: optuna.Study, best: list[FrozenTrial]) -> tuple[Choice, Ending]:
+        """Repeats the finalists; one alone has won, and its repeats would change nothing."""
+        choice, ending = Choice(best[0]), Ending("done", "there was nothing to repeat")
+        if len(best) < 2:
+            return choice, ending
+        repeats = Repeats(self._config, study, best)
+        repeated = repeats.open(self._storage)
+        self._storage.claim(repeated.study_name)
+        if repeats.are_waiting(repeated):
+            numbers = ", ".join(str(trial.number) for trial in best)
+            title, folder = f"finalists {numbers} repeated", repeats_folder(self._config)
+            ending = self._coordinate(repeated, repeats.terms(repeated), folder, title)
+        if ending.kind == "done":
+            choice = choose_winner(study, repeats, repeated)
+            for finalist in choice.finalists:
+                told = describe_repeats(finalist.to_json())
+                self._announce(f"finalist {finalist.number}: Dice {told}")
+        return choice, ending
+
+    def _make_model(self, study: optuna.Study, choice: Choice, ending: Ending) -> Result:
+        config, winner = self._config, choice.winner
+        search = source = finalists.Source(config, study, winner)
+        if config.final is not None:
+            trained = self._train_final(search)
+            if isinstance(trained, Ending):
+                return Result(trained, winner, None, finalists=choice.finalists)
             if isinstance(trained, str):
                 # The search was paid for: its winner has a model of its own.
                 reason = f"the final training failed: {trained}; the model is the search's own"
                 ending = Ending("failed", reason)
             else:
                 source = trained
-        model = finalists.save_winner(source, search, self._data, model_folder(self._config))
+        # Of a winner that was not repeated there may be repeats of an earlier run.
+        repeats = repeat_sources(config, study, winner.number) if choice.finalists else []
+        folder = model_folder(config)
+        model = finalists.save_winner(source, search, self._data, folder, repeats)
         study.set_user_attr(WINNER, winner.number)
-        return Result(ending, winner, model, write_unseen_phantom(self._config))
+        return Result(ending, winner, model, write_unseen_phantom(config), choice.finalists)
+
+    def _train_final(self, search: finalists.Source) -> finalists.Source | str | Ending:
+        """Trains the winner anew; a text says why that failed, an ending that it has not ended."""
+        config, winner = self._config, search.trial
+        final = finalists.open_final(config, self._storage, search.study, winner)
+        self._storage.claim(final.study_name)
+        terms = finalists.final_terms(config, final)
+        seen = " (Dice on sections that it trains on)" if terms.train_on == "all" else ""
+        title = f"final training of trial {winner.number}{seen}"
+        last = self._coordinate(final, terms, config.folder / "finalists", title, alone=True)
+        return finalists.trained(config, search, final) if last.kind == "done" else last
 
     def _coordinate(
         self,
@@ -170,7 +214,7 @@ class SearchRun:
     ) -> Ending:
         """Runs one study; `alone` gives its one trial all cores of a node where it has no GPU."""
         config = self._config
-        task = self._build_task(study.study_name, checkpoints, alone=alone)
+        task = self._build_task(study.study_name, checkpoints)
         workers = self._build_workers(task, alone=alone)
         exhibits = Exhibits(ArtifactFolder(config.artifacts), task.logs, epochs=terms.epochs)
         with Progress(title, terms.budget) as progress:
@@ -221,15 +265,16 @@ class SearchRun:
             minutes = round(_OUTAGE_SECONDS / 60)
             self._announce(f"{error}; waiting for it, up to {minutes} minutes")
 
-    def _build_task(self, study: str, checkpoints: Path, *, alone: bool) -> Task:
+    def _build_task(self, study: str, checkpoints: Path) -> Task:
         config = self._config.workers
-        # The final training is another study's, and its trials are numbered from 0 as well.
-        place = Path(checkpoints.name) if alone else Path()
+        # The trials of the study beside it are numbered from 0 as well.
+        place = Path() if study == self._config.study.name else Path("finalists")
         logs, tensorboard = self._config.logs / place, self._config.tensorboard
         gigabytes = config.memory_gb_per_trial
         return Task(
             volume=self._data.volume,
             split=self._data.split,
+            folds=self._data.folds,
             checkpoints=checkpoints.absolute(),
             threads=config.cpus_per_trial,
             study=study,
@@ -266,6 +311,13 @@ def _next_step(result: Result) -> str:
         f"{result.ending.reason}; the model lies in `{result.model}`, and "
         "`unet-search export CONFIG --out DIR` writes it for other tools"
     )
+
+
+def _lacking(choice: Choice) -> Ending:
+    """The winner is named from the repeats that there are; the next run completes them."""
+    first, *others = choice.missing
+    more = f" and {len(others)} more" if others else ""
+    return Ending("failed", f"a repeat of a finalist failed: {first}{more}; run it again")
 
 
 def _first(study: optuna.Study, config: Config) -> FrozenTrial | None:

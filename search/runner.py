@@ -90,7 +90,7 @@ class TrialRunner:
         room = room_bytes(self._task.memory_bytes, self._device)
         if room is not None:
             check_footprint(assignment.hyperparameters, self._device.precision, room)
-        split = self._task.split
+        split = (self._task.split, *self._task.folds)[assignment.fold]
         self._session = TrainingSession(
             self._task.volume,
             assignment.hyperparameters,
@@ -183,6 +183,7 @@ def _described(assignment: Assignment, device: Device) -> str:
         "epochs": assignment.epochs,
         "tiles_per_epoch": assignment.tiles_per_epoch,
         "seed": assignment.seed,
+        "fold": assignment.fold,
         "device": device.name,
         "precision": device.precision,
     }

@@ -55,10 +55,10 @@ def open_study(config: Config, data: StudyData, storage: BaseStorage) -> optuna.
 
 
 def open_finalists(config: Config, storage: BaseStorage) -> optuna.Study:
-    """The sibling study that holds the final training of the winner."""
+    """The sibling study that holds the repeats of finalists and the winner's final training."""
     study = optuna.create_study(
         storage=storage,
-        study_name=f"{config.study.name}/finalists",
+        study_name=_finalists_name(config),
         direction="maximize",
         sampler=build_sampler("random", seed=config.study.seed),
         pruner=build_pruner("none", epochs=1),
@@ -66,6 +66,18 @@ def open_finalists(config: Config, storage: BaseStorage) -> optuna.Study:
     )
     _name_metric(study)
     return study
+
+
+def find_finalists(config: Config, search: optuna.Study) -> optuna.Study | None:
+    """The sibling study beside a search, to read it; None where there is none."""
+    try:
+        return optuna.load_study(study_name=_finalists_name(config), storage=search._storage)
+    except KeyError:
+        return None
+
+
+def _finalists_name(config: Config) -> str:
+    return f"{config.study.name}/finalists"
 
 
 def find_study(config: Config) -> optuna.Study:

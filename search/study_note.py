@@ -11,7 +11,7 @@ from optuna_dashboard import get_note, save_note
 
 from search import lineage
 from search.config import Config
-from search.results import best_trials, budget_row
+from search.results import FINALISTS, best_trials, budget_row, describe_repeats
 
 # Definitions of links that nothing refers to: Markdown shows nothing of them.
 _BEGIN = '[//]: # "unet-search writes from here"'
@@ -67,6 +67,10 @@ class StudyNote:
     def _lines(self, next_step: str) -> Iterator[str]:
         best = best_trials(self._study, self._config, 1)
         yield f"- **Best so far:** {_describe(best[0]) if best else 'no trial has finished yet'}"
+        finalists = self._study.user_attrs.get(FINALISTS, [])
+        if finalists:
+            told = (f"trial {each['number']}: {describe_repeats(each)}" for each in finalists)
+            yield f"- **Finalists, repeated:** {'; '.join(told)}"
         yield f"- **Spent:** {self._spent()}"
         yield f"- **Next:** {next_step}"
 

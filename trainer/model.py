@@ -15,6 +15,7 @@ from trainer.errors import InputError
 from trainer.hyperparameters import Hyperparameters
 from trainer.median import median_along_z
 from trainer.replacement import replace_folder
+from trainer.small_objects import drop_small_objects
 from trainer.views import VIEWS
 
 NETWORK_FILE = "model.keras"
@@ -35,6 +36,7 @@ class Model:
         card: Everything else that is known about the model, as JSON holds it.
         z_median: Sections of the median along z that follows the network; 1 for none.
         views: 8 where a prediction is the mean over flips and quarter turns, 1 where not.
+        smallest_object_voxels: Objects of fewer voxels are no foreground; 0 keeps all.
     """
 
     network: Any
@@ -43,6 +45,7 @@ class Model:
     card: Mapping[str, Any]
     z_median: int = 1
     views: int = 1
+    smallest_object_voxels: int = 0
 
     def predict(self, raw: np.ndarray) -> np.ndarray:
         """Probabilities of a volume (z, y, x) of any size, as uint8 with 255 for 1."""
@@ -62,8 +65,16 @@ class Model:
         return median_along_z(probability, self.z_median)
 
     def segment(self, probability: np.ndarray) -> np.ndarray:
-        """Foreground as 1, uint8, of probabilities that `predict` gave."""
-        return (probability >= round(self.threshold * 255)).astype(np.uint8)
+        """Foreground as 1, uint8, of probabilities of a whole volume that `predict` gave."""
+        return (self.without_small_objects(probability) >= self._level).astype(np.uint8)
+
+    def without_small_objects(self, probability: np.ndarray) -> np.ndarray:
+        """Probabilities (z, y, x) with 0 where an object is too small to be kept."""
+        return drop_small_objects(probability, self._level, self.smallest_object_voxels)
+
+    @property
+    def _level(self) -> int:
+        return round(self.threshold * 255)
 
 
 def build_model(
@@ -167,6 +178,8 @@ def load_model(folder: Path, *, precision: str = "float32", stock: bool = False)
         card,
         z_median=after["z_median_sections"],
         views=after["views"],
+        # Cards of older versions have none.
+        smallest_object_voxels=after.get("smallest_object_voxels", 0),
     )
 
 
@@ -202,7 +215,11 @@ def _full_card(model: Model, folder: Path) -> dict[str, Any]:
         **model.card,
         "hyperparameters": model.hyperparameters.to_mapping(),
         "threshold": model.threshold,
-        "postprocessing": {"views": model.views, "z_median_sections": model.z_median},
+        "postprocessing": {
+            "views": model.views,
+            "z_median_sections": model.z_median,
+            "smallest_object_voxels": model.smallest_object_voxels,
+        },
         "input": f"float32 {_describe_input(model.hyperparameters)}; the volume's 1st percentile "
         "is 0, its 99th is 1",
         "output": f"float32 (example, {'z, ' * model.hyperparameters.is_3d}y, x, 1), the "
@@ -245,6 +262,8 @@ def _load_card(folder: Path) -> dict[str, Any]:
             isinstance(value, dict)
             and value.get("z_median_sections") in range(1, 100, 2)
             and value.get("views") in VIEWS
+            and type(smallest := value.get("smallest_object_voxels", 0)) is int
+            and smallest >= 0
         ),
     }
     for key, fits in checks.items():

@@ -24,6 +24,7 @@ from search.data import load_data
 from search.run import Result
 from search.study import open_study
 from search.terms import Ending
+from search.verdict import Finalist, Score
 from storage.database import database_from_environment
 from storage.errors import CheckpointError
 from storage.lock import StudyLock
@@ -432,6 +433,22 @@ def test_the_result_names_the_best_trial_its_model_and_what_to_type_next(
     ):
         assert f"unet-search {command}" in shown
     assert json.loads(call("run", "mito.toml", "--json").out)["value"] == 0.75
+
+
+def test_the_result_tells_the_finalists_with_their_spread(
+    call: Call, study: optuna.Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finalist = Finalist(0, 0.75, (Score(6, 0, 0.7), Score(7, 0, 0.72)))
+    ending, model = Ending("done", "all done"), Path("runs/mito/model")
+    FakeRun.result = Result(ending, study.trials[0], model, finalists=(finalist,))
+    monkeypatch.setattr(run_module, "SearchRun", FakeRun)
+    shown = call("run", "mito.toml").out
+    assert "finalist 0: Dice 0.7100 ± 0.0141 over 2 repeats; 0.7500 in the search" in shown
+    row = json.loads(call("run", "mito.toml", "--json").out)
+    assert row["finalists"] == [json.loads(json.dumps(finalist.to_json()))]
+    study.set_user_attr("finalists", row["finalists"])
+    best = call("best", "mito.toml").out
+    assert "trial 0: Dice 0.7500, repeated 0.7100 ± 0.0141 over 2 repeats" in best
 
 
 def test_an_interrupted_search_is_gone_on_with_by_all_that_it_was_started_with(

@@ -69,11 +69,12 @@ def test_only_lost_workers_count_as_attempts(study: optuna.Study) -> None:
 
 
 def test_a_plan_stays_with_a_trial_that_goes_on_and_nothing_else_does(study: optuna.Study) -> None:
-    study.enqueue_trial({"rate": 0.5}, user_attrs={lineage.PLAN: "final", "note": "mine"})
+    plan = {lineage.PLAN: "repeat", lineage.FINALIST: 4, lineage.SEED: 8, lineage.FOLD: 1}
+    study.enqueue_trial({"rate": 0.5}, user_attrs={**plan, "note": "mine"})
     lineage.end_for_now(study, begin(study), "interrupted")
     lineage.enqueue_continuations(study)
     attributes = study.trials[-1].user_attrs
-    assert attributes == {"retried_from": 0, "attempt": 0, "origin": 0, lineage.PLAN: "final"}
+    assert attributes == {"retried_from": 0, "attempt": 0, "origin": 0, **plan}
 
 
 def test_a_running_trial_is_an_orphan_at_the_start(study: optuna.Study) -> None:

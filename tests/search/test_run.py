@@ -77,7 +77,7 @@ def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, closing_storages: Non
 
 
 def _tune(
-    model: Model, _: Volume, sections: range, *, threshold: float | None
+    model: Model, _: Volume, sections: range, *, threshold: float | None, beside: Any
 ) -> tuple[Model, Scores]:
     """Tells by its Dice which model was asked to judge: by the epochs that it was trained."""
     chosen = 0.25 if threshold is None else threshold

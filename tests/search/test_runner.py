@@ -18,7 +18,7 @@ from search.trial_log import read_log_tail
 from storage.artifacts import ArtifactFolder
 from trainer.device import Device
 from trainer.hyperparameters import Hyperparameters
-from trainer.split import split_sections
+from trainer.split import fold_sections, split_sections
 from trainer.volume import Volume
 
 
@@ -77,6 +77,26 @@ def build(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Tria
 
 def _assignment(trial: int = 0) -> Assignment:
     return Assignment(trial, Hyperparameters(), 9, 1, "train", 0)
+
+
+def test_a_repeat_is_trained_and_judged_by_its_fold(
+    build: Callable[..., TrialRunner], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans: list[dict[str, Any]] = []
+    build()
+    monkeypatch.setattr(
+        sys.modules["trainer.session"], "TrainingPlan", lambda **options: plans.append(options)
+    )
+    raw, split = np.zeros((20, 8, 8), np.uint8), split_sections(20, gap=1)
+    first, second, third = fold_sections(split, 3)
+    task = Task(Volume(raw, raw, None, ()), first, tmp_path, 1, folds=(second, third))
+    for fold in (0, 2):
+        TrialRunner(task).begin(replace(_assignment(), fold=fold, seed=10 + fold))
+    known = [(plan["train"], plan["validation"], plan["seed"]) for plan in plans]
+    assert known == [
+        (first.train, first.validation, 10),
+        (third.train, third.validation, 12),
+    ]
 
 
 def _advance(runner: TrialRunner, times: int) -> EpochReport | Failure:

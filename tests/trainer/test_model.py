@@ -4,6 +4,7 @@ import errno
 import json
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -264,9 +265,29 @@ def change_card(folder: Path, **values: Any) -> None:
     (folder / CARD_FILE).write_text(json.dumps(card | values))
 
 
+AFTER = {"views": 8, "z_median_sections": 5}
+
+
+@pytest.mark.parametrize(("more", "expected"), [({}, 0), ({"smallest_object_voxels": 30}, 30)])
+def test_a_card_tells_the_smallest_object_unless_it_is_an_older_one(
+    copy: Path, more: dict[str, int], expected: int
+) -> None:
+    change_card(copy, postprocessing=AFTER | more)
+    model = load_model(copy)
+    assert (model.views, model.z_median, model.smallest_object_voxels) == (8, 5, expected)
+
+
+def test_the_smallest_object_is_saved(tmp_path: Path) -> None:
+    save_model(replace(stub(), smallest_object_voxels=30), tmp_path / "model")
+    card = json.loads((tmp_path / "model" / CARD_FILE).read_text())
+    after = {"views": 1, "z_median_sections": 1, "smallest_object_voxels": 30}
+    assert card["postprocessing"] == after
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
+        *(("postprocessing", AFTER | {"smallest_object_voxels": n}) for n in (-1, 2.5, True)),
         ("format", 2),
         ("sha256", None),
         ("hyperparameters", [1]),
