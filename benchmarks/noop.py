@@ -11,6 +11,7 @@ import optuna
 
 from search.assignment import Assignment, Begun, EpochReport, Task
 from search.space import build_space
+from search.study_volume import StudyVolume
 from trainer.split import split_sections
 from trainer.volume import Volume
 
@@ -95,4 +96,4 @@ class SecondRunner(NoopRunner):
 def build_task(folder: Path) -> Task:
     """What the workers of a coordinator are given: a volume too small to count."""
     raw = np.zeros((20, 8, 8), np.uint8)
-    return Task(Volume(raw, raw, None, ()), split_sections(20, gap=1), folder, 1)
+    return Task((StudyVolume(Volume(raw, raw, None, ()), split_sections(20, gap=1)),), folder, 1)

@@ -13,7 +13,7 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,24 +50,21 @@ def record(row: Row, recording: Recording) -> dict[str, Any]:
     from trainer.device import configure_device
     from trainer.errors import Diverged
     from trainer.session import TrainingPlan, TrainingSession
+    from trainer.training_volume import TrainingVolume
 
     if _volume is None:
         raise RuntimeError("no volume was read")
     device = configure_device(1)
-    plan = TrainingPlan(
-        recording.epochs,
-        recording.tiles_per_epoch,
-        range(*TRAIN),
-        range(*VALIDATION),
-        recording.seed,
-    )
+    plan = TrainingPlan(recording.epochs, recording.tiles_per_epoch, recording.seed)
+    learned = TrainingVolume.measure(_volume, range(*TRAIN), range(*VALIDATION))
+    held_out_block = replace(learned, validation=range(*HELD_OUT))
     run = build_row_space(recording.filters).complete(row.params)
-    session = TrainingSession(_volume, run, plan, precision=device.precision)
+    session = TrainingSession([learned], run, plan, precision=device.precision)
     curve: dict[str, Any] = {"dice": [], "heldout_dice": [], "loss": [], "epoch_seconds": []}
     try:
         for _ in range(recording.epochs):
             metrics = session.advance()
-            held_out = session.score(range(*HELD_OUT), metrics.scores.threshold)
+            held_out = session.score(held_out_block, metrics.scores.threshold)
             curve["dice"].append(round(metrics.scores.dice, 4))
             curve["heldout_dice"].append(round(held_out.dice, 4))
             curve["loss"].append(round(metrics.loss, 4))

@@ -29,6 +29,7 @@ def build_session_block(steps: int) -> tuple[Block, str]:
     """The training session of this project, in the precision that the device is fast in."""
     from trainer.device import configure_device
     from trainer.session import TrainingPlan, TrainingSession
+    from trainer.training_volume import TrainingVolume
 
     device = configure_device(cores())
     volume = build_volume()
@@ -44,11 +45,10 @@ def build_session_block(steps: int) -> tuple[Block, str]:
     plan = TrainingPlan(
         epochs=1000,
         tiles_per_epoch=steps * HYPERPARAMETERS.batch_size,
-        train=SECTIONS,
-        validation=range(31, 32),
     )
+    learned = TrainingVolume.measure(volume, SECTIONS, range(31, 32))
     session = TrainingSession(
-        volume, HYPERPARAMETERS, plan, precision=device.precision, threads=cores()
+        [learned], HYPERPARAMETERS, plan, precision=device.precision, threads=cores()
     )
     return block, f"{device.name}, {device.precision}"
 

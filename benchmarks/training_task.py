@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 
 from trainer.hyperparameters import Hyperparameters
-from trainer.intensity import Intensity
 from trainer.phantom import build_phantom
 from trainer.tiles import TileSource
+from trainer.training_volume import TrainingVolume
 from trainer.volume import Volume
 
 HYPERPARAMETERS = Hyperparameters(
@@ -38,4 +38,4 @@ def build_volume() -> Volume:
 
 def build_tiles(volume: Volume) -> TileSource:
     """The tiles of the training session, for a side that has no session."""
-    return TileSource(volume, SECTIONS, HYPERPARAMETERS, Intensity.measure(volume.raw), seed=0)
+    return TileSource([TrainingVolume.measure(volume, SECTIONS, ())], HYPERPARAMETERS, seed=0)

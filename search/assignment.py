@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from search.study_volume import StudyVolume
+from trainer.earlier_model import EarlierModel
 from trainer.hyperparameters import Hyperparameters
-from trainer.split import Split
-from trainer.volume import Volume
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,8 +17,7 @@ class Task:
     """What all trials of a worker have in common.
 
     Attributes:
-        volume: To train on and to validate with.
-        split: Which sections serve for what.
+        volumes: To train on and to validate with, by their splits.
         checkpoints: Folder of the trials' checkpoints.
         threads: CPU cores of a worker.
         study: Its name, for the trials' logs.
@@ -27,11 +26,10 @@ class Task:
         gpu_share: Of a GPU that a worker has; from 1 on it is its own.
         artifacts: Folder of the trials' pictures; without it none are drawn.
         tensorboard: Folder of the trials' event files; without it none are written.
-        folds: Other ways to split, for repeats: fold 1 is the first of them, fold 0 the split.
+        earlier: The model whose weights trials of the same network begin with.
     """
 
-    volume: Volume
-    split: Split
+    volumes: tuple[StudyVolume, ...]
     checkpoints: Path
     threads: int
     study: str = ""
@@ -40,7 +38,7 @@ class Task:
     gpu_share: float = 1.0
     artifacts: Path | None = None
     tensorboard: Path | None = None
-    folds: tuple[Split, ...] = ()
+    earlier: EarlierModel | None = None
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ class Assignment:
         tiles_per_epoch: In tiles of 256 x 256.
         train_on: `train` sections, or `all` but the holdout and its gap.
         seed: Of weights and tiles.
-        fold: Which of the task's splits it is trained and judged by.
+        fold: Which of the volumes' splits it is trained and judged by.
     """
 
     trial: int

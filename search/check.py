@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from search.config import Config
@@ -13,14 +13,17 @@ from search.data import StudyData, load_data
 from search.estimate import count_repeats, estimate_cost, estimate_hours
 from search.memory_watch import room_bytes
 from search.pruners import rungs
+from search.start import start_values
 from storage.database import database_from_environment
 from storage.studies import open_study_storage
 from trainer.device import Device, configure_device
 from trainer.errors import InputError, TooLarge
 from trainer.footprint import check_footprint
 from trainer.hyperparameters import Hyperparameters
+from trainer.training_volume import TrainingVolume
 
 _TIMED_TILES = 48
+_TILE_VOXELS = 256 * 256
 _BYTES_PER_PARAMETER = 12
 """Of a checkpoint: a weight and Adam's two means, float32."""
 
@@ -35,6 +38,8 @@ def check(config: Config) -> dict[str, Any]:
         StorageError: The database cannot be used.
     """
     data = load_data(config)
+    space = config.build_space().for_voxels(data.voxel_size_nm)
+    start_values(space, config.start, data.earlier)
     database = database_from_environment(config.study.runs)
     open_study_storage(database)
     cluster = _check_cluster(config, data)
@@ -80,7 +85,8 @@ def _check_cluster(config: Config, data: StudyData) -> _Cluster | None:
 
     workers = config.workers
     with ray_cluster():
-        nodes = check_nodes(data.volume, config.study.runs)
+        volumes = [each.volume for each in data.volumes]
+        nodes = check_nodes(volumes, config.study.runs, data.earlier)
         return _Cluster(nodes, ClusterView().room(workers.cpus_per_trial, workers.gpus_per_trial))
 
 
@@ -89,27 +95,22 @@ def _time_epoch(config: Config, data: StudyData, device: Device) -> tuple[float,
     # Loads the framework, which what is wrong with the input does not have to wait for.
     from trainer.session import TrainingPlan, TrainingSession
 
-    middle = config.build_space().for_voxels(data.volume.voxel_size_nm).middle()
+    middle = config.build_space().for_voxels(data.voxel_size_nm).middle()
     _check_middle(middle, device, config)
     # A 3D network sees no single section.
-    validation = data.split.validation[: middle.tile_sections if middle.is_3d else 1]
-    plan = TrainingPlan(
-        epochs=2,
-        tiles_per_epoch=_TIMED_TILES,
-        train=data.split.train,
-        validation=validation,
-        seed=config.study.seed,
-    )
-    session = TrainingSession(data.volume, middle, plan, precision=device.precision)
+    few = middle.tile_sections if middle.is_3d else 1
+    whole = [each.for_training() for each in data.volumes]
+    timed = [replace(each, validation=each.validation[:few]) for each in whole]
+    plan = TrainingPlan(epochs=2, tiles_per_epoch=_TIMED_TILES, seed=config.study.seed)
+    session = TrainingSession(timed, middle, plan, precision=device.precision)
     session.advance()
     started = time.monotonic()
     session.advance()
     elapsed, parameters = time.monotonic() - started, session.parameters
     session.close()
-    tile = elapsed / (_TIMED_TILES + _tiles_of_a_section(data) * len(validation))
+    tile = elapsed / (_TIMED_TILES + _validation_tiles(timed))
     # A voxel is validated at about a quarter of the cost of training on it.
-    validated = _tiles_of_a_section(data) * len(data.split.validation) / 4
-    return tile * (config.study.tiles_per_epoch + validated), parameters
+    return tile * (config.study.tiles_per_epoch + _validation_tiles(whole) / 4), parameters
 
 
 def _check_middle(middle: Hyperparameters, device: Device, config: Config) -> None:
@@ -126,8 +127,10 @@ def _check_middle(middle: Hyperparameters, device: Device, config: Config) -> No
         ) from None
 
 
-def _tiles_of_a_section(data: StudyData) -> float:
-    return float(data.volume.raw[0].size) / 65536
+def _validation_tiles(volumes: Sequence[TrainingVolume]) -> float:
+    """Sections to validate on, in tiles of 256 x 256."""
+    voxels = sum(len(each.validation) * int(each.volume.raw[0].size) for each in volumes)
+    return voxels / _TILE_VOXELS
 
 
 def _slots(config: Config, gpus: int) -> int:

@@ -7,11 +7,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from search.budget import Budget
 from search.refusal import explain
 from search.space import Space, build_space
+from search.start import check_starts
 from trainer.errors import InputError
 
 _PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
@@ -77,13 +87,27 @@ class PhantomConfig(_Section):
     seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)] = 0
 
 
+class SplitConfig(_Section):
+    """`[split]`: which sections serve for what, in contiguous blocks with a gap between them."""
+
+    validation: Annotated[float, Field(gt=0, lt=1, strict=True)] | _Sections = 0.2
+    gap: Literal["auto"] | Annotated[int, Field(ge=0, strict=True)] = "auto"
+    holdout: _Sections | None = None
+
+
 class DataConfig(_Section):
-    """`[data]`: the image stack and its mask; paths are relative to the working directory."""
+    """`[data]`: an image stack and its mask; paths are relative to the working directory."""
 
     raw: Path | None = None
     mask: Path | None = None
     voxel_size_nm: tuple[_PositiveFloat, _PositiveFloat, _PositiveFloat] | None = None
     phantom: PhantomConfig | None = None
+    name: str | None = Field(default=None, pattern=r"^\S(.{0,62}\S)?$")
+    """Of the volume, in scores and lines; "volume 1" and so on where it has none."""
+    validation: Annotated[float, Field(gt=0, lt=1, strict=True)] | _Sections | None = None
+    """Of this volume, in place of what `[split]` says; as `gap` and `holdout`."""
+    gap: Literal["auto"] | Annotated[int, Field(ge=0, strict=True)] | None = None
+    holdout: _Sections | None = None
 
     @model_validator(mode="after")
     def _check_one_source(self) -> DataConfig:
@@ -91,13 +115,10 @@ class DataConfig(_Section):
             raise ValueError("expected both raw and mask, or a phantom")
         return self
 
-
-class SplitConfig(_Section):
-    """`[split]`: which sections serve for what, in contiguous blocks with a gap between them."""
-
-    validation: Annotated[float, Field(gt=0, lt=1, strict=True)] | _Sections = 0.2
-    gap: Literal["auto"] | Annotated[int, Field(ge=0, strict=True)] = "auto"
-    holdout: _Sections | None = None
+    def split(self, common: SplitConfig) -> SplitConfig:
+        """How the volume is split: as it says itself, and else as all are."""
+        own = {"validation": self.validation, "gap": self.gap, "holdout": self.holdout}
+        return common.model_copy(update={key: it for key, it in own.items() if it is not None})
 
 
 class WorkersConfig(_Section):
@@ -143,12 +164,20 @@ class FinalistsConfig(_Section):
     """Blocks of sections to validate on in turn; the first is the search's own."""
 
 
+def _count(data: Any) -> str:
+    return "several" if isinstance(data, list | tuple) else "one"
+
+
 class Config(_Section):
     """A configuration file."""
 
     study: StudyConfig
     budget: BudgetConfig
-    data: DataConfig
+    data: Annotated[
+        Annotated[DataConfig, Tag("one")] | Annotated[tuple[DataConfig, ...], Tag("several")],
+        Discriminator(_count),
+    ]
+    """A section, or a list of them: `volumes` has the one as well as the others."""
     space: dict[str, Any]
     split: SplitConfig = SplitConfig()
     workers: WorkersConfig = WorkersConfig()
@@ -156,6 +185,33 @@ class Config(_Section):
     finalists: FinalistsConfig = FinalistsConfig()
     final: FinalConfig | None = None
     logging: LoggingConfig = LoggingConfig()
+
+    @field_validator("start", mode="before")
+    @classmethod
+    def _list_starts(cls, start: Any) -> Any:
+        return (start,) if isinstance(start, dict) else start
+
+    @field_validator("data")
+    @classmethod
+    def _check_names(cls, data: Any) -> Any:
+        if isinstance(data, DataConfig):
+            return data
+        if not data:
+            raise ValueError("expected at least one volume, got none")
+        names = [each.name or f"volume {index}" for index, each in enumerate(data, start=1)]
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise ValueError(f"expected a name of its own for each volume, got {twice[0]!r} twice")
+        return data
+
+    @property
+    def volumes(self) -> tuple[DataConfig, ...]:
+        """The volumes to learn from, each with a name."""
+        tables = (self.data,) if isinstance(self.data, DataConfig) else self.data
+        return tuple(
+            table if table.name else table.model_copy(update={"name": f"volume {index}"})
+            for index, table in enumerate(tables, start=1)
+        )
 
     def build_space(self) -> Space:
         """The dimensions of `[space]`, and the values it fixes."""
@@ -220,8 +276,13 @@ def _read(path: Path) -> dict[str, Any]:
 def _changed(table: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in changes.items():
         section, key = name.split("__")
+        if value is None:
+            continue
+        # Files of the command line are one volume, whatever the file lists.
+        if section == "data" and isinstance(table.get("data"), list):
+            table["data"] = {}
         # Anything but a table is refused with the rest of the file.
-        if value is None or not isinstance(table.setdefault(section, {}), dict):
+        if not isinstance(table.setdefault(section, {}), dict):
             continue
         table[section][key] = value
         if section == "data":
@@ -231,8 +292,6 @@ def _changed(table: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
 
 def _check_space(config: Config, path: Path) -> None:
     try:
-        space = config.build_space()
-        for index, params in enumerate(config.start):
-            space.start(params, f"start[{index}]")
+        check_starts(config.build_space(), config.start)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None

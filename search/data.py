@@ -1,92 +1,122 @@
-"""The volume of a study and its split, as its config says."""
+"""The volumes of a study and their splits, as its config says."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from search.config import Config
+from search.config import Config, DataConfig
+from search.start import find_earlier_model
+from search.study_volume import StudyVolume, span
+from trainer.earlier_model import EarlierModel
 from trainer.errors import InputError
 from trainer.phantom import build_phantom
+from trainer.rescale import is_alike, rescale_split, rescale_volume
 from trainer.split import Split, fold_sections, measure_guard_gap, split_sections
 from trainer.stack import write_stack
 from trainer.volume import Volume, load_volume
+from trainer.voxel_size import VoxelSize
 
 
 @dataclass(frozen=True, eq=False)
 class StudyData:
-    """A volume with its split.
+    """What a study learns from.
 
     Attributes:
-        volume: Image and mask.
-        split: The search's own.
-        folds: Further ones, that finalists are repeated on.
+        volumes: Each with its splits, one at least; all have the first one's voxel size.
+        earlier: The model whose weights it goes on from, where there is one.
     """
 
-    volume: Volume
-    split: Split
-    folds: tuple[Split, ...] = ()
+    volumes: tuple[StudyVolume, ...]
+    earlier: EarlierModel | None = None
 
     @property
-    def splits(self) -> tuple[Split, ...]:
-        """All of them, by the number of the fold."""
-        return (self.split, *self.folds)
+    def voxel_size_nm(self) -> VoxelSize | None:
+        """Of all volumes, z, y, x, where it is known."""
+        return self.volumes[0].volume.voxel_size_nm
 
     def to_json(self) -> dict[str, Any]:
         """What is kept with the study, to know the data again."""
-        split = self.split
-        return {
-            "sha256": self.volume.sha256,
-            "shape": list(self.volume.raw.shape),
-            "voxel_size_nm": self.volume.voxel_size_nm and list(self.volume.voxel_size_nm),
-            "train": [split.train.start, split.train.stop],
-            "validation": [split.validation.start, split.validation.stop],
-            "holdout": split.holdout and [split.holdout.start, split.holdout.stop],
-            "gap": split.gap,
-        }
+        if len(self.volumes) == 1:
+            return self.volumes[0].to_json()
+        size = self.voxel_size_nm
+        volumes = [{"name": each.name, **each.to_json()} for each in self.volumes]
+        return {"voxel_size_nm": size and list(size), "volumes": volumes}
 
     def describe(self) -> list[str]:
         """Lines that tell a person what is trained on."""
-        sections, height, width = self.volume.raw.shape
-        split, size = self.split, self.volume.voxel_size_nm
-        voxels = " x ".join(f"{side:g}" for side in size) + " nm" if size else "of unknown size"
-        held = f", held out {_span(split.holdout)}" if split.holdout else ""
-        return [
-            f"volume: {sections} sections of {height} x {width}, voxels {voxels}, "
-            f"{self.volume.mask.mean():.2%} foreground",
-            f"sections: train {_span(split.train)}, validate {_span(split.validation)}{held}, "
-            f"gap {split.gap}",
-            *(
-                f"fold {number} of the finalists: train {_span(fold.train)}, validate "
-                f"{_span(fold.validation)}"
-                for number, fold in enumerate(self.folds, start=1)
-            ),
-            *self.volume.notes,
+        several = len(self.volumes) > 1
+        lines = [
+            f"{each.name}: {line}" if several else line
+            for each in self.volumes
+            for line in each.describe()
         ]
+        return lines + (_describe_earlier(self.earlier, self.voxel_size_nm) if self.earlier else [])
 
 
 def load_data(config: Config) -> StudyData:
-    """Reads or makes the volume, and splits it.
+    """Reads or makes the volumes, splits them, and finds the model to go on from.
 
     Raises:
         InputError: A file or a value that cannot be used, in one line.
     """
-    volume = _load_volume(config)
-    gap = config.split.gap
+    earlier = find_earlier_model(config.start)
+    volumes = [_load(config, table) for table in config.volumes]
+    wanted = volumes[0].volume.voxel_size_nm
+    volumes[1:] = [_at_voxel_size(each, wanted) for each in volumes[1:]]
+    for each in volumes:
+        _check_tiles(config, each)
+    return StudyData(tuple(volumes), earlier)
+
+
+def _load(config: Config, table: DataConfig) -> StudyVolume:
+    try:
+        return _split(config, table, _load_volume(table))
+    except InputError as error:
+        if len(config.volumes) == 1:
+            raise
+        raise InputError(f"data, {table.name}: {error}") from None
+
+
+def _split(config: Config, table: DataConfig, volume: Volume) -> StudyVolume:
+    wanted = table.split(config.split)
     split = split_sections(
         len(volume.raw),
-        validation=config.split.validation,
-        gap=measure_guard_gap(volume.raw) if gap == "auto" else gap,
-        holdout=config.split.holdout,
+        validation=wanted.validation,
+        gap=measure_guard_gap(volume.raw) if wanted.gap == "auto" else wanted.gap,
+        holdout=wanted.holdout,
     )
     folds = _fold(split, config)
     _check_blocks(volume, split, "split", "move them with split.validation and split.holdout")
     for fold in folds[1:]:
         _check_blocks(volume, fold, "finalists.folds", "ask for fewer folds")
-    for fold in folds:
-        _check_tiles(config, volume, fold)
-    return StudyData(volume, split, folds[1:])
+    return StudyVolume(volume, split, folds[1:], str(table.name))
+
+
+def _at_voxel_size(loaded: StudyVolume, wanted: VoxelSize | None) -> StudyVolume:
+    """A network knows its objects at one magnification."""
+    volume, own = loaded.volume, loaded.volume.voxel_size_nm
+    if own is None or wanted is None:
+        note = "the voxel size of this volume or of the first one is unknown: taken as it is"
+        return replace(loaded, volume=replace(volume, notes=(*volume.notes, note)))
+    if is_alike(own, wanted):
+        return loaded
+    rescaled = rescale_volume(volume, wanted)
+    before, after = len(volume.raw), len(rescaled.raw)
+    split, *folds = (rescale_split(each, before, after) for each in loaded.splits)
+    _check_blocks(rescaled, split, "split", "at these voxels its objects are too small")
+    return replace(loaded, volume=rescaled, split=split, folds=tuple(folds))
+
+
+def _describe_earlier(earlier: EarlierModel, size: VoxelSize | None) -> list[str]:
+    lines = [f"weights: begin with those of {earlier.folder} ({earlier.sha256[:12]})"]
+    if earlier.voxel_size_nm and size and not is_alike(earlier.voxel_size_nm, size):
+        lines.append(
+            f"weights: learned on voxels of {list(earlier.voxel_size_nm)} nm, these are "
+            f"{list(size)} nm"
+        )
+    return lines
 
 
 def _fold(split: Split, config: Config) -> tuple[Split, ...]:
@@ -98,8 +128,7 @@ def _fold(split: Split, config: Config) -> tuple[Split, ...]:
         raise InputError(f"finalists.{error}") from None
 
 
-def _load_volume(config: Config) -> Volume:
-    data = config.data
+def _load_volume(data: DataConfig) -> Volume:
     if data.phantom is not None:
         phantom = data.phantom
         return build_phantom(phantom.sections, phantom.height, phantom.width, phantom.seed)
@@ -113,30 +142,28 @@ def _check_blocks(volume: Volume, split: Split, key: str, remedy: str) -> None:
     for name, block in (("training", split.train), ("validation", split.validation)):
         if not volume.mask[block.start : block.stop].any():
             raise InputError(
-                f"{key}: expected foreground in the {name} sections {_span(block)}, found none; "
+                f"{key}: expected foreground in the {name} sections {span(block)}, found none; "
                 f"{remedy}"
             )
 
 
-def _check_tiles(config: Config, volume: Volume, split: Split) -> None:
+def _check_tiles(config: Config, loaded: StudyVolume) -> None:
     """Every tile has to fit into the sections that are trained on."""
-    space, side = config.build_space(), min(volume.raw.shape[1:])
-    if space.largest_tile() > side:
+    space, (height, width) = config.build_space(), loaded.volume.raw.shape[1:]
+    which = f" of {loaded.name}" if len(config.volumes) > 1 else ""
+    if space.largest_tile() > min(height, width):
         raise InputError(
-            f"space.tile_size: expected at most {side}, the shorter side of the sections "
-            f"({volume.raw.shape[1]} x {volume.raw.shape[2]}), got {space.largest_tile()}; "
+            f"space.tile_size: expected at most {min(height, width)}, the shorter side of the "
+            f"sections{which} ({height} x {width}), got {space.largest_tile()}; "
             "set a smaller tile_size"
         )
-    if space.deepest_tile() > len(split.train):
+    train = min((split.train for split in loaded.splits), key=len)
+    if space.deepest_tile() > len(train):
         raise InputError(
-            f"space.tile_sections: expected at most {len(split.train)}, the sections to train on "
-            f"({_span(split.train)}), got {space.deepest_tile()}; set fewer tile_sections, or "
+            f"space.tile_sections: expected at most {len(train)}, the sections{which} to train on "
+            f"({span(train)}), got {space.deepest_tile()}; set fewer tile_sections, or "
             "leave more sections to training with [split]"
         )
-
-
-def _span(block: range) -> str:
-    return f"{block.start} to {block.stop - 1}"
 
 
 def write_unseen_phantom(config: Config) -> tuple[Path, Path] | None:
@@ -145,9 +172,9 @@ def write_unseen_phantom(config: Config) -> tuple[Path, Path] | None:
     Returns:
         The files of image and mask, or None for a study on real data.
     """
-    if config.data.phantom is None:
+    phantom = config.volumes[0].phantom
+    if phantom is None:
         return None
-    phantom = config.data.phantom
     volume = build_phantom(phantom.sections, phantom.height, phantom.width, phantom.seed + 1)
     folder = config.folder / "unseen"
     folder.mkdir(parents=True, exist_ok=True)

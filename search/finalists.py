@@ -19,15 +19,14 @@ from search.plans import describe_plan, enqueue_plan, planned, retire_others, wa
 from search.provenance import describe_software
 from search.repeats import repeats_folder
 from search.results import FINALISTS
+from search.runner import DICE_BY_VOLUME, STARTED_FROM
 from search.study import open_finalists
 from search.terms import Terms
 from storage.checkpoints import CheckpointStore
 from trainer.device import configure_device
 from trainer.errors import InputError
 from trainer.model import Model, build_model, in_precision, save_model
-from trainer.postprocess import tune
-
-_TUNED = ("threshold", "views", "z_median", "smallest_object_voxels")
+from trainer.postprocess import Judge, tune
 
 
 @dataclass(frozen=True)
@@ -137,21 +136,27 @@ def save_winner(
         for judge in judges
     ]
     precision = configure_device().precision
-    (judge, block), *beside = [
-        (in_precision(each, precision), data.splits[source.fold].validation)
-        for each, source in zip(models, judges, strict=True)
-    ]
+    fast = [in_precision(each, precision) for each in models]
     # A threshold belongs to the network that it was found for: one that was trained longer and on
     # more is surer of itself, and the other's threshold would suit it less than one half.
-    threshold = 0.5 if seen else None
-    tuned, scores = tune(judge, data.volume, block, threshold=threshold, beside=beside)
+    tuned = tune(
+        model,
+        [
+            Judge(each, own.volume, own.splits[judge.fold].validation, own.name)
+            for each, judge in zip(fast, judges, strict=True)
+            for own in data.volumes
+        ],
+        threshold=0.5 if seen else None,
+    )
+    validation = asdict(tuned.scores) | {"of": _judged_by(judges, seen=seen)}
+    if len(data.volumes) > 1:
+        validation["by_volume"] = {name: asdict(own) for name, own in tuned.by_volume.items()}
     card = {
         **model.card,
-        "validation": asdict(scores) | {"of": _judged_by(judges, seen=seen)},
+        "validation": validation,
         "finalists": search.study.user_attrs.get(FINALISTS, []),
     }
-    settings = {name: getattr(tuned, name) for name in _TUNED}
-    save_model(replace(model, **settings, card=card), folder)
+    save_model(replace(tuned.model, card=card), folder)
     return folder
 
 
@@ -196,11 +201,13 @@ def build_trial_model(source: Source, winner: FrozenTrial, data: Mapping[str, An
             "dice": source.trial.value,
             "precision": checkpoint.facts["precision"],
             "recall": checkpoint.facts["recall"],
+            **_kept(checkpoint.facts, DICE_BY_VOLUME),
             "of": "sections that it trained on"
             if source.trained_on_validation
             else "this model, on sections that it did not train on",
         },
         "data": dict(data),
+        **_kept(checkpoint.facts, STARTED_FROM),
         "software": describe_software(),
     }
     return build_model(
@@ -209,6 +216,11 @@ def build_trial_model(source: Source, winner: FrozenTrial, data: Mapping[str, An
         threshold=float(checkpoint.facts["threshold"]),
         card=card,
     )
+
+
+def _kept(facts: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A fact that not every trial has."""
+    return {name: facts[name]} if name in facts else {}
 
 
 def _plan(config: Config, search: optuna.Study, winner: FrozenTrial) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.errors import first_line
 from search.provenance import describe_software
+from trainer.earlier_model import EarlierModel
 from trainer.errors import InputError
 from trainer.volume import Volume
 
@@ -26,21 +28,26 @@ class NodeFacts:
 
     Attributes:
         software: Versions of what a result depends on.
-        data_hash: Of the volume as a worker there gets it.
+        data_hash: Of all volumes as a worker there gets them.
         wrote: Whether it found the folder, and wrote its own file beside the one it was to find.
+        unreadable: Why it cannot read the model to go on from, where it cannot.
     """
 
     software: Mapping[str, str]
     data_hash: str
     wrote: bool
+    unreadable: str | None = None
 
 
-def check_nodes(volume: Volume, folder: Path) -> list[dict[str, Any]]:
+def check_nodes(
+    volumes: Sequence[Volume], folder: Path, earlier: EarlierModel | None = None
+) -> list[dict[str, Any]]:
     """Asks every node that trials can run on, of the cluster that this process has joined.
 
     Args:
-        volume: The study's data.
+        volumes: The study's data.
         folder: That the workers write their checkpoints to; the same place on every node.
+        earlier: The model that trials go on from; the same place on every node.
 
     Returns:
         Of each node its address, CPUs and GPUs.
@@ -54,10 +61,10 @@ def check_nodes(volume: Volume, folder: Path) -> list[dict[str, Any]]:
     mark = folder.absolute() / f".shared-{secrets.token_hex(8)}"
     mark.touch()
     try:
-        shared = ray.put(volume)
-        asked = [_ask(node["NodeID"], shared, mark) for node in nodes]
+        shared, wanted = ray.put(tuple(volumes)), _hash(volumes)
+        asked = [_ask(node["NodeID"], shared, mark, earlier) for node in nodes]
         for node, answer in zip(nodes, asked, strict=True):
-            _check(node["NodeManagerAddress"], _answer(node, answer), volume, folder)
+            _check(node["NodeManagerAddress"], _answer(node, answer), wanted, folder)
             if not _answered(mark, node["NodeID"]).exists():
                 raise _not_shared(node["NodeManagerAddress"], folder)
     finally:
@@ -78,20 +85,34 @@ def _trains(resources: Mapping[str, float]) -> bool:
     return bool(resources.get("CPU") or resources.get("GPU"))
 
 
-def _ask(node: str, volume: Any, mark: Path) -> Any:
+def _ask(node: str, volumes: Any, mark: Path, earlier: EarlierModel | None) -> Any:
     where = NodeAffinitySchedulingStrategy(node, soft=False)
     task = ray.remote(_examine).options(num_cpus=0, max_retries=0, scheduling_strategy=where)
-    return task.remote(volume, mark, node)
+    return task.remote(volumes, mark, node, earlier)
 
 
-def _examine(volume: Volume, mark: Path, node: str) -> NodeFacts:
+def _examine(
+    volumes: Sequence[Volume], mark: Path, node: str, earlier: EarlierModel | None
+) -> NodeFacts:
     wrote = mark.exists()
     if wrote:
         try:
             _answered(mark, node).touch()
         except OSError:
             wrote = False
-    return NodeFacts(describe_software(), volume.sha256, wrote)
+    unreadable = None
+    if earlier is not None:
+        try:
+            earlier.check()
+        except InputError as error:
+            unreadable = str(error)
+    return NodeFacts(describe_software(), _hash(volumes), wrote, unreadable)
+
+
+def _hash(volumes: Sequence[Volume]) -> str:
+    """Of all volumes in their order."""
+    together = "".join(volume.sha256 for volume in volumes)
+    return hashlib.sha256(together.encode()).hexdigest()
 
 
 def _answered(mark: Path, node: str) -> Path:
@@ -115,7 +136,7 @@ def _answer(node: Mapping[str, Any], answer: Any) -> NodeFacts:
     return facts
 
 
-def _check(address: str, facts: NodeFacts, volume: Volume, folder: Path) -> None:
+def _check(address: str, facts: NodeFacts, data_hash: str, folder: Path) -> None:
     here, there = _comparable(describe_software()), _comparable(facts.software)
     for package in sorted(here.keys() | there.keys()):
         wanted, found = here.get(package), there.get(package)
@@ -124,13 +145,15 @@ def _check(address: str, facts: NodeFacts, volume: Volume, folder: Path) -> None
                 f"node {address}: expected {package} {wanted or 'not installed'} as here, got "
                 f"{found or 'none'}; install both from the same lock file"
             )
-    if facts.data_hash != volume.sha256:
+    if facts.data_hash != data_hash:
         raise InputError(
-            f"node {address}: expected the volume with hash {volume.sha256[:12]}, got "
+            f"node {address}: expected the data with hash {data_hash[:12]}, got "
             f"{facts.data_hash[:12]}: its memory or its network is at fault"
         )
     if not facts.wrote:
         raise _not_shared(address, folder)
+    if facts.unreadable is not None:
+        raise InputError(f"node {address}: {facts.unreadable}")
 
 
 def _comparable(software: Mapping[str, str]) -> dict[str, str]:

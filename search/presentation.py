@@ -17,6 +17,7 @@ from search.config import Config
 from search.forecast import Forecast
 from search.results import describe_repeats
 from search.run import Result
+from search.runner import DICE_BY_VOLUME
 from search.terminal import OUT, say
 
 _LOGS_SHOWN = 3
@@ -57,6 +58,8 @@ def present_result(result: Result, config: Config, again: Sequence[str]) -> None
             f"recall {attributes['recall']:.4f} at threshold {attributes['threshold']:.2f}",
             markup=False,
         )
+        for name, dice in attributes.get(DICE_BY_VOLUME, {}).items():
+            OUT.print(f"    {name}: Dice {dice:.4f}", markup=False)
     for finalist in result.finalists:
         OUT.print(
             f"finalist {finalist.number}: Dice {describe_repeats(finalist.to_json())}; "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -20,6 +20,8 @@ _KINDS = {
     "string_pattern_mismatch": "a letter or digit and up to 63 letters, digits, '.', '_' and '-'",
 }
 """What pydantic expects, by the types of its errors, in words of the file."""
+
+_BRANCHES = ("float", "constrained-float", "int", "constrained-int", "one", "several")
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
@@ -58,7 +60,7 @@ def _key(error: ErrorDetails) -> str:
 
 def _is_branch(part: str) -> bool:
     """Whether pydantic put this in to tell which member of a union it tried."""
-    return "[" in part or part in ("float", "constrained-float", "int", "constrained-int")
+    return "[" in part or part in _BRANCHES
 
 
 def _unknown(location: tuple[int | str, ...], model: type[BaseModel]) -> str:
@@ -71,7 +73,14 @@ def _unknown(location: tuple[int | str, ...], model: type[BaseModel]) -> str:
 def _keys_beside(location: tuple[int | str, ...], model: type[BaseModel]) -> list[str]:
     fields: Mapping[str, Any] = model.model_fields
     for part in location[:-1]:
-        kind = fields[str(part)].annotation
-        models = [m for m in (kind, *getattr(kind, "__args__", ())) if hasattr(m, "model_fields")]
-        fields = models[0].model_fields
+        if isinstance(part, str) and not _is_branch(part):
+            fields = next(_models(fields[part].annotation)).model_fields
     return sorted(fields)
+
+
+def _models(kind: Any) -> Iterator[type[BaseModel]]:
+    """The sections that a type is made of."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        yield kind
+    for part in getattr(kind, "__args__", ()):
+        yield from _models(part)

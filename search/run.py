@@ -227,7 +227,7 @@ class SearchRun:
             try:
                 return Coordinator(
                     study,
-                    config.build_space().for_voxels(self._data.volume.voxel_size_nm),
+                    config.build_space().for_voxels(self._data.voxel_size_nm),
                     workers,
                     CheckpointStore(checkpoints),
                     terms,
@@ -272,9 +272,8 @@ class SearchRun:
         logs, tensorboard = self._config.logs / place, self._config.tensorboard
         gigabytes = config.memory_gb_per_trial
         return Task(
-            volume=self._data.volume,
-            split=self._data.split,
-            folds=self._data.folds,
+            volumes=self._data.volumes,
+            earlier=self._data.earlier,
             checkpoints=checkpoints.absolute(),
             threads=config.cpus_per_trial,
             study=study,

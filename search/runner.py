@@ -20,12 +20,18 @@ from trainer.footprint import check_footprint
 from trainer.overlay import encode_png
 
 if TYPE_CHECKING:
+    import numpy as np
+
     # The coordinator names this class to start workers; the framework is for them to load.
     from search.event_file import EventFile
     from trainer.session import EpochMetrics, TrainingSession
 
 _T = TypeVar("_T")
 _COLLAPSED_EPOCHS = 3
+STARTED_FROM = "started_from"
+"""Trial attribute: SHA-256 of the earlier model whose weights it began with."""
+DICE_BY_VOLUME = "dice_by_volume"
+"""Trial attribute: of each volume by its name, where a study has several."""
 
 
 class TrialRunner:
@@ -46,6 +52,8 @@ class TrialRunner:
         self._assignment: Assignment | None = None
         self._history: tuple[float, ...] = ()
         self._collapsed = 0
+        self._weights: Mapping[str, np.ndarray] | None = None
+        self._started_from: str | None = None
 
     def begin(self, assignment: Assignment) -> Begun | Failure:
         """Builds the trial's network, and restores its newest checkpoint where there is one."""
@@ -82,6 +90,7 @@ class TrialRunner:
     def _begin(self, assignment: Assignment) -> Begun:
         self.close()
         self._assignment, self._history, self._collapsed = assignment, (), 0
+        self._started_from = None
         if self._device is None:
             self._device = configure_device(self._task.threads, gpu_share=self._task.gpu_share)
         from trainer.session import TrainingPlan, TrainingSession
@@ -90,21 +99,35 @@ class TrialRunner:
         room = room_bytes(self._task.memory_bytes, self._device)
         if room is not None:
             check_footprint(assignment.hyperparameters, self._device.precision, room)
-        split = (self._task.split, *self._task.folds)[assignment.fold]
         self._session = TrainingSession(
-            self._task.volume,
+            [
+                volume.for_training(assignment.train_on, assignment.fold)
+                for volume in self._task.volumes
+            ],
             assignment.hyperparameters,
             TrainingPlan(
                 epochs=assignment.epochs,
                 tiles_per_epoch=assignment.tiles_per_epoch,
-                train=split.train if assignment.train_on == "train" else split.all,
-                validation=split.validation,
                 seed=assignment.seed,
             ),
             precision=self._device.precision,
             threads=self._task.threads,
         )
-        return Begun(self._restore(assignment.trial))
+        restored = self._restore(assignment.trial)
+        if restored is None:
+            self._go_on_from_earlier(assignment)
+        return Begun(restored)
+
+    def _go_on_from_earlier(self, assignment: Assignment) -> None:
+        """Takes the weights of the earlier model, where the trial has the same network."""
+        earlier = self._task.earlier
+        if earlier is None or not earlier.fits(assignment.hyperparameters):
+            return
+        if self._weights is None:
+            self._weights = earlier.weights()
+        _given(self._session).begin_with(self._weights)
+        self._started_from = earlier.sha256
+        self._log.write(assignment.trial, 0, f"weights taken from {earlier.folder}")
 
     def _restore(self, trial: int) -> EpochReport | None:
         checkpoint = self._store.load(trial)
@@ -112,6 +135,7 @@ class TrialRunner:
             return None
         _given(self._session).restore(checkpoint.arrays)
         facts = dict(checkpoint.facts)
+        self._started_from = facts.get(STARTED_FROM)
         self._history = tuple(facts.pop("history"))
         self._collapsed = facts.pop("collapsed_epochs", 0)
         epoch = checkpoint.epoch
@@ -123,6 +147,8 @@ class TrialRunner:
         metrics = session.advance()
         self._history = (*self._history, metrics.scores.dice)
         facts = {**_facts(metrics), "parameters": session.parameters}
+        if self._started_from is not None:
+            facts[STARTED_FROM] = self._started_from
         self._log.write(assignment.trial, metrics.epoch, _scored(facts, metrics))
         self._look_for_collapse(metrics)
         kept = {**facts, "history": list(self._history), "collapsed_epochs": self._collapsed}
@@ -149,7 +175,9 @@ class TrialRunner:
         study, trial = self._task.study, assignment.trial
         self._artifacts.write(study, trial, SECTION, encode_png(picture))
         if self._task.tensorboard is not None:
-            scores = {"dice": metrics.scores.dice, **facts}
+            numbers = {name: it for name, it in facts.items() if isinstance(it, int | float)}
+            each = {f"dice/{name}": dice for name, dice in _by_volume(metrics).items()}
+            scores = {"dice": metrics.scores.dice, **numbers, **each}
             self._event_file(assignment, self._task.tensorboard).write(
                 metrics.epoch, scores, picture
             )
@@ -190,8 +218,16 @@ def _described(assignment: Assignment, device: Device) -> str:
     return ", ".join(f"{name}={value}" for name, value in values.items())
 
 
+def _by_volume(metrics: EpochMetrics) -> dict[str, float]:
+    """Dice of each volume, where there are several."""
+    dice = metrics.dice_by_volume if len(metrics.dice_by_volume) > 1 else {}
+    return {name: round(value, 6) for name, value in dice.items()}
+
+
 def _facts(metrics: EpochMetrics) -> dict[str, Any]:
+    each = _by_volume(metrics)
     return {
+        **({DICE_BY_VOLUME: each} if each else {}),
         "loss": round(metrics.loss, 6),
         "train_dice": round(metrics.train_dice, 6),
         "validation_loss": round(metrics.validation_loss, 6),
@@ -208,4 +244,7 @@ def _scored(facts: dict[str, Any], metrics: EpochMetrics) -> str:
         f"precision {facts['precision']:.4f}, recall {facts['recall']:.4f}, "
         f"{metrics.seconds:.1f} s"
     )
+    if DICE_BY_VOLUME in facts:
+        each = (f"{name} {dice:.4f}" for name, dice in facts[DICE_BY_VOLUME].items())
+        text = f"{text}; Dice of {', '.join(each)}"
     return f"{text}, all {metrics.collapsed_to}" if metrics.collapsed_to else text

@@ -27,6 +27,7 @@ from search.refusal import explain
 from search.samplers import build_sampler
 from search.simulation import SimulatedWorkers, VirtualClock
 from search.standing import Standing
+from search.start import start_values
 from search.terms import Terms
 from storage.checkpoints import CheckpointStore
 from storage.database import database_from_environment
@@ -176,7 +177,8 @@ def _create_study(config: Config, storage: StudyStorage) -> optuna.Study:
         pruner=build_pruner(config.study.pruner, epochs=config.study.epochs_per_trial),
     )
     storage.claim(study.study_name)
-    for params in config.start:
+    # No model is read: of one to go on from only what stands beside it is known.
+    for params in start_values(config.build_space(), config.start, None):
         study.enqueue_trial(params, skip_if_exists=True)
     return study
 

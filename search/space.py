@@ -96,7 +96,7 @@ class Space:
         """Asks the sampler for one U-Net run, and for no value that would not matter in it."""
         values = dict(self.fixed)
         for dimension in self._in_order():
-            if _matters(dimension.name, values):
+            if matters(dimension.name, values):
                 values[dimension.name] = dimension.suggest(trial)
         return Hyperparameters.from_mapping(values)
 
@@ -358,7 +358,7 @@ def _values(space: Space) -> dict[str, tuple[Any, ...]]:
     return values | {name: (value,) for name, value in space.fixed.items()}
 
 
-def _matters(name: str, values: Mapping[str, Any]) -> bool:
+def matters(name: str, values: Mapping[str, Any]) -> bool:
     """Whether a hyperparameter has any effect beside these values of others."""
     return all(
         _fulfils(values.get(other, getattr(Hyperparameters, other)), words)

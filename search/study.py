@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from search.errors import StudyNotFound
 from search.provenance import describe_software
 from search.pruners import build_pruner
 from search.samplers import build_sampler
+from search.start import start_values
 from storage.database import database_from_environment
 from storage.studies import open_study_storage
 from trainer.errors import InputError
@@ -32,9 +33,13 @@ def open_study(config: Config, data: StudyData, storage: BaseStorage) -> optuna.
     A study that was killed before it was described is taken as a new one.
 
     Raises:
-        InputError: The study of that name has another space, data or length of trials, so that
-            its trials could not be compared with new ones.
+        InputError: The study of that name has another space, data, length of trials or model to
+            begin with, so that its trials could not be compared with new ones; or the space does
+            not hold the run of that model.
     """
+    space = config.build_space().for_voxels(data.voxel_size_nm)
+    # Before anything is written: the space may not hold the run of an earlier model.
+    starts = start_values(space, config.start, data.earlier)
     study = optuna.create_study(
         storage=storage,
         study_name=config.study.name,
@@ -50,7 +55,7 @@ def open_study(config: Config, data: StudyData, storage: BaseStorage) -> optuna.
     if known is not None or begun:
         _check_same(config.study.name, json.loads(known or "{}"), identity)
     else:
-        _found(study, config, identity)
+        _found(study, config, identity, starts)
     return study
 
 
@@ -104,14 +109,18 @@ def _none_of_that_name(config: Config) -> StudyNotFound:
     )
 
 
-def _found(study: optuna.Study, config: Config, identity: Mapping[str, Any]) -> None:
+def _found(
+    study: optuna.Study,
+    config: Config,
+    identity: Mapping[str, Any],
+    starts: Sequence[Mapping[str, Any]],
+) -> None:
     """Writes what a new study is; its identity last, since that is what makes it one."""
     _name_metric(study)
     study.set_user_attr("config", config.model_dump_json(exclude_none=True))
     study.set_user_attr("software", json.dumps(describe_software()))
-    space = config.build_space()
-    for index, table in enumerate(config.start):
-        study.enqueue_trial(space.start(table, f"start[{index}]"), skip_if_exists=True)
+    for values in starts:
+        study.enqueue_trial(dict(values), skip_if_exists=True)
     study.set_user_attr(_IDENTITY, json.dumps(identity))
 
 
@@ -133,6 +142,7 @@ def _identity(config: Config, data: StudyData) -> dict[str, Any]:
         "study": {
             "epochs_per_trial": config.study.epochs_per_trial,
             "tiles_per_epoch": config.study.tiles_per_epoch,
+            **({"started_from": data.earlier.sha256} if data.earlier else {}),
         },
         "data": data.to_json(),
     }

@@ -264,6 +264,21 @@ class Hyperparameters:
         return plan_pooling(levels, self.planar_levels, self.tile_sections)
 
     @property
+    def network(self) -> Mapping[str, Any]:
+        """What the network consists of: in a run that is alike in this, weights mean the same.
+
+        Dropout is none of it: it has no weights, and a network of other dropout can go on from
+        them.
+        """
+        names = ("dimensions", "kernel", "activation", "normalization", "upsampling")
+        return {name: getattr(self, name) for name in (*names, "block", "gate")} | {
+            "level_filters": self.level_filters,
+            "input_channels": self.input_channels,
+            "pooling": self.pooling,
+            "planar_levels": min(self.planar_levels, len(self.level_filters)) * self.is_3d,
+        }
+
+    @property
     def halvings(self) -> int:
         """The factor between the first level's rows and columns and the centre's."""
         return int(2 ** (len(self.level_filters) - 1))
@@ -316,6 +331,24 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     if "choices" in each.metadata
 }
 """The words that each categorical hyperparameter knows."""
+
+NETWORK_FIELDS = (
+    "dimensions",
+    "depth",
+    "filters",
+    "outer_levels",
+    "centre_levels",
+    "kernel",
+    "activation",
+    "normalization",
+    "upsampling",
+    "block",
+    "gate",
+    "section_channels",
+    "planar_levels",
+    "tile_sections",
+)
+"""What `Hyperparameters.network` is made of."""
 
 CONDITIONS: Mapping[str, Conditions] = {
     each.name: each.metadata["only"] for each in fields(Hyperparameters) if each.metadata["only"]

@@ -39,6 +39,13 @@ class PooledHistogram:
         self._foreground = np.zeros(LEVELS, np.int64)
         self._background = np.zeros(LEVELS, np.int64)
 
+    def __add__(self, other: PooledHistogram) -> PooledHistogram:
+        """The voxels of both together."""
+        both = PooledHistogram()
+        both._foreground = self._foreground + other._foreground
+        both._background = self._background + other._background
+        return both
+
     def add(
         self, probability: NDArray[np.uint8], mask: NDArray[np.uint8] | NDArray[np.bool_]
     ) -> None:

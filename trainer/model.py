@@ -149,7 +149,7 @@ def load_model(folder: Path, *, precision: str = "float32", stock: bool = False)
     """
     import keras
 
-    card = _load_card(folder)
+    card = load_card(folder)
     path = folder / NETWORK_FILE
     if not path.is_file():
         raise InputError(f"{path}: expected the model's network, found no file; export it again")
@@ -241,7 +241,12 @@ def _describe_input(hyperparameters: Hyperparameters) -> str:
     )
 
 
-def _load_card(folder: Path) -> dict[str, Any]:
+def load_card(folder: Path) -> dict[str, Any]:
+    """Reads and checks the card of a model folder, and nothing heavy.
+
+    Raises:
+        InputError: There is none, or it cannot be used.
+    """
     path = folder / CARD_FILE
     if not path.is_file():
         raise InputError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,6 +25,7 @@ class _Tried:
     window: int
     smallest: int
     scores: Scores
+    judged: _Judged
 
     @property
     def merit(self) -> tuple[float, int]:
@@ -34,33 +35,64 @@ class _Tried:
         return self.scores.dice - price, -self.window
 
 
-def tune(
-    model: Model,
-    volume: Volume,
-    sections: range,
-    *,
-    threshold: float | None = None,
-    beside: Sequence[tuple[Model, range]] = (),
-) -> tuple[Model, Scores]:
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """A model with sections to judge its kind by.
+
+    Attributes:
+        model: Its own settings do not matter.
+        volume: With the mask to judge by.
+        sections: A block of it that the model has not been trained on.
+        name: Of the volume.
+    """
+
+    model: Model
+    volume: Volume
+    sections: range
+    name: str = ""
+
+    @property
+    def truth(self) -> np.ndarray:
+        """Where the sections have foreground, bool (z, y, x)."""
+        truth: np.ndarray = self.volume.mask[self.sections.start : self.sections.stop] != 0
+        return truth
+
+    def predict(self, views: int) -> np.ndarray:
+        """Probabilities of the sections, uint8 (z, y, x), without a median."""
+        block = self.volume.raw[self.sections.start : self.sections.stop]
+        return replace(self.model, views=views, z_median=1).predict(block)
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What tuning has chosen.
+
+    Attributes:
+        model: With the best settings.
+        scores: Of all judges together.
+        by_volume: Of those of each volume, at the same settings.
+    """
+
+    model: Model
+    scores: Scores
+    by_volume: Mapping[str, Scores]
+
+
+def tune(model: Model, judges: Sequence[Judge], *, threshold: float | None = None) -> Tuned:
     """Chooses views, median along z, threshold and smallest object that give the highest Dice.
 
     A step is taken only where it is worth more than it costs and than chance may give.
 
     Args:
-        model: Its own settings do not matter.
-        volume: With the mask to judge by.
-        sections: A block that the model has not been trained on.
+        model: To choose for.
+        judges: It or models of its kind: what is chosen is the best for all of them together.
         threshold: Given where it is not to be chosen.
-        beside: Models of the same kind, each with a block that it has not been trained on: what
-            is chosen is the best for all of them together.
-
-    Returns:
-        The model with the best settings, and the scores of all together.
     """
-    judges = [(model, sections), *beside]
-    truths = [volume.mask[block.start : block.stop] != 0 for _, block in judges]
+    truths = [judge.truth for judge in judges]
+    names = [judge.name for judge in judges]
     tried = [
-        _try_windows(views, _predict(judges, volume, views), truths, threshold) for views in VIEWS
+        _try_windows(views, [judge.predict(views) for judge in judges], truths, names, threshold)
+        for views in VIEWS
     ]
     best = max((each for some in tried for each in some), key=lambda each: each.merit)
     tuned = replace(
@@ -70,53 +102,64 @@ def tune(
         threshold=best.scores.threshold,
         smallest_object_voxels=best.smallest,
     )
-    return tuned, best.scores
+    return Tuned(tuned, best.scores, best.judged.by_volume(best.scores.threshold))
 
 
-def _predict(judges: Sequence[tuple[Model, range]], volume: Volume, views: int) -> list[np.ndarray]:
-    return [
-        replace(model, views=views, z_median=1).predict(volume.raw[block.start : block.stop])
-        for model, block in judges
-    ]
+class _Judged:
+    """What was predicted for the sections of all judges."""
+
+    def __init__(
+        self,
+        probabilities: Sequence[np.ndarray],
+        truths: Sequence[np.ndarray],
+        names: Sequence[str],
+    ) -> None:
+        self._histograms: dict[str, PooledHistogram] = {}
+        for probability, truth, name in zip(probabilities, truths, names, strict=True):
+            histogram = self._histograms.setdefault(name, PooledHistogram())
+            for section, true in zip(probability, truth, strict=True):
+                histogram.add(section, true)
+
+    def scores(self, threshold: float | None) -> Scores:
+        pooled = sum(self._histograms.values(), PooledHistogram())
+        return pooled.best() if threshold is None else pooled.scores(threshold)
+
+    def by_volume(self, threshold: float) -> dict[str, Scores]:
+        return {name: own.scores(threshold) for name, own in self._histograms.items()}
 
 
 def _try_windows(
     views: int,
     probabilities: Sequence[np.ndarray],
     truths: Sequence[np.ndarray],
+    names: Sequence[str],
     threshold: float | None,
 ) -> list[_Tried]:
     """Every median along z, and the best of them without its small objects as well."""
     shortest = min(map(len, probabilities))
-    tried = [
-        _Tried(views, window, 0, _judge(_smooth(probabilities, window), truths, threshold))
-        for window in _WINDOWS
-        if window <= max(1, shortest)
-    ]
+    tried = []
+    for window in _WINDOWS:
+        if window <= max(1, shortest):
+            judged = _Judged(_smooth(probabilities, window), truths, names)
+            tried.append(_Tried(views, window, 0, judged.scores(threshold), judged))
     best = max(tried, key=lambda each: each.merit)
-    return [*tried, *_try_smallest(best, _smooth(probabilities, best.window), truths)]
+    return [*tried, *_try_smallest(best, _smooth(probabilities, best.window), truths, names)]
 
 
 def _try_smallest(
-    best: _Tried, probabilities: Sequence[np.ndarray], truths: Sequence[np.ndarray]
+    best: _Tried,
+    probabilities: Sequence[np.ndarray],
+    truths: Sequence[np.ndarray],
+    names: Sequence[str],
 ) -> Iterator[_Tried]:
     threshold = best.scores.threshold
     level = round(threshold * 255)
     smallest = choose_smallest_object([each >= level for each in probabilities], truths)
     if smallest:
         kept = [drop_small_objects(each, level, smallest) for each in probabilities]
-        yield replace(best, smallest=smallest, scores=_judge(kept, truths, threshold))
+        judged = _Judged(kept, truths, names)
+        yield replace(best, smallest=smallest, scores=judged.scores(threshold), judged=judged)
 
 
 def _smooth(probabilities: Sequence[np.ndarray], window: int) -> list[np.ndarray]:
     return [median_along_z(probability, window) for probability in probabilities]
-
-
-def _judge(
-    probabilities: Sequence[np.ndarray], truths: Sequence[np.ndarray], threshold: float | None
-) -> Scores:
-    histogram = PooledHistogram()
-    for probability, truth in zip(probabilities, truths, strict=True):
-        for section, true in zip(probability, truth, strict=True):
-            histogram.add(section, true)
-    return histogram.best() if threshold is None else histogram.scores(threshold)

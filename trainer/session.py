@@ -6,7 +6,7 @@ import gc
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import keras
@@ -15,16 +15,15 @@ import numpy as np
 from trainer.errors import Diverged, InputError
 from trainer.example import Example
 from trainer.hyperparameters import Hyperparameters
-from trainer.intensity import Intensity
 from trainer.losses import build_loss, loss_of_probability
 from trainer.metrics import PooledHistogram, Scores
 from trainer.optimizer import build_optimizer
 from trainer.predict import predict_sections
-from trainer.state import read_state, write_state
+from trainer.state import read_state, write_state, write_weights
 from trainer.tiles import TileSource
 from trainer.training_counts import TrainingCounts, pooled_dice
+from trainer.training_volume import TrainingVolume
 from trainer.unet import build_unet, with_probability
-from trainer.volume import Volume
 
 TILE_VOXELS = 256 * 256
 """The unit that an epoch's length is counted in, whatever the size of the tiles."""
@@ -32,21 +31,17 @@ TILE_VOXELS = 256 * 256
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """How long a run is, and which sections it learns from and is judged by.
+    """How long a run is.
 
     Attributes:
         epochs: Of the full budget; the learning-rate schedule spans all of them.
         tiles_per_epoch: In tiles of 256 x 256, so that an epoch is the same number of voxels
             for every tile size.
-        train: Sections to draw tiles from.
-        validation: Sections that the run is scored on after each epoch.
         seed: Of the weights and of the tiles.
     """
 
     epochs: int
     tiles_per_epoch: int
-    train: Sequence[int]
-    validation: Sequence[int]
     seed: int = 0
 
 
@@ -61,11 +56,13 @@ class EpochMetrics:
             them: augmented, and with the weights that it had at each step.
         validation_loss: The run's own loss, a mean over the validation sections; of probabilities
             as they are kept, in 256 steps.
-        scores: On the validation sections, at the threshold that suits them best.
+        scores: On the validation sections of all volumes together, at the threshold that suits
+            them best.
         collapsed_to: The one class that was predicted, where that was without any skill.
         seconds: For training and validation.
         training_seconds: For training alone.
         waiting_seconds: Of these, those in which the device waited for tiles.
+        dice_by_volume: On each volume's own validation sections, at the same threshold.
     """
 
     epoch: int
@@ -77,6 +74,7 @@ class EpochMetrics:
     seconds: float
     training_seconds: float = 0.0
     waiting_seconds: float = 0.0
+    dice_by_volume: Mapping[str, float] = field(default_factory=dict)
 
 
 class TrainingSession:
@@ -88,26 +86,35 @@ class TrainingSession:
 
     def __init__(
         self,
-        volume: Volume,
+        volumes: Sequence[TrainingVolume],
         hyperparameters: Hyperparameters,
         plan: TrainingPlan,
         *,
         precision: str = "float32",
         threads: int = 1,
     ) -> None:
-        _check_size(volume, hyperparameters, plan.train)
+        """Builds the network with random weights.
+
+        Args:
+            volumes: To learn from and to be judged by, one at least.
+            hyperparameters: The U-Net run.
+            plan: How long it is.
+            precision: The Keras dtype policy to train in.
+            threads: That prepare tiles.
+
+        Raises:
+            InputError: A tile does not fit into a volume.
+        """
+        for volume in volumes:
+            _check_size(volume, hyperparameters)
         keras.utils.set_random_seed(plan.seed)
         self.hyperparameters = hyperparameters
         self.plan = plan
         self.epoch = 0
-        self._volume = volume
-        self._example = Example(volume, plan.validation)
+        self._volumes = volumes
+        self._example = Example(volumes[0].volume, volumes[0].validation)
         self._threads = threads
-        # Of the training sections alone: a held-out section has no part even in the scale.
-        self._intensity = Intensity.measure(volume.raw[plan.train[0] : plan.train[-1] + 1])
-        self._tiles = TileSource(
-            volume, plan.train, hyperparameters, self._intensity, seed=plan.seed
-        )
+        self._tiles = TileSource(volumes, hyperparameters, seed=plan.seed)
         self._network = build_unet(hyperparameters, precision=precision)
         self._predictor = with_probability(self._network)
         self._loss = build_loss(hyperparameters)
@@ -143,25 +150,31 @@ class TrainingSession:
         started = time.monotonic()
         loss, train_dice, waited = self._train()
         trained = time.monotonic()
-        histogram, validation_loss = self._validate()
+        histograms, validation_loss = self._validate()
+        histogram = sum(histograms, PooledHistogram())
+        scores = histogram.best()
         self.epoch += 1
         return EpochMetrics(
             epoch=self.epoch,
             loss=loss,
             train_dice=train_dice,
             validation_loss=validation_loss,
-            scores=histogram.best(),
+            scores=scores,
             collapsed_to=histogram.collapsed_to(),
             seconds=time.monotonic() - started,
             training_seconds=trained - started,
             waiting_seconds=waited,
+            dice_by_volume={
+                volume.name: own.scores(scores.threshold).dice
+                for volume, own in zip(self._volumes, histograms, strict=True)
+            },
         )
 
-    def score(self, sections: Sequence[int], threshold: float) -> Scores:
-        """Scores the network as the last epoch has left it, on a block of other sections."""
+    def score(self, volume: TrainingVolume, threshold: float) -> Scores:
+        """Scores the network as the last epoch has left it, on a volume's validation sections."""
         histogram = PooledHistogram()
-        for section, probability in self._predict(sections):
-            histogram.add(probability, self._volume.mask[section])
+        for section, probability in self._predict(volume):
+            histogram.add(probability, volume.volume.mask[section])
         return histogram.scores(threshold)
 
     def state(self) -> dict[str, np.ndarray]:
@@ -177,9 +190,22 @@ class TrainingSession:
         write_state(self._network, {n: array for n, array in arrays.items() if n != "epoch"})
         self.epoch = int(arrays["epoch"])
 
+    def begin_with(self, weights: Mapping[str, np.ndarray]) -> None:
+        """Takes the weights of an earlier model in place of random ones, before the first epoch.
+
+        The optimizer begins anew.
+
+        Args:
+            weights: By the paths that they have in the network.
+
+        Raises:
+            InputError: They belong to another network, and this one stays as it is.
+        """
+        write_weights(self._network, weights)
+
     def draw_example(self, threshold: float) -> np.ndarray:
         """Draws a validation section as the last epoch has left it, RGB, uint8 (y, x, 3)."""
-        return self._example.draw(self._intensity, threshold)
+        return self._example.draw(self._volumes[0].intensity, threshold)
 
     def close(self) -> None:
         """Gives the network's memory back, as far as the framework does."""
@@ -202,34 +228,39 @@ class TrainingSession:
             asked = time.monotonic()
         return float(np.mean(losses)), pooled_dice(*counts.tolist()), waited
 
-    def _validate(self) -> tuple[PooledHistogram, float]:
-        histogram, losses = PooledHistogram(), []
-        for section, probability in self._predict(self.plan.validation):
-            mask = self._volume.mask[section]
-            histogram.add(probability, mask)
-            losses.append(loss_of_probability(self._loss, mask, probability))
-            self._example.take(section, probability)
-        return histogram, float(np.mean(losses))
+    def _validate(self) -> tuple[list[PooledHistogram], float]:
+        """What was predicted for each volume, and the mean loss of all their sections."""
+        histograms, losses = [], []
+        for number, volume in enumerate(self._volumes):
+            histograms.append(PooledHistogram())
+            for section, probability in self._predict(volume):
+                mask = volume.volume.mask[section]
+                histograms[-1].add(probability, mask)
+                losses.append(loss_of_probability(self._loss, mask, probability))
+                if number == 0:
+                    self._example.take(section, probability)
+        return histograms, float(np.mean(losses))
 
-    def _predict(self, sections: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+    def _predict(self, volume: TrainingVolume) -> Iterator[tuple[int, np.ndarray]]:
         return predict_sections(
             self._predictor,
-            self._volume.raw,
-            self._intensity,
+            volume.volume.raw,
+            volume.intensity,
             self.hyperparameters,
-            sections=sections,
+            sections=volume.validation,
         )
 
 
-def _check_size(volume: Volume, hyperparameters: Hyperparameters, train: Sequence[int]) -> None:
-    height, width = volume.raw.shape[1:]
+def _check_size(source: TrainingVolume, hyperparameters: Hyperparameters) -> None:
+    height, width = source.volume.raw.shape[1:]
     if min(height, width) < hyperparameters.tile_size:
         raise InputError(
             f"tile_size: expected at most {min(height, width)}, the shorter side of the sections "
             f"({height} x {width}), got {hyperparameters.tile_size}; choose a smaller tile_size"
         )
-    if hyperparameters.is_3d and len(train) < hyperparameters.tile_sections:
+    sections = len(source.train)
+    if hyperparameters.is_3d and sections < hyperparameters.tile_sections:
         raise InputError(
-            f"tile_sections: expected at most {len(train)}, the sections to train on, got "
+            f"tile_sections: expected at most {sections}, the sections to train on, got "
             f"{hyperparameters.tile_sections}; choose fewer tile_sections"
         )

@@ -22,15 +22,31 @@ def write_state(network: keras.Model, arrays: Mapping[str, np.ndarray]) -> None:
     Raises:
         InputError: The state belongs to another network, which stays as it is.
     """
-    variables = _variables(network)
+    _write(_variables(network), arrays, "restore it with the hyperparameters that made it")
+
+
+def write_weights(network: keras.Model, arrays: Mapping[str, np.ndarray]) -> None:
+    """Gives the network weights, and leaves its optimizer and random state alone.
+
+    Args:
+        network: A compiled network.
+        arrays: By the paths of the weights.
+
+    Raises:
+        InputError: The weights belong to another network, and this one stays as it is.
+    """
+    weights = {weight.path: weight for weight in network.weights}
+    _write(weights, arrays, "begin with a model of the same network")
+
+
+def _write(variables: Mapping[str, Any], arrays: Mapping[str, np.ndarray], remedy: str) -> None:
     expected = {name: tuple(variable.shape) for name, variable in variables.items()}
     got = {name: array.shape for name, array in arrays.items()}
     for name in sorted(expected.keys() | got.keys()):
         if expected.get(name) != got.get(name):
             wanted, found = (shapes.get(name, "nothing") for shapes in (expected, got))
             raise InputError(
-                f"{name}: expected the state of this network, {wanted}, got {found}; "
-                "restore it with the hyperparameters that made it"
+                f"{name}: expected the state of this network, {wanted}, got {found}; {remedy}"
             )
     for name, variable in variables.items():
         variable.assign(arrays[name])

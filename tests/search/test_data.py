@@ -47,9 +47,9 @@ def files(tmp_path: Path) -> Files:
 
 def test_files_become_a_volume_and_its_blocks(files: Files) -> None:
     data = files.load(split={"gap": 2, "holdout": [16, 20], "validation": [10, 13]})
-    assert np.array_equal(data.volume.raw, files.raw)
-    assert np.array_equal(data.volume.mask, files.mask)
-    split = data.split
+    assert np.array_equal(data.volumes[0].volume.raw, files.raw)
+    assert np.array_equal(data.volumes[0].volume.mask, files.mask)
+    split = data.volumes[0].split
     assert (split.train, split.validation, split.holdout) == (
         range(8),
         range(10, 13),
@@ -61,7 +61,7 @@ def test_what_is_kept_with_the_study_tells_the_data_again(files: Files) -> None:
     data = files.load(split={"gap": 2})
     kept = data.to_json()
     assert json.loads(json.dumps(kept)) == kept
-    assert kept["sha256"] == data.volume.sha256
+    assert kept["sha256"] == data.volumes[0].volume.sha256
     assert (kept["shape"], kept["voxel_size_nm"]) == ([20, 32, 40], list(SIZE))
     assert (kept["train"], kept["validation"], kept["gap"]) == ([0, 14], [16, 20], 2)
     assert kept["holdout"] is None
@@ -70,13 +70,13 @@ def test_what_is_kept_with_the_study_tells_the_data_again(files: Files) -> None:
 
 
 def test_the_configs_voxel_size_goes_before_the_files(files: Files) -> None:
-    assert files.load().volume.voxel_size_nm == SIZE
-    assert files.load(voxel_size_nm=[9, 8, 7]).volume.voxel_size_nm == (9, 8, 7)
+    assert files.load().volumes[0].volume.voxel_size_nm == SIZE
+    assert files.load(voxel_size_nm=[9, 8, 7]).volumes[0].volume.voxel_size_nm == (9, 8, 7)
 
 
 def test_the_gap_is_measured_where_the_config_leaves_it_open(files: Files) -> None:
     files.raw = np.repeat(files.raw[:5], 4, axis=0)
-    assert files.load(split={"gap": "auto"}).split.gap == 4
+    assert files.load(split={"gap": "auto"}).volumes[0].split.gap == 4
 
 
 def test_a_person_is_told_what_is_trained_on(files: Files) -> None:
@@ -92,7 +92,7 @@ def test_a_person_is_told_what_is_trained_on(files: Files) -> None:
 def test_a_phantom_is_the_same_at_every_start(tmp_path: Path) -> None:
     config = build_config(tmp_path)
     data = load_data(config)
-    assert data.volume.raw.shape == (12, 32, 32)
+    assert data.volumes[0].volume.raw.shape == (12, 32, 32)
     assert data.to_json() == load_data(config).to_json()
 
 
@@ -153,13 +153,14 @@ def test_real_data_brings_its_own_unseen_volume(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", [np.uint16, np.float32])
 def test_other_kinds_of_grey_values_are_taken_as_they_are(files: Files, kind: type) -> None:
     files.raw = files.raw.astype(kind)
-    assert files.load().volume.raw.dtype == kind
+    assert files.load().volumes[0].volume.raw.dtype == kind
 
 
 def test_finalists_are_repeated_on_further_folds(files: Files) -> None:
     data = files.load(split={"gap": 2}, finalists={"count": 2, "folds": 2})
-    (second,) = data.folds
-    assert data.splits == (data.split, second)
+    (only,) = data.volumes
+    (second,) = only.folds
+    assert only.splits == (only.split, second)
     assert (second.validation, second.train) == (range(4), range(6, 20))
     assert "fold 1 of the finalists: train 6 to 19, validate 0 to 3" in data.describe()
     # A study is known again whatever its finalists are repeated on.
@@ -167,7 +168,7 @@ def test_finalists_are_repeated_on_further_folds(files: Files) -> None:
 
 
 def test_where_nothing_is_repeated_there_are_no_folds(files: Files) -> None:
-    assert files.load(split={"gap": 2}, finalists={"count": 1, "folds": 99}).folds == ()
+    assert files.load(split={"gap": 2}, finalists={"count": 1, "folds": 99}).volumes[0].folds == ()
 
 
 def test_folds_that_cannot_be_are_refused_before_anything_is_trained(files: Files) -> None:

@@ -19,6 +19,7 @@ from trainer.hyperparameters import CONDITIONS, Hyperparameters
 from trainer.model import build_model, load_model, save_model
 from trainer.phantom import build_phantom
 from trainer.session import EpochMetrics, TrainingPlan, TrainingSession
+from trainer.training_volume import TrainingVolume
 from trainer.volume import Volume
 
 SMALL = {
@@ -76,8 +77,8 @@ def volume() -> Volume:
 
 def open_session(volume: Volume, values: Values) -> TrainingSession:
     run = Hyperparameters.from_mapping(values)
-    plan = TrainingPlan(3, 2, train=range(14), validation=range(20, 24), seed=1)
-    return TrainingSession(volume, run, plan)
+    learned = TrainingVolume.measure(volume, range(14), range(20, 24))
+    return TrainingSession([learned], run, TrainingPlan(3, 2, seed=1))
 
 
 def test_the_runs_hold_every_value_of_every_dimension() -> None:

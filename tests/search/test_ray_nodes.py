@@ -19,6 +19,7 @@ from search.node_check import NodeFacts, check_nodes
 from search.provenance import describe_software
 from search.ray_cluster import ray_cluster
 from search.ray_workers import RayWorkers
+from search.study_volume import StudyVolume
 from trainer.errors import InputError
 from trainer.hyperparameters import Hyperparameters
 from trainer.split import split_sections
@@ -55,7 +56,9 @@ def _runner() -> type:
 def _task() -> Task:
     raw = np.zeros((20, 8, 8), np.uint8)
     volume = Volume(raw, raw, None, ())
-    return Task(volume, split_sections(20, gap=1), Path("nowhere"), 1, study="tests")
+    return Task(
+        (StudyVolume(volume, split_sections(20, gap=1)),), Path("nowhere"), 1, study="tests"
+    )
 
 
 @pytest.fixture
@@ -188,13 +191,13 @@ def test_every_node_is_asked_whether_it_can_run_trials(
 ) -> None:
     nodes.add_node(num_cpus=3)
     runs = tmp_path / "runs"
-    found = check_nodes(_task().volume, runs)
+    found = check_nodes([_task().volumes[0].volume], runs)
     assert sorted(node["cpus"] for node in found) == [1, 3]
     assert list(runs.iterdir()) == []
     for said, answer in _SAID.items():
         monkeypatch.setattr("search.node_check._examine", _answering(answer))
         with pytest.raises(InputError, match=said) as caught:
-            check_nodes(_task().volume, runs)
+            check_nodes([_task().volumes[0].volume], runs)
         assert str(caught.value).startswith("node ")
         assert "\n" not in str(caught.value)
         assert list(runs.iterdir()) == []

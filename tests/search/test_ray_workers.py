@@ -18,6 +18,7 @@ from search.memory_watch import MemoryRecord
 from search.patience import Patience
 from search.ray_cluster import check_room, largest_node_cpus, ray_cluster
 from search.ray_workers import RayWorkers
+from search.study_volume import StudyVolume
 from search.trial_log import read_log_tail
 from trainer.errors import InputError
 from trainer.hyperparameters import Hyperparameters
@@ -95,7 +96,9 @@ def workers(start: Callable[..., RayWorkers]) -> RayWorkers:
 def _task() -> Task:
     raw = np.zeros((20, 8, 8), np.uint8)
     volume = Volume(raw, raw, None, ())
-    return Task(volume, split_sections(20, gap=1), Path("nowhere"), 1, study="tests")
+    return Task(
+        (StudyVolume(volume, split_sections(20, gap=1)),), Path("nowhere"), 1, study="tests"
+    )
 
 
 def _assignment(trial: int) -> Assignment:

@@ -24,7 +24,7 @@ from storage.lock import StudyLock
 from trainer.device import Device
 from trainer.metrics import Scores
 from trainer.model import Model
-from trainer.volume import Volume
+from trainer.postprocess import Judge, Tuned
 
 Script = Mapping[tuple[int, int], Failure]
 BROKEN = Failure("error", "OSError: the disk is gone")
@@ -76,13 +76,12 @@ def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, closing_storages: Non
     return scene
 
 
-def _tune(
-    model: Model, _: Volume, sections: range, *, threshold: float | None, beside: Any
-) -> tuple[Model, Scores]:
+def _tune(model: Model, judges: list[Judge], *, threshold: float | None) -> Tuned:
     """Tells by its Dice which model was asked to judge: by the epochs that it was trained."""
     chosen = 0.25 if threshold is None else threshold
-    scores = Scores(model.card["epochs"] / 10, 0.5, 0.5, 0.5, chosen, len(sections))
-    return replace(model, threshold=chosen, z_median=5), scores
+    scores = Scores(judges[0].model.card["epochs"] / 10, 0.5, 0.5, 0.5, chosen, 9)
+    by_volume = {judge.name: scores for judge in judges}
+    return Tuned(replace(model, threshold=chosen, z_median=5), scores, by_volume)
 
 
 @pytest.mark.parametrize(("train_on", "judge"), [("all", 0.3), ("train", 0.5)])
@@ -203,7 +202,9 @@ def test_trials_and_the_model_are_of_the_same_space_for_the_volumes_voxels(
 
     def load_coarse(config: Config) -> Any:
         data = load(config)
-        return replace(data, volume=replace(data.volume, voxel_size_nm=(20.0, 5.0, 5.0)))
+        (only,) = data.volumes
+        coarse = replace(only.volume, voxel_size_nm=(20.0, 5.0, 5.0))
+        return replace(data, volumes=(replace(only, volume=coarse),))
 
     def build_model(hyperparameters: Any, *arguments: Any, **options: Any) -> Model:
         built.append(hyperparameters.planar_levels)

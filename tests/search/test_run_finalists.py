@@ -26,7 +26,7 @@ from storage.checkpoints import CheckpointStore
 from trainer.device import Device
 from trainer.metrics import Scores
 from trainer.model import Model
-from trainer.volume import Volume
+from trainer.postprocess import Judge, Tuned
 
 Script = Mapping[tuple[int, int], Failure | type[BaseException]]
 DIVERGED = Failure("diverged", "the loss became nan in epoch 2")
@@ -73,12 +73,11 @@ class Scene:
     ) -> Model:
         return Model(None, hyperparameters, threshold, card)
 
-    def tune(
-        self, model: Model, _: Volume, sections: range, *, threshold: float | None, beside: Any
-    ) -> tuple[Model, Scores]:
-        judges = [(model, sections), *beside]
-        self.judged.append([(judge.card["seed"], block) for judge, block in judges])
-        return replace(model, smallest_object_voxels=7), Scores(0.5, 0.5, 0.5, 0.5, 0.5, 9)
+    def tune(self, model: Model, judges: list[Judge], *, threshold: float | None) -> Tuned:
+        self.judged.append([(judge.model.card["seed"], judge.sections) for judge in judges])
+        scores = Scores(0.5, 0.5, 0.5, 0.5, threshold or 0.5, 9)
+        by_volume = {judge.name: scores for judge in judges}
+        return Tuned(replace(model, smallest_object_voxels=7), scores, by_volume)
 
     def save_model(self, model: Model, folder: Path) -> None:
         self.cards.append({**model.card, "smallest": model.smallest_object_voxels})

@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
 from search.assignment import Assignment, Begun, EpochReport, Failure, Task
 from search.runner import TrialRunner
+from search.study_volume import StudyVolume
 from search.trial_log import read_log_tail
 from storage.artifacts import ArtifactFolder
 from trainer.device import Device
@@ -26,8 +27,11 @@ class Session:
     """Goes through what a test has planned, an epoch at a time."""
 
     plan: list[str | Exception | None]
+    by_volume: ClassVar[dict[str, float]] = {"volume 1": 0.5}
+    opened: ClassVar[list[Any]] = []
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
+    def __init__(self, volumes: Any, *arguments: Any, **options: Any) -> None:
+        self.opened.append(volumes)
         self.epoch, self.parameters = 0, 100
 
     def advance(self) -> Any:
@@ -44,6 +48,7 @@ class Session:
             scores=scores,
             collapsed_to=planned,
             seconds=1.0,
+            dice_by_volume=self.by_volume,
         )
 
     def state(self) -> dict[str, np.ndarray]:
@@ -60,6 +65,7 @@ class Session:
 def build(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., TrialRunner]:
     def build_runner(*plan: str | Exception | None) -> TrialRunner:
         Session.plan = list(plan)
+        Session.opened.clear()
         return TrialRunner(task)
 
     module = ModuleType("trainer.session")
@@ -70,8 +76,8 @@ def build(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Tria
         lambda threads, gpu_share: Device("2 CPU cores", "cpu", "float32"),
     )
     raw = np.zeros((20, 8, 8), np.uint8)
-    volume, split = Volume(raw, raw, None, ()), split_sections(20, gap=1)
-    task = Task(volume, split, tmp_path / "trials", 1, study="mito", logs=tmp_path / "logs")
+    volume = StudyVolume(Volume(raw, raw, None, ()), split_sections(20, gap=1))
+    task = Task((volume,), tmp_path / "trials", 1, study="mito", logs=tmp_path / "logs")
     return build_runner
 
 
@@ -82,17 +88,21 @@ def _assignment(trial: int = 0) -> Assignment:
 def test_a_repeat_is_trained_and_judged_by_its_fold(
     build: Callable[..., TrialRunner], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plans: list[dict[str, Any]] = []
+    plans: list[Any] = []
     build()
     monkeypatch.setattr(
         sys.modules["trainer.session"], "TrainingPlan", lambda **options: plans.append(options)
     )
     raw, split = np.zeros((20, 8, 8), np.uint8), split_sections(20, gap=1)
     first, second, third = fold_sections(split, 3)
-    task = Task(Volume(raw, raw, None, ()), first, tmp_path, 1, folds=(second, third))
+    volume = StudyVolume(Volume(raw, raw, None, ()), first, (second, third))
     for fold in (0, 2):
-        TrialRunner(task).begin(replace(_assignment(), fold=fold, seed=10 + fold))
-    known = [(plan["train"], plan["validation"], plan["seed"]) for plan in plans]
+        runner = TrialRunner(Task((volume,), tmp_path, 1))
+        runner.begin(replace(_assignment(), fold=fold, seed=10 + fold))
+    known = [
+        (volumes[0].train, volumes[0].validation, plan["seed"])
+        for volumes, plan in zip(Session.opened, plans, strict=True)
+    ]
     assert known == [
         (first.train, first.validation, 10),
         (third.train, third.validation, 12),

@@ -15,6 +15,7 @@ from small_config import TABLE, build_config
 from search.config import Config
 from search.data import StudyData
 from search.study import METRIC, find_study, open_finalists, open_study
+from search.study_volume import StudyVolume
 from trainer.errors import InputError
 from trainer.split import split_sections
 from trainer.volume import Volume
@@ -30,7 +31,8 @@ def storage(open_storage: Callable[[], BaseStorage]) -> BaseStorage:
 def data(first_voxel: int = 0) -> StudyData:
     raw = np.zeros((12, 32, 32), np.uint8)
     raw[0, 0, 0] = first_voxel
-    return StudyData(Volume(raw, raw, (5.0, 5.0, 5.0), ()), split_sections(12, gap=1))
+    volume = Volume(raw, raw, (5.0, 5.0, 5.0), ())
+    return StudyData((StudyVolume(volume, split_sections(12, gap=1)),))
 
 
 def config(**sections: Any) -> Config:
@@ -50,7 +52,7 @@ def test_a_new_study_holds_what_is_needed_to_repeat_it(storage: BaseStorage) -> 
     assert Config.model_validate_json(kept["config"]) == config()
     assert {"python", "optuna", "numpy"} <= json.loads(kept["software"]).keys()
     identity = json.loads(kept["defined_by"])
-    assert identity["data"]["sha256"] == data().volume.sha256
+    assert identity["data"]["sha256"] == data().volumes[0].volume.sha256
     assert identity["space"]["depth"] == 2
     assert study.trials == []
 
@@ -89,7 +91,7 @@ SPACE = TABLE["space"]
         ({"space": {**SPACE, "dropout": 0.1}}, 0, "space.dropout", "None", "0.1"),
         ({"study": {"epochs_per_trial": 4}}, 0, "study.epochs_per_trial", "3", "4"),
         ({"study": {"tiles_per_epoch": 9}}, 0, "study.tiles_per_epoch", "10", "9"),
-        ({}, 1, "data.sha256", data().volume.sha256, data(1).volume.sha256),
+        ({}, 1, "data.sha256", data().volumes[0].volume.sha256, data(1).volumes[0].volume.sha256),
     ],
     ids=lambda value: value if isinstance(value, str) and "." in value else "",
 )

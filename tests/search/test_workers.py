@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from search.assignment import Assignment, Begun, EpochReport, Event, Failure, Task
+from search.study_volume import StudyVolume
 from search.workers import InlineWorkers
 from trainer.hyperparameters import Hyperparameters
 from trainer.split import split_sections
@@ -35,7 +36,8 @@ class Runner:
 @pytest.fixture
 def workers() -> InlineWorkers:
     raw = np.zeros((20, 8, 8), np.uint8)
-    task = Task(Volume(raw, raw, None, ()), split_sections(20, gap=1), Path("x"), 1)
+    volume = StudyVolume(Volume(raw, raw, None, ()), split_sections(20, gap=1))
+    task = Task((volume,), Path("x"), 1)
     return InlineWorkers(task, runner=Runner)
 
 

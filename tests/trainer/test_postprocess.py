@@ -9,8 +9,9 @@ from scipy import ndimage
 
 from trainer.hyperparameters import Hyperparameters
 from trainer.median import median_along_z
+from trainer.metrics import Scores
 from trainer.model import Model
-from trainer.postprocess import tune
+from trainer.postprocess import Judge, tune
 from trainer.volume import Volume
 
 
@@ -42,12 +43,19 @@ def _volume(raw: np.ndarray, mask: np.ndarray) -> Volume:
     return Volume(raw, mask, None, ())
 
 
+def tune_on(
+    model: Model, volume: Volume, *blocks: range, threshold: float | None = None
+) -> tuple[Model, Scores]:
+    tuned = tune(model, [Judge(model, volume, block) for block in blocks], threshold=threshold)
+    return tuned.model, tuned.scores
+
+
 def test_what_one_section_alone_shows_is_taken_away() -> None:
     mask = np.zeros((12, 16, 16), np.uint8)
     mask[:, 4:8, 4:8] = 1
     raw = mask * np.uint8(200)
     raw[5, 10:14, 10:14] = 200
-    tuned, scores = tune(_model(), _volume(raw, mask), range(12))
+    tuned, scores = tune_on(_model(), _volume(raw, mask), range(12))
     assert tuned.z_median == 3
     assert scores.dice == 1.0
     np.testing.assert_array_equal(tuned.segment(tuned.predict(raw)), mask)
@@ -56,7 +64,7 @@ def test_what_one_section_alone_shows_is_taken_away() -> None:
 def test_where_a_median_only_harms_there_is_none() -> None:
     mask = np.zeros((12, 16, 16), np.uint8)
     mask[::2, 4:8, 4:8] = 1
-    tuned, scores = tune(_model(), _volume(mask * np.uint8(200), mask), range(12))
+    tuned, scores = tune_on(_model(), _volume(mask * np.uint8(200), mask), range(12))
     assert (tuned.z_median, scores.dice) == (1, 1.0)
 
 
@@ -74,7 +82,7 @@ def test_eight_views_are_taken_where_they_find_more() -> None:
     mask = np.zeros((4, 16, 16), np.uint8)
     mask[:, 10:14, 10:14] = mask[:, 2:5, 2:5] = 1
     raw, lopsided = mask * np.uint8(200), Lopsided()
-    tuned, scores = tune(replace(_model(), network=lopsided), _volume(raw, mask), range(4))
+    tuned, scores = tune_on(replace(_model(), network=lopsided), _volume(raw, mask), range(4))
     assert (tuned.views, scores.dice) == (8, 1.0)
     np.testing.assert_array_equal(tuned.segment(tuned.predict(raw)), mask)
 
@@ -82,7 +90,7 @@ def test_eight_views_are_taken_where_they_find_more() -> None:
 def test_where_all_views_agree_one_is_enough() -> None:
     mask = np.zeros((4, 16, 16), np.uint8)
     mask[:, 10:14, 10:14] = 1
-    tuned, _ = tune(_model(), _volume(mask * np.uint8(200), mask), range(4))
+    tuned, _ = tune_on(_model(), _volume(mask * np.uint8(200), mask), range(4))
     assert tuned.views == 1
 
 
@@ -91,8 +99,8 @@ def test_a_threshold_that_is_given_is_kept() -> None:
     mask[:, 4:8, 4:8] = 1
     raw = mask * np.uint8(200)
     raw[:, 10:14, 10:14] = 120
-    free, best = tune(_model(), _volume(raw, mask), range(4))
-    kept, scores = tune(_model(), _volume(raw, mask), range(4), threshold=0.5)
+    free, best = tune_on(_model(), _volume(raw, mask), range(4))
+    kept, scores = tune_on(_model(), _volume(raw, mask), range(4), threshold=0.5)
     assert free.threshold > 0.5
     assert best.dice == 1.0
     assert (kept.threshold, scores.threshold) == (0.5, 0.5)
@@ -104,7 +112,7 @@ def test_only_the_sections_that_are_named_judge() -> None:
     mask[:, 4:8, 4:8] = 1
     raw = mask * np.uint8(200)
     raw[2, 10:14, 10:14] = 200
-    tuned, _ = tune(_model(), _volume(raw, mask), range(6, 12))
+    tuned, _ = tune_on(_model(), _volume(raw, mask), range(6, 12))
     assert tuned.z_median == 1
 
 
@@ -119,7 +127,7 @@ def _with_speck() -> tuple[np.ndarray, np.ndarray]:
 
 def test_small_objects_are_taken_away_where_they_are_false() -> None:
     raw, mask = _with_speck()
-    tuned, scores = tune(_model(), _volume(raw, mask), range(12))
+    tuned, scores = tune_on(_model(), _volume(raw, mask), range(12))
     assert (tuned.smallest_object_voxels, tuned.z_median, tuned.views) == (13, 1, 1)
     assert scores.dice == 1.0
     np.testing.assert_array_equal(tuned.segment(tuned.predict(raw)), mask)
@@ -128,7 +136,7 @@ def test_small_objects_are_taken_away_where_they_are_false() -> None:
 def test_a_step_that_is_worth_next_to_nothing_is_not_taken() -> None:
     raw, mask = _with_speck()
     raw[1:, 25, 25] = 0  # one voxel of 1,201, which a median would take away as well
-    tuned, scores = tune(_model(), _volume(raw, mask), range(12))
+    tuned, scores = tune_on(_model(), _volume(raw, mask), range(12))
     assert (tuned.smallest_object_voxels, tuned.z_median) == (0, 1)
     assert scores.dice == pytest.approx(2400 / 2401)
 
@@ -137,7 +145,7 @@ def test_models_beside_it_are_judged_together_with_it() -> None:
     raw, mask = _with_speck()
     true = mask.copy()
     true[6:, 25, 25] = 1  # in the second half it is an object
-    alone, _ = tune(_model(), _volume(raw, true), range(6))
-    both, scores = tune(_model(), _volume(raw, true), range(6), beside=[(_model(), range(6, 12))])
+    alone, _ = tune_on(_model(), _volume(raw, true), range(6))
+    both, scores = tune_on(_model(), _volume(raw, true), range(6), range(6, 12))
     assert (alone.smallest_object_voxels, both.smallest_object_voxels) == (7, 0)
     assert scores.voxels == mask.size

@@ -15,6 +15,7 @@ from trainer.intensity import Intensity
 from trainer.session import EpochMetrics, TrainingPlan, TrainingSession
 from trainer.tiles import TileSource
 from trainer.training_counts import pooled_dice
+from trainer.training_volume import TrainingVolume
 from trainer.volume import Volume
 
 pytestmark = pytest.mark.usefixtures("device")
@@ -31,15 +32,11 @@ def open_session(
     precision: str = "float32",
     **values: Any,
 ) -> TrainingSession:
-    plan = TrainingPlan(
-        epochs=epochs,
-        tiles_per_epoch=tiles,
-        train=range(12),
-        validation=range(20, 24),
-        seed=seed,
-    )
     return TrainingSession(
-        volume, Hyperparameters(**{**SMALL, **values}), plan, precision=precision
+        [TrainingVolume.measure(volume, range(12), range(20, 24))],
+        Hyperparameters(**{**SMALL, **values}),
+        TrainingPlan(epochs=epochs, tiles_per_epoch=tiles, seed=seed),
+        precision=precision,
     )
 
 
@@ -97,7 +94,7 @@ def test_the_score_is_that_of_the_best_threshold_on_the_validation_sections(
     model = build_model(
         learner.hyperparameters, learner.state(), threshold=epochs[-1].scores.threshold, card={}
     )
-    sections, train = learner.plan.validation, learner.plan.train
+    sections, train = range(20, 24), range(12)
     predicted = predict_sections(
         model.network,
         phantom.raw,
@@ -134,7 +131,7 @@ def test_an_epoch_is_the_same_number_of_voxels_for_every_tile(
 ) -> None:
     solid = {"dimensions": "3d", "tile_sections": sections} if sections > 1 else {}
     values = Hyperparameters(batch_size=batch_size, tile_size=tile_size, **solid)
-    plan = TrainingPlan(1, tiles * sections, train=range(1), validation=range(1))
+    plan = TrainingPlan(1, tiles * sections)
     monkeypatch.setattr(shared, "hyperparameters", values)
     monkeypatch.setattr(shared, "plan", plan)
     assert shared.steps_per_epoch == steps
@@ -178,7 +175,7 @@ def test_the_loss_of_validation_is_the_mean_of_its_sections(
     scale = Intensity.measure(phantom.raw[:12])
     loss = build_loss(learner.hyperparameters)
     expected = []
-    for section in learner.plan.validation:
+    for section in range(20, 24):
         logits = learner._network(
             scale.scale(phantom.raw[section])[None, ..., None], training=False
         )
@@ -194,9 +191,8 @@ def test_every_epoch_has_tiles_of_its_own_and_their_mean_loss(
         module, "build_loss", lambda name: lambda mask, logits: ops.mean(mask + 0.0 * logits)
     )
     session = open_session(phantom, seed=6)
-    tiles = TileSource(
-        phantom, range(12), session.hyperparameters, Intensity.measure(phantom.raw), seed=6
-    )
+    learned = TrainingVolume.measure(phantom, range(12), ())
+    tiles = TileSource([learned], session.hyperparameters, seed=6)
     for first in (0, 16):
         masks = [mask for _, mask in tiles.batches(first, 16)]
         assert session.advance().loss == pytest.approx(np.mean(masks), rel=1e-4)

@@ -11,6 +11,7 @@ import pytest
 from trainer.hyperparameters import Hyperparameters
 from trainer.intensity import Intensity
 from trainer.tiles import TileSource
+from trainer.training_volume import TrainingVolume
 from trainer.volume import Volume
 
 SHAPE = (6, 48, 60)
@@ -38,7 +39,8 @@ def source(
     **values: Any,
 ) -> TileSource:
     hp = Hyperparameters(**{"depth": 2, "tile_size": 16, "batch_size": 3, **values})
-    return TileSource(of or volume(), sections, hp, intensity, seed)
+    learned = TrainingVolume(of or volume(), sections, (), intensity)
+    return TileSource([learned], hp, seed)
 
 
 def test_the_same_seed_and_number_give_the_same_tile() -> None:

@@ -1,0 +1,116 @@
+"""A volume at the voxel size of another one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from trainer.split import Split
+from trainer.volume import Volume
+from trainer.voxel_size import VoxelSize
+
+_ALIKE = 0.05
+"""A difference of voxel sizes that no network minds."""
+
+
+def is_alike(size: Sequence[float], other: Sequence[float]) -> bool:
+    """Whether two voxel sizes, z, y, x in nm, are within 5 % of each other along each axis."""
+    return all(abs(a - b) <= _ALIKE * b for a, b in zip(size, other, strict=True))
+
+
+def rescale_volume(volume: Volume, voxel_size_nm: VoxelSize) -> Volume:
+    """Resamples image and mask to other voxels; both keep their place to the voxel.
+
+    Grey values are averaged in the plane where voxels become larger, and interpolated elsewhere
+    and along z; the mask takes the nearest voxel's value.
+
+    Args:
+        volume: Of a known voxel size.
+        voxel_size_nm: Edges of the new voxels, z, y, x.
+    """
+    if volume.voxel_size_nm is None:
+        raise ValueError("voxels of unknown size cannot be resampled")
+    factors = [a / b for a, b in zip(volume.voxel_size_nm, voxel_size_nm, strict=True)]
+    before = volume.raw.shape
+    shape = tuple(
+        max(1, round(length * factor)) for length, factor in zip(before, factors, strict=True)
+    )
+    note = (
+        f"resampled from {_shown(before)} voxels of {_nm(volume.voxel_size_nm)} to "
+        f"{_shown(shape)} of {_nm(voxel_size_nm)}, which are the first volume's"
+    )
+    return replace(
+        volume,
+        raw=_interpolated(volume.raw, shape),
+        mask=_nearest(volume.mask, shape),
+        voxel_size_nm=voxel_size_nm,
+        notes=(*volume.notes, note),
+    )
+
+
+def rescale_split(split: Split, before: int, after: int) -> Split:
+    """The same blocks after a volume of `before` sections was resampled to `after`."""
+    factor = after / before
+
+    def moved(block: range) -> range:
+        start = min(round(block.start * factor), after - 1)
+        return range(start, max(start + 1, round(block.stop * factor)))
+
+    return Split(
+        train=moved(split.train),
+        validation=moved(split.validation),
+        holdout=split.holdout and moved(split.holdout),
+        gap=round(split.gap * factor),
+        all=moved(split.all),
+    )
+
+
+def _interpolated(raw: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Grey values (z, y, x) in another shape of the same extent and type."""
+    plane = np.stack([_resized(section, *shape[1:]) for section in raw])
+    if shape[0] == len(plane):
+        return plane
+    places = np.clip(_places(len(plane), shape[0]), 0, len(plane) - 1)
+    resampled = np.empty(shape, raw.dtype)
+    for section, place in enumerate(places):
+        below = int(place)
+        above, share = min(below + 1, len(plane) - 1), np.float32(place - below)
+        mixed = (1 - share) * plane[below].astype(np.float32) + share * plane[above]
+        resampled[section] = mixed if raw.dtype == np.float32 else np.rint(mixed)
+    return resampled
+
+
+def _resized(section: np.ndarray, height: int, width: int) -> np.ndarray:
+    """One axis after the other: each may grow while the other one shrinks."""
+    for size in ((section.shape[1], height), (width, height)):
+        shrinks = size[0] < section.shape[1] or size[1] < section.shape[0]
+        way = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        section = cv2.resize(section, size, interpolation=way)
+    return section
+
+
+def _nearest(mask: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    # cv2.INTER_NEAREST takes corners for centres, and would move the mask against the image.
+    axes = [
+        np.clip(np.floor(_places(length, new) + 0.5), 0, length - 1).astype(int)
+        for length, new in zip(mask.shape, shape, strict=True)
+    ]
+    moved: np.ndarray = mask[np.ix_(*axes)]
+    return moved
+
+
+def _places(length: int, new: int) -> np.ndarray:
+    """Where the centres of the new voxels lie, counted in old ones."""
+    places: np.ndarray = (np.arange(new) + 0.5) * (length / new) - 0.5
+    return places
+
+
+def _nm(size: VoxelSize) -> str:
+    return " x ".join(f"{side:g}" for side in size) + " nm"
+
+
+def _shown(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
