@@ -14,6 +14,7 @@ from trainer.voxel_size import VoxelSize
 
 _ALIKE = 0.05
 """A difference of voxel sizes that no network minds."""
+_HALF = 0.5 - 1e-4  # within what float32 makes of sums
 
 
 def is_alike(size: Sequence[float], other: Sequence[float]) -> bool:
@@ -25,7 +26,7 @@ def rescale_volume(volume: Volume, voxel_size_nm: VoxelSize) -> Volume:
     """Resamples image and mask to other voxels; both keep their place to the voxel.
 
     Grey values are averaged in the plane where voxels become larger, and interpolated elsewhere
-    and along z; the mask takes the nearest voxel's value.
+    and along z; foreground is what is at least half covered by it.
 
     Args:
         volume: Of a known voxel size.
@@ -45,7 +46,8 @@ def rescale_volume(volume: Volume, voxel_size_nm: VoxelSize) -> Volume:
     return replace(
         volume,
         raw=_interpolated(volume.raw, shape),
-        mask=_nearest(volume.mask, shape),
+        # Nearest neighbours would move the mask by up to half a voxel against the image.
+        mask=(_interpolated(volume.mask.astype(np.float32), shape) >= _HALF).astype(np.uint8),
         voxel_size_nm=voxel_size_nm,
         notes=(*volume.notes, note),
     )
@@ -90,16 +92,6 @@ def _resized(section: np.ndarray, height: int, width: int) -> np.ndarray:
         way = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         section = cv2.resize(section, size, interpolation=way)
     return section
-
-
-def _nearest(mask: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    # cv2.INTER_NEAREST takes corners for centres, and would move the mask against the image.
-    axes = [
-        np.clip(np.floor(_places(length, new) + 0.5), 0, length - 1).astype(int)
-        for length, new in zip(mask.shape, shape, strict=True)
-    ]
-    moved: np.ndarray = mask[np.ix_(*axes)]
-    return moved
 
 
 def _places(length: int, new: int) -> np.ndarray:

@@ -23,7 +23,7 @@ TABLE: dict[str, Any] = {
 }
 
 
-def build_config(runs: Path, **sections: dict[str, Any]) -> Config:
+def build_config(runs: Path, **sections: Any) -> Config:
     """The small configuration; a section that is given adds to its own or takes its place."""
     table = {name: dict(section) for name, section in TABLE.items()}
     table["study"]["runs"] = str(runs)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from search.budget import Budget
-from search.config import load_config
+from search.config import Config, load_config
 from trainer.errors import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -209,7 +209,6 @@ PHANTOM = "phantom = { sections = 24, height = 64, width = 64 }"
         (changed(("tile_size = 32", "tile_size = 33")), ["space.tile_size", "multiple of 4", "33"]),
         (changed(more="[[start]]\nlearning_rate = 1.0\n"), ["start[0].learning_rate", "1.0"]),
         (changed(more="[[start]]\n[[start]]\nlr = 1.0\n"), ["start[1].lr", "learning_rate"]),
-        (changed(more="[start]\nlearning_rate = 1e-3\n"), ["start"]),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
@@ -236,9 +235,96 @@ def test_a_section_that_is_none_is_refused_with_values_of_the_command_line_too(
     assert f"{section}: expected a section" in refusal(path, text, **changes)
 
 
-def test_a_list_of_volumes_is_refused_and_not_crashed_into(path: Path) -> None:
-    message = refusal(path, changed(("[data]", "[[data]]")), data__raw="a.tif", data__mask="b.tif")
-    assert message.startswith("data")
+def listed(*tables: str, more: str = "") -> str:
+    volumes = "\n".join(f"[[data]]\n{table}" for table in tables)
+    return changed((f"[data]\n{PHANTOM}", volumes), more=more)
+
+
+def test_several_volumes_are_a_list_of_tables_with_names(path: Path) -> None:
+    path.write_text(listed(PHANTOM, f'{RAW}\nname = "new"\nvoxel_size_nm = [9, 8, 8]'))
+    config = load_config(path)
+    assert [each.name for each in config.volumes] == ["volume 1", "new"]
+    assert config.volumes[1].voxel_size_nm == (9, 8, 8)
+    assert Config.model_validate_json(config.model_dump_json(exclude_none=True)) == config
+    path.write_text(SMALL)
+    (only,) = load_config(path).volumes
+    assert only.phantom is not None
+
+
+def test_a_volume_is_split_as_it_says_itself_and_else_as_all_are(path: Path) -> None:
+    own = f"{PHANTOM}\nvalidation = [3, 5]\ngap = 0"
+    path.write_text(listed(PHANTOM, own, more="[split]\ngap = 4\nholdout = [0, 2]\n"))
+    config = load_config(path)
+    first, second = (each.split(config.split) for each in config.volumes)
+    assert (first.validation, first.gap, first.holdout) == (0.2, 4, (0, 2))
+    assert (second.validation, second.gap, second.holdout) == ((3, 5), 0, (0, 2))
+
+
+def test_files_of_the_command_line_are_one_volume_in_place_of_a_list(path: Path) -> None:
+    several = listed(PHANTOM, RAW)
+    path.write_text(several)
+    (only,) = load_config(path, data__raw="c.tif", data__mask="d.tif").volumes
+    assert (only.raw, only.mask, only.phantom) == (Path("c.tif"), Path("d.tif"), None)
+    assert len(load_config(path, data__raw=None, data__mask=None).volumes) == 2
+    message = refusal(path, several, data__raw="c.tif")
+    assert message == "data: expected both raw and mask, or a phantom"
+
+
+@pytest.mark.parametrize(
+    ("tables", "parts"),
+    [
+        ([PHANTOM, 'raw = "a.tif"'], ["data.1", "both raw and mask, or a phantom"]),
+        ([PHANTOM, f"{RAW}\nvoxelsize = 3"], ["data.1.voxelsize", "did you mean 'voxel_size_nm'?"]),
+        ([PHANTOM, f"{RAW}\nrow = 3"], ["data.1.row", "did you mean 'raw'?"]),
+        ([f"{PHANTOM}\ngap = -1"], ["data.0.gap", "greater than or equal to 0", "-1"]),
+        ([f"{PHANTOM}\nvalidation = 1.5"], ["data.0.validation", "less than 1", "1.5"]),
+        ([f"{PHANTOM}\nholdout = 3"], ["data.0.holdout", "3"]),
+        ([f"{PHANTOM}\nname = ''"], ["data.0.name"]),
+        ([f"{PHANTOM}\nname = 'a'"] * 2, ["data: ", "a name of its own", "'a' twice"]),
+        (
+            [f"{PHANTOM}\nname = 'volume 2'", PHANTOM],
+            ["data: ", "a name of its own", "'volume 2' twice"],
+        ),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_what_is_wrong_with_one_of_several_volumes_is_said_in_one_line(
+    path: Path, tables: list[str], parts: list[str]
+) -> None:
+    message = refusal(path, listed(*tables))
+    assert message.startswith(parts[0])
+    for part in parts:
+        assert part in message
+
+
+def test_no_volume_at_all_is_refused(path: Path) -> None:
+    text = "data = []\n" + changed((f"[data]\n{PHANTOM}", ""))
+    assert refusal(path, text) == "data: expected at least one volume, got none"
+
+
+def test_one_start_may_be_a_table_of_its_own(path: Path) -> None:
+    path.write_text(changed(more="[start]\nfrom = 'runs/old/model'\nlearning_rate = 1e-3\n"))
+    assert load_config(path).start == ({"from": "runs/old/model", "learning_rate": 1e-3},)
+
+
+@pytest.mark.parametrize(
+    ("more", "parts"),
+    [
+        ("[start]\nfrom = 3\n", ["start[0].from: expected a model folder, got 3"]),
+        ("[start]\nfrom = ''\n", ["start[0].from: expected a model folder, got ''"]),
+        ("[start]\nfrom = 'a'\npreset = 'report_2019'\n", ["start[0].preset", "got both"]),
+        ("[start]\nfrom = 'a'\nlr = 1.0\n", ["start[0].lr", "learning_rate"]),
+        ("[[start]]\nfrom = 'a'\n" * 2, ["start[1].from: expected one model", "a second one"]),
+        ("[start]\nlr = 1.0\n", ["start[0].lr", "learning_rate"]),
+    ],
+)
+def test_a_start_that_cannot_be_is_refused_before_any_model_is_read(
+    path: Path, more: str, parts: list[str]
+) -> None:
+    message = refusal(path, changed(more=more))
+    assert message.startswith(parts[0])
+    for part in parts:
+        assert part in message
 
 
 def test_a_value_of_the_command_line_is_checked_like_the_files(path: Path) -> None:

@@ -177,3 +177,75 @@ def test_folds_that_cannot_be_are_refused_before_anything_is_trained(files: File
     files.mask[:4] = 0
     refusal = files.refusal(split={"gap": 2}, finalists={"count": 2, "folds": 2})
     assert refusal.startswith("finalists.folds: expected foreground in the validation sections 0")
+
+
+PHANTOM = {"sections": 24, "height": 96, "width": 96, "seed": 1}
+
+
+def two_volumes(
+    folder: Path, files: Files, size: tuple[float, ...] | None, **own: Any
+) -> StudyData:
+    """A phantom of 8 nm, and the files at another voxel size."""
+    write_stack(folder / "raw.tif", files.raw, size)
+    write_stack(folder / "mask.tif", files.mask, None)
+    second = {"raw": folder / "raw.tif", "mask": folder / "mask.tif", "name": "new", **own}
+    first = {"phantom": PHANTOM}
+    return load_data(build_config(folder, data=[first, second], finalists={"count": 2, "folds": 2}))
+
+
+def test_each_volume_is_split_on_its_own_and_folded_on_its_own(
+    files: Files, tmp_path: Path
+) -> None:
+    data = two_volumes(tmp_path, files, (8, 8, 8), validation=[8, 12], gap=2, holdout=[17, 20])
+    first, second = data.volumes
+    assert (first.split.validation, first.split.gap) == (range(19, 24), 1)
+    assert (second.split.train, second.split.validation) == (range(6), range(8, 12))
+    assert (second.split.holdout, second.split.gap) == (range(17, 20), 2)
+    assert len(first.folds) == len(second.folds) == 1
+    assert second.folds[0].validation != second.split.validation
+    assert data.voxel_size_nm == (8, 8, 8)
+
+
+def test_several_volumes_are_told_apart_in_lines_and_in_what_is_kept(
+    files: Files, tmp_path: Path
+) -> None:
+    data = two_volumes(tmp_path, files, None)
+    lines, kept = data.describe(), data.to_json()
+    assert lines[0].startswith("volume 1: volume: 24 sections of 96 x 96, voxels 8 x 8 x 8 nm")
+    assert any(line.startswith("new: sections: train 0 to ") for line in lines)
+    assert any(line.startswith("new: the voxel size of this volume") for line in lines)
+    assert json.loads(json.dumps(kept)) == kept
+    assert kept["voxel_size_nm"] == [8.0, 8.0, 8.0]
+    assert [each["name"] for each in kept["volumes"]] == ["volume 1", "new"]
+    files.mask[0, 0, 0] ^= 1
+    assert two_volumes(tmp_path, files, None).to_json() != kept
+
+
+def test_a_volume_of_other_voxels_is_resampled_to_the_first_ones(
+    files: Files, tmp_path: Path
+) -> None:
+    data = two_volumes(tmp_path, files, (16, 4, 4), validation=[10, 13], gap=2)
+    (_, second) = data.volumes
+    assert second.volume.raw.shape == second.volume.mask.shape == (40, 16, 20)
+    assert second.volume.voxel_size_nm == (8, 8, 8)
+    # Blocks are named in the sections of the file.
+    assert (second.split.validation, second.split.train, second.split.gap) == (
+        range(20, 26),
+        range(16),
+        4,
+    )
+    line = "new: resampled from 20 x 32 x 40 voxels of 16 x 4 x 4 nm to 40 x 16 x 20 of 8 x 8 x 8"
+    assert any(each.startswith(line) for each in data.describe())
+    alike = two_volumes(tmp_path, files, (8.3, 7.7, 8.0)).volumes[1]
+    assert np.array_equal(alike.volume.raw, files.raw)
+
+
+def test_what_is_wrong_with_one_volume_names_it(files: Files, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^data, new: validation = \[30, 40\] in 20 sections"):
+        two_volumes(tmp_path, files, None, validation=[30, 40])
+    files.raw, files.mask = files.raw[:, :8, :8], files.mask[:, :8, :8]
+    with pytest.raises(InputError, match=r"shorter side of the sections of new \(8 x 8\)"):
+        two_volumes(tmp_path, files, None)
+    files.mask[:] = 0
+    with pytest.raises(InputError, match=r"^data, new: mask .* is empty"):
+        two_volumes(tmp_path, files, None)

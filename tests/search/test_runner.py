@@ -263,3 +263,84 @@ def _assert_refused(runner: TrialRunner, monkeypatch: pytest.MonkeyPatch, device
     assert refused.reason.startswith("a step needs at least ")
     small = Hyperparameters(batch_size=1, filters=4, tile_size=64)
     assert runner.begin(Assignment(1, small, 9, 1, "train", 0)) == Begun(None)
+
+
+class Earlier:
+    """A model to go on from, whose weights are asked for once."""
+
+    sha256, folder = "ab12", Path("old/model")
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def fits(self, hyperparameters: Hyperparameters) -> bool:
+        return hyperparameters.depth == 5
+
+    def weights(self) -> dict[str, np.ndarray]:
+        self.asked += 1
+        return {"logits/kernel": np.ones(3)}
+
+
+def test_a_trial_of_the_same_network_begins_with_the_weights_of_the_earlier_model(
+    build: Callable[..., TrialRunner], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    taken: list[Any] = []
+    monkeypatch.setattr(
+        Session, "begin_with", lambda self, weights: taken.append(weights), raising=False
+    )
+    earlier: Any = Earlier()
+    runner = build(None, None)
+    runner._task = replace(runner._task, earlier=earlier)
+    for trial in (0, 1):
+        runner.begin(_assignment(trial))
+        report = runner.advance()
+        assert isinstance(report, EpochReport)
+        assert report.facts["started_from"] == "ab12"
+    runner.begin(Assignment(2, Hyperparameters(depth=4), 9, 1, "train", 0))
+    other = runner.advance()
+    assert isinstance(other, EpochReport)
+    assert "started_from" not in other.facts
+    assert (len(taken), earlier.asked) == (2, 1)
+    # A checkpoint of the trial's own goes before.
+    runner.begin(_assignment(0))
+    again = runner.advance()
+    assert isinstance(again, EpochReport)
+    assert (again.epoch, again.facts["started_from"], len(taken)) == (2, "ab12", 2)
+    assert "weights taken from old/model" in read_log_tail(tmp_path / "logs", 1, lines=9)[1]
+
+
+def test_dice_of_each_volume_is_kept_where_there_are_several(
+    build: Callable[..., TrialRunner], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    runner = build(None, None)
+    runner.begin(_assignment())
+    alone = runner.advance()
+    assert isinstance(alone, EpochReport)
+    assert "dice_by_volume" not in alone.facts
+    monkeypatch.setattr(Session, "by_volume", {"old": 0.75, "new": 0.25})
+    both = runner.advance()
+    assert isinstance(both, EpochReport)
+    assert both.facts["dice_by_volume"] == {"old": 0.75, "new": 0.25}
+    (line,) = read_log_tail(tmp_path / "logs", 0, lines=1)
+    assert line.endswith("; Dice of old 0.7500, new 0.2500")
+
+
+def test_an_event_file_has_a_curve_for_each_volume(
+    build: Callable[..., TrialRunner], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    gray, written = np.zeros((4, 6, 3), np.uint8), []
+    monkeypatch.setattr(Session, "draw_example", lambda self, threshold: gray, raising=False)
+    monkeypatch.setattr(Session, "by_volume", {"old": 0.75, "new": 0.25})
+    monkeypatch.setattr(
+        "search.event_file.EventFile.write",
+        lambda self, epoch, scores, picture: written.append(scores),
+    )
+    runner = build(None)
+    runner._artifacts = ArtifactFolder(tmp_path / "artifacts")
+    runner._task = replace(runner._task, tensorboard=tmp_path / "events")
+    runner.begin(_assignment())
+    runner.advance()
+    runner.close()
+    (scores,) = written
+    assert (scores["dice/old"], scores["dice/new"], scores["dice"]) == (0.75, 0.25, 0.1)
+    assert all(isinstance(value, float | int) for value in scores.values())

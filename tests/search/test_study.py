@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from search.config import Config
 from search.data import StudyData
 from search.study import METRIC, find_study, open_finalists, open_study
 from search.study_volume import StudyVolume
+from trainer.earlier_model import EarlierModel
 from trainer.errors import InputError
+from trainer.hyperparameters import Hyperparameters
 from trainer.split import split_sections
 from trainer.volume import Volume
 
@@ -195,3 +198,30 @@ def test_states_of_a_refused_study_are_left_alone() -> None:
     with pytest.raises(InputError):
         open_study(config(study={"epochs_per_trial": 9}), data(), storage)
     assert [trial.state for trial in study.trials] == [TrialState.RUNNING]
+
+
+def test_the_model_to_begin_with_is_part_of_what_a_study_is(
+    storage: BaseStorage, tmp_path: Path
+) -> None:
+    run = Hyperparameters(depth=2, tile_size=16, learning_rate=2e-3)
+    earlier = EarlierModel(tmp_path, "ab12", run)
+    space = {"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}, "depth": 2, "tile_size": 16}
+    begun = config(space=space, start=({"from": str(tmp_path)},))
+    going_on = replace(data(), earlier=earlier)
+    study = open_study(begun, going_on, storage)
+    assert enqueued(study) == [{"learning_rate": 2e-3}]
+    assert json.loads(study.user_attrs["defined_by"])["study"]["started_from"] == "ab12"
+    open_study(begun, going_on, storage)
+    for other in (data(), replace(data(), earlier=replace(earlier, sha256="cd34"))):
+        with pytest.raises(InputError, match=r"study\.started_from = 'ab12', the config has "):
+            open_study(begun, other, storage)
+
+
+def test_a_model_that_the_space_does_not_hold_leaves_no_study(tmp_path: Path) -> None:
+    storage = optuna.storages.InMemoryStorage()
+    earlier = EarlierModel(tmp_path, "ab12", Hyperparameters(depth=1, tile_size=16))
+    with pytest.raises(InputError, match=r"^start\[0\]\.from"):
+        open_study(
+            config(start=({"from": str(tmp_path)},)), replace(data(), earlier=earlier), storage
+        )
+    assert storage.get_all_studies() == []

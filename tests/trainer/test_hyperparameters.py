@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import Field, fields
 from typing import Any
 
 import pytest
 
 from trainer.errors import InputError
-from trainer.hyperparameters import CHOICES, Hyperparameters
+from trainer.hyperparameters import CHOICES, NETWORK_FIELDS, Hyperparameters
 
 NUMBERS = [f.name for f in fields(Hyperparameters) if not isinstance(f.default, str)]
 WHOLE = [name for name in NUMBERS if isinstance(getattr(Hyperparameters, name), int)]
@@ -123,3 +123,53 @@ def test_a_mapping_needs_only_what_differs_from_the_defaults() -> None:
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
     with pytest.raises(InputError, match=r"^learning_rat: expected one of activation, .*zoom"):
         Hyperparameters.from_mapping({"learning_rat": 1e-3})
+
+
+CHANGED = {
+    "dimensions": "3d",
+    "depth": 2,
+    "filters": 16,
+    "outer_levels": 1,
+    "centre_levels": 1,
+    "section_channels": 3,
+    "planar_levels": 1,
+    "tile_sections": 8,
+    "tile_size": 32,
+    "dropout": 0.2,
+}
+"""Another value of what shapes a network, or seems to."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("solid", [False, True], ids=["2d", "3d"])
+@pytest.mark.parametrize("field", fields(Hyperparameters), ids=lambda field: field.name)
+def test_runs_that_are_alike_in_their_network_build_the_same_one(
+    field: Field[Any], solid: bool
+) -> None:
+    from trainer.unet import build_unet
+
+    common = {"depth": 1, "filters": 8, "tile_size": 16, "dimensions": "3d" if solid else "2d"}
+    run = Hyperparameters(**common)
+    value = CHANGED.get(field.name)
+    if value is None and "choices" in field.metadata:
+        value = next(word for word in field.metadata["choices"] if word != field.default)
+    if value is None:
+        value = field.default + 1 if isinstance(field.default, int) else field.default * 0.9
+    if field.name == "dimensions" and solid:
+        value = "2d"
+    changed = Hyperparameters(**{**common, field.name: value})
+    one, other = (build_unet(each) for each in (run, changed))
+    same = [weight.shape for weight in one.weights] == [weight.shape for weight in other.weights]
+    alike = same and _layers(one) == _layers(other)
+    assert (dict(run.network) == dict(changed.network)) == alike
+    assert alike or field.name in NETWORK_FIELDS
+
+
+def _layers(network: Any) -> list[Any]:
+    """What the layers with and without weights do, but for dropout."""
+    keys = ("activation", "pool_size", "strides", "size", "groups")
+    return [
+        (type(layer).__name__, *(str(layer.get_config().get(key)) for key in keys))
+        for layer in network.layers
+        if type(layer).__name__ != "Dropout"
+    ]

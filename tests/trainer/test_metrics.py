@@ -227,3 +227,13 @@ def test_the_counts_from_each_level_are_those_counted_voxel_by_voxel(
     hits, wrong, _ = counted_by_hand(voxels, level)
     right, called = from_voxels(voxels).from_each_level()
     assert (right[level], called[level]) == (hits, hits + wrong)
+
+
+@given(VOXELS, VOXELS)
+def test_histograms_are_added_as_if_their_voxels_had_been_one_volume(
+    one: list[tuple[int, bool]], other: list[tuple[int, bool]]
+) -> None:
+    first, second = from_voxels(one), from_voxels(other)
+    both = sum([first, second], PooledHistogram())
+    assert both.best() == from_voxels([*one, *other]).best()
+    assert (first.best(), second.best()) == (from_voxels(one).best(), from_voxels(other).best())

@@ -149,3 +149,16 @@ def test_models_beside_it_are_judged_together_with_it() -> None:
     both, scores = tune_on(_model(), _volume(raw, true), range(6), range(6, 12))
     assert (alone.smallest_object_voxels, both.smallest_object_voxels) == (7, 0)
     assert scores.voxels == mask.size
+
+
+def test_volumes_are_tuned_together_and_scored_each() -> None:
+    raw, mask = _with_speck()
+    easy = Judge(_model(), _volume(mask * np.uint8(200), mask), range(12), "easy")
+    hard = Judge(_model(), _volume(raw[:6], 1 - mask[:6]), range(6), "hard")
+    tuned = tune(_model(), [easy, hard, replace(hard, sections=range(2))], threshold=0.5)
+    assert tuned.by_volume.keys() == {"easy", "hard"}
+    assert tuned.by_volume["easy"].dice == 1.0
+    assert tuned.by_volume["hard"].dice < 0.1
+    assert tuned.by_volume["hard"].voxels == 8 * mask[0].size
+    assert tuned.scores.voxels == 20 * mask[0].size
+    assert {scores.threshold for scores in tuned.by_volume.values()} == {0.5}

@@ -13,6 +13,7 @@ from trainer.intensity import Intensity
 from trainer.tiles import TileSource
 from trainer.training_volume import TrainingVolume
 from trainer.volume import Volume
+from trainer.volume_tiles import VolumeTiles
 
 SHAPE = (6, 48, 60)
 IDENTITY = Intensity(0.0, 1.0)
@@ -197,7 +198,8 @@ def test_all_foreground_voxels_are_drawn_alike() -> None:
     mask = np.zeros((6, 96, 120), np.uint8)
     mask[1, 20:30, 20:30] = mask[4, 60:70, 60:90] = 1
     rare = Volume(mask, mask, None)
-    tiles = source(rare, range(1, 6), foreground_share=1.0, tile_size=8, **STILL)
+    hp = Hyperparameters(depth=2, foreground_share=1.0, tile_size=8, **STILL)
+    tiles = VolumeTiles(TrainingVolume(rare, range(1, 6), (), IDENTITY), hp)
     low = np.mean([tiles._place(np.random.default_rng(seed))[0] == 1 for seed in range(400)])
     assert 0.18 < low < 0.32
 
@@ -292,3 +294,47 @@ def test_a_3d_tile_is_centred_on_the_voxel_that_was_drawn() -> None:
     # In the middle section, or in the first where the block begins.
     assert {tuple(place[0][:1]) for place in found} == {(1,), (0,)}
     assert all(place[0][1] in (7, 8) and place[0][2] in (7, 8) for place in found)
+
+
+def several(*volumes: Volume, seed: int = 5) -> TileSource:
+    hp = Hyperparameters(depth=2, tile_size=16, batch_size=3, **{**STILL, "foreground_share": 0.5})
+    learned = [TrainingVolume(each, range(len(each.raw)), (), IDENTITY) for each in volumes]
+    return TileSource(learned, hp, seed)
+
+
+def level(value: int, sections: int, side: int) -> Volume:
+    raw = np.full((sections, side, side), value, np.uint8)
+    return Volume(raw, (raw > 10).astype(np.uint8), None)
+
+
+def test_a_volume_is_drawn_as_often_as_it_has_voxels() -> None:
+    tiles = several(level(10, 6, 32), level(20, 2, 32), level(30, 1, 64))
+    drawn = [round(float(tiles.tile(number)[0].mean())) for number in range(600)]
+    shares = [drawn.count(value) / 600 for value in (10, 20, 30)]
+    np.testing.assert_allclose(shares, [6 / 12, 2 / 12, 4 / 12], atol=0.06)
+
+
+def test_image_and_mask_of_a_tile_are_of_the_same_volume() -> None:
+    tiles = several(level(10, 2, 32), level(20, 2, 32))
+    for number in range(30):
+        image, mask = tiles.tile(number)
+        assert (image > 10).all() == mask.all() == (image > 10).any() == mask.any()
+
+
+def test_tiles_of_several_volumes_are_the_same_at_every_asking() -> None:
+    one, other = (several(volume(), level(7, 3, 64)) for _ in range(2))
+    for number in (0, 3, 10**6):
+        for first, second in zip(one.tile(number), other.tile(number), strict=True):
+            assert np.array_equal(first, second)
+    seen = [several(volume(), level(7, 3, 64), seed=seed).tile(0)[0] for seed in range(4)]
+    assert len({tile.tobytes() for tile in seen}) > 1
+
+
+def test_to_choose_of_one_volume_changes_no_tile() -> None:
+    hp = Hyperparameters(depth=2, tile_size=16)
+    learned = TrainingVolume(volume(), range(6), (), IDENTITY)
+    alone = VolumeTiles(learned, hp)
+    for number in range(5):
+        expected = alone.draw(np.random.default_rng((5, number)))
+        for first, second in zip(TileSource([learned], hp, 5).tile(number), expected, strict=True):
+            assert np.array_equal(first, second)

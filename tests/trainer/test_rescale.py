@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from trainer.rescale import is_alike, rescale_split, rescale_volume
+from trainer.split import Split
+from trainer.volume import Volume
+from trainer.voxel_size import VoxelSize
+
+
+def ball(size: VoxelSize = (4.0, 4.0, 4.0), kind: type = np.uint8) -> Volume:
+    z, y, x = np.ogrid[:40, :48, :56]
+    inside = (z - 21.3) ** 2 + (y - 17.6) ** 2 + (x - 30.2) ** 2 < 11**2
+    return Volume((inside * 200).astype(kind), inside.astype(np.uint8), size, ("a note",))
+
+
+def centre_share(array: np.ndarray) -> np.ndarray:
+    """The centre of mass along each axis, from 0 at the first voxel's edge to 1 at the last's."""
+    return (np.array(ndimage.center_of_mass(array)) + 0.5) / array.shape
+
+
+@pytest.mark.parametrize("size", [(8, 8, 8), (3, 3, 3), (6, 2.5, 9), (4, 4, 12)])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32])
+def test_image_and_mask_stay_where_they_were(size: VoxelSize, kind: type) -> None:
+    before = ball(kind=kind)
+    after = rescale_volume(before, size)
+    assert after.raw.shape == after.mask.shape
+    assert (after.raw.dtype, after.mask.dtype) == (kind, np.uint8)
+    assert set(np.unique(after.mask)) == {0, 1}
+    for array in (after.raw, after.mask):
+        moved = centre_share(array)
+        np.testing.assert_allclose(moved, centre_share(before.mask), atol=0.003)
+    assert ((after.raw >= 100) == (after.mask == 1)).mean() > 0.998
+
+
+def test_what_is_known_of_the_volume_is_kept() -> None:
+    after = rescale_volume(ball(), (8, 8, 8))
+    assert after.raw.shape == (20, 24, 28)
+    assert after.voxel_size_nm == (8, 8, 8)
+    first, second = after.notes
+    assert first == "a note"
+    assert second == (
+        "resampled from 40 x 48 x 56 voxels of 4 x 4 x 4 nm to 20 x 24 x 28 of 8 x 8 x 8 nm, "
+        "which are the first volume's"
+    )
+
+
+def test_larger_voxels_are_the_mean_of_those_in_their_plane() -> None:
+    raw = np.random.default_rng(0).random((3, 8, 8)).astype(np.float32)
+    after = rescale_volume(Volume(raw, raw.astype(np.uint8), (5.0, 5.0, 5.0)), (5, 10, 10))
+    expected = raw.reshape(3, 4, 2, 4, 2).mean(axis=(2, 4))
+    np.testing.assert_allclose(after.raw, expected, rtol=1e-5)
+
+
+def test_sections_between_are_interpolated() -> None:
+    raw = np.repeat(np.array([0, 100, 200], np.uint8), 4).reshape(3, 2, 2)
+    after = rescale_volume(Volume(raw, raw // 150, (9.0, 5.0, 5.0)), (4.5, 5, 5))
+    assert after.raw[:, 0, 0].tolist() == [0, 25, 75, 125, 175, 200]
+    assert after.mask[:, 0, 0].tolist() == [0, 0, 0, 0, 1, 1]
+
+
+def test_voxels_of_unknown_size_are_no_input() -> None:
+    unknown = Volume(ball().raw, ball().mask, None)
+    with pytest.raises(ValueError, match="unknown size"):
+        rescale_volume(unknown, (4, 4, 4))
+
+
+def test_blocks_move_with_their_sections() -> None:
+    split = Split(range(8), range(10, 13), range(16, 20), 2, range(14))
+    assert rescale_split(split, 20, 40) == Split(
+        range(16), range(20, 26), range(32, 40), 4, range(28)
+    )
+    coarse = rescale_split(Split(range(18), range(19, 20), None, 1, range(20)), 20, 5)
+    assert (coarse.train, coarse.validation, coarse.all) == (range(4), range(4, 5), range(5))
+
+
+@pytest.mark.parametrize(
+    ("other", "alike"), [((5, 5, 5), True), ((5.2, 4.8, 5), True), ((5, 5, 5.5), False)]
+)
+def test_sizes_within_a_twentieth_are_alike(other: VoxelSize, alike: bool) -> None:
+    assert is_alike((5, 5, 5), other) is alike
