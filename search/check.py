@@ -13,7 +13,6 @@ from search.data import StudyData, load_data
 from search.estimate import count_repeats, estimate_cost, estimate_hours
 from search.memory_watch import room_bytes
 from search.pruners import rungs
-from search.start import start_values
 from storage.database import database_from_environment
 from storage.studies import open_study_storage
 from trainer.device import Device, configure_device
@@ -38,8 +37,6 @@ def check(config: Config) -> dict[str, Any]:
         StorageError: The database cannot be used.
     """
     data = load_data(config)
-    space = config.build_space().for_voxels(data.voxel_size_nm)
-    start_values(space, config.start, data.earlier)
     database = database_from_environment(config.study.runs)
     open_study_storage(database)
     cluster = _check_cluster(config, data)

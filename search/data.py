@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from search.config import Config, DataConfig
-from search.start import find_earlier_model
+from search.start import find_earlier_model, start_values
 from search.study_volume import StudyVolume, span
 from trainer.earlier_model import EarlierModel
 from trainer.errors import InputError
@@ -67,6 +67,8 @@ def load_data(config: Config) -> StudyData:
     volumes[1:] = [_at_voxel_size(each, wanted) for each in volumes[1:]]
     for each in volumes:
         _check_tiles(config, each)
+    # What the space does not hold of the model is refused before anything is written.
+    start_values(config.build_space().for_voxels(wanted), config.start, earlier)
     return StudyData(tuple(volumes), earlier)
 
 

@@ -38,7 +38,6 @@ def open_study(config: Config, data: StudyData, storage: BaseStorage) -> optuna.
             not hold the run of that model.
     """
     space = config.build_space().for_voxels(data.voxel_size_nm)
-    # Before anything is written: the space may not hold the run of an earlier model.
     starts = start_values(space, config.start, data.earlier)
     study = optuna.create_study(
         storage=storage,

@@ -41,6 +41,8 @@ STAYS_LIGHT = {
     "search.cli": {"tensorflow", "keras", "ray", "optuna"},
     "trainer.volume": {"tensorflow", "keras"},
     "trainer.split": {"tensorflow", "keras"},
+    "trainer.rescale": {"tensorflow", "keras"},
+    "trainer.earlier_model": {"tensorflow", "keras"},
     "trainer.phantom": {"tensorflow", "keras"},
     "trainer.metrics": {"tensorflow", "keras"},
     "trainer.instances": {"tensorflow", "keras"},

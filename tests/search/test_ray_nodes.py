@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from search.assignment import Assignment, Begun, EpochReport, Event, Failure, Task
-from search.node_check import NodeFacts, check_nodes
+from search.node_check import NodeFacts, _hash, check_nodes
 from search.provenance import describe_software
 from search.ray_cluster import ray_cluster
 from search.ray_workers import RayWorkers
@@ -178,9 +178,10 @@ def test_a_cluster_that_dies_is_told_in_one_line_and_leaves_nothing(
 
 _SAID = {
     "expected keras": {"software": {"keras": "2.0"}},
-    "expected the volume with hash": {"data_hash": "0" * 64},
+    "expected the data with hash": {"data_hash": "0" * 64},
     "expected study.runs to be one folder that all nodes": {"wrote": False},
     "is not the same folder there": {"wrote": True},
+    "make its folder readable": {"unreadable": "old/model: make its folder readable"},
     "expected unet-search to be installed there": {"error": "No module named 'search'"},
 }
 """What is said of a node that answers like this."""
@@ -206,11 +207,11 @@ def test_every_node_is_asked_whether_it_can_run_trials(
 def _answering(answer: dict[str, Any]) -> Any:
     software = describe_software()
 
-    def examine(volume: Volume, mark: Path, node: str) -> NodeFacts:
+    def examine(volumes: Any, mark: Path, node: str, earlier: Any) -> NodeFacts:
         # What another machine could say; Ray sends this function by value.
         if "error" in answer:
             raise ModuleNotFoundError(answer["error"])
-        facts = {"software": software, "data_hash": volume.sha256, "wrote": True, **answer}
+        facts = {"software": software, "data_hash": _hash(volumes), "wrote": True, **answer}
         return NodeFacts(**{**facts, "software": {**software, **facts["software"]}})
 
     return examine

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_config import TABLE
+from small_config import TABLE, build_config
 
+from search.data import load_data
 from search.space import build_space
 from search.start import check_starts, find_earlier_model, start_values
 from trainer.earlier_model import EarlierModel
@@ -134,3 +135,19 @@ def test_a_model_is_known_by_its_network_and_the_voxels_it_learned_on(tmp_path: 
     assert not model.fits(Hyperparameters(depth=2, tile_size=32, activation="elu"))
     without = write_model(tmp_path / "old", card={"data": None})
     assert EarlierModel.read(without).voxel_size_nm is None
+
+
+def test_a_search_reads_the_model_with_its_data_and_says_so(tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "model")
+    table = {"from": str(folder)}
+    data = load_data(build_config(tmp_path, start=(table,)))
+    assert data.earlier is not None
+    assert data.earlier.folder == folder
+    first, second = data.describe()[-2:]
+    assert first.startswith(f"weights: begin with those of {folder} (")
+    assert second == (
+        "weights: learned on voxels of [5.0, 5.0, 5.0] nm, these are [8.0, 8.0, 8.0] nm"
+    )
+    write_model(folder, depth=1)
+    with pytest.raises(InputError, match=r"^start\[0\]\.from: expected the network of the model"):
+        load_data(build_config(tmp_path, start=(table,)))
