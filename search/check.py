@@ -11,7 +11,7 @@ from typing import Any
 from search.config import Config
 from search.data import StudyData, load_data
 from search.estimate import estimate_cost, estimate_hours
-from search.pruners import rungs
+from search.pruners import most_paused, rungs
 from storage.database import database_from_environment
 from storage.studies import open_study_storage
 from trainer.device import configure_device
@@ -50,8 +50,15 @@ def check(config: Config) -> dict[str, Any]:
         "epoch_seconds": round(epoch_seconds, 2),
         "hours": (hours := estimate_hours(config, epoch_seconds, slots)),
         "cost": estimate_cost(config, hours["search_expected"] * slots),
-        "disk_bytes": 2 * parameters * _BYTES_PER_PARAMETER * (slots + study.keep + 1),
+        "disk_bytes": 2 * parameters * _BYTES_PER_PARAMETER * _checkpointed(config, slots),
     }
+
+
+def _checkpointed(config: Config, slots: int) -> int:
+    """Trials that have checkpoints at a time, the final training's included, at most."""
+    study = config.study
+    paused = most_paused(study.pruner, epochs=study.epochs_per_trial, keep_paused=study.keep_paused)
+    return slots + study.keep + 1 + min(paused, config.budget.trials or paused)
 
 
 @dataclass(frozen=True)
