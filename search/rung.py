@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 
 
 class Rung:
@@ -31,7 +31,7 @@ class Rung:
 
     def passes(self, loss: float) -> bool:
         """Whether a value is among the best here; the very best is where there are too few."""
-        return loss <= self._sorted[max(len(self._sorted) // self._reduction, 1) - 1]
+        return loss <= self._sorted[self._best() - 1]
 
     def pause(self, line: int, trial: int, *, keep: int) -> int | None:
         """Notes that a trial of a line has stopped here.
@@ -52,11 +52,19 @@ class Rung:
         return [trial for _, trial in self._paused]
 
     def promotable(self) -> tuple[float, int] | None:
-        """Loss and number of the best trial that has stopped here, once it is among the best."""
-        if self._paused and self.passes(self._paused[0][0]):
+        """Loss and number of the best trial that has stopped here, once it is among the best.
+
+        Of equals that do not all belong to the best none is promoted: many a trial that has
+        collapsed has the same value, and they would all go on.
+        """
+        if self._paused and bisect_right(self._sorted, self._paused[0][0]) <= self._best():
             return self._paused[0]
         return None
 
     def promote(self) -> int:
         """Forgets the best trial that has stopped here, since it goes on; returns its number."""
         return self._paused.pop(0)[1]
+
+    def _best(self) -> int:
+        """How many are among the best."""
+        return max(len(self._sorted) // self._reduction, 1)
