@@ -39,13 +39,9 @@ def replay_ray_tune(table: CurveTable, *, seed: int, epochs: int) -> Journal:
 
 
 def _tune_config(table: CurveTable, seed: int) -> tune.TuneConfig:
-    visits = Visits(table)
-
-    def propose(trial: optuna.Trial) -> dict[str, Any]:
-        index = visits.visit(table.space.suggest(trial))
-        return {"row": index, "curve": list(table.rows[index].dice)}
-
-    search = OptunaSearch(propose, metric="dice", mode="max", seed=seed, study_name=f"tune-{seed}")
+    search = OptunaSearch(
+        _Proposals(table), metric="dice", mode="max", seed=seed, study_name=f"tune-{seed}"
+    )
     return tune.TuneConfig(
         metric="dice",
         mode="max",
@@ -55,6 +51,18 @@ def _tune_config(table: CurveTable, seed: int) -> tune.TuneConfig:
         search_alg=search,
         scheduler=ASHAScheduler(max_t=table.epochs, grace_period=1, reduction_factor=3),
     )
+
+
+class _Proposals:
+    """Draws a run and snaps it to its row; a class, since Ray Tune writes its searcher to disk."""
+
+    def __init__(self, table: CurveTable) -> None:
+        self._table = table
+        self._visits = Visits(table)
+
+    def __call__(self, trial: optuna.Trial) -> dict[str, Any]:
+        index = self._visits.visit(self._table.space.suggest(trial))
+        return {"row": index, "curve": list(self._table.rows[index].dice)}
 
 
 class _Trainable(tune.Trainable):  # type: ignore[misc]

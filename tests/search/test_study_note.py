@@ -4,9 +4,11 @@ from pathlib import Path
 
 import optuna
 import pytest
+from optuna.trial import TrialState
 from optuna_dashboard import get_note, save_note
 from small_config import build_config
 
+from search import lineage
 from search.config import Config
 from search.study_note import StudyNote
 
@@ -45,6 +47,14 @@ def test_the_note_says_what_is_best_what_was_spent_and_what_is_next(
     assert "1 complete" in text
     assert "**Next:** 2 trials running" in text
     assert text.count("Best so far") == 1
+
+
+def test_a_promoted_trial_is_counted_once(study: optuna.Study, config: Config) -> None:
+    for _ in range(2):
+        study.tell(study.ask(), state=TrialState.PRUNED)
+    lineage.enqueue_promotion(study, 0)
+    StudyNote(study, config).write("going on")
+    assert "2 of 4 trials (1 pruned)" in get_note(study)
 
 
 @pytest.mark.parametrize("before", ["", "mine, before\n"])
