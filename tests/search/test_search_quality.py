@@ -224,8 +224,13 @@ def test_the_result_is_the_last_line(
 
 
 @pytest.mark.slow
-def test_ray_tune_visits_the_table_as_the_others_do(table: CurveTable) -> None:
+def test_ray_tune_visits_the_table_as_the_others_do(
+    table: CurveTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("ray.tune")
+    # As `be_quiet` has it; Ray Tune leaves the files open that it would write.
+    monkeypatch.setenv("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+    monkeypatch.setenv("RAY_AIR_NEW_OUTPUT", "0")
     from benchmarks.own_ray import own_ray
     from benchmarks.replay_ray_tune import replay_ray_tune
 
