@@ -12,7 +12,7 @@ from search.config import Config
 from search.data import StudyData, load_data
 from search.estimate import count_repeats, estimate_cost, estimate_hours
 from search.memory_watch import room_bytes
-from search.pruners import rungs
+from search.pruners import most_paused, rungs
 from storage.database import database_from_environment
 from storage.studies import open_study_storage
 from trainer.device import Device, configure_device
@@ -56,13 +56,16 @@ def check(config: Config) -> dict[str, Any]:
         "hours": (hours := estimate_hours(config, epoch_seconds, slots)),
         "cost": estimate_cost(config, hours["search_expected"] * slots),
         "finalists": {**config.finalists.model_dump(), "repeats": count_repeats(config)},
-        "disk_bytes": 2 * parameters * _BYTES_PER_PARAMETER * (slots + _kept(config) + 1),
+        "disk_bytes": 2 * parameters * _BYTES_PER_PARAMETER * _checkpointed(config, slots),
     }
 
 
-def _kept(config: Config) -> int:
-    """Trials whose checkpoints stay."""
-    return max(config.study.keep, config.finalists.count) + count_repeats(config)
+def _checkpointed(config: Config, slots: int) -> int:
+    """Trials that have checkpoints at a time, the final training's included, at most."""
+    study = config.study
+    kept = max(study.keep, config.finalists.count) + count_repeats(config)
+    paused = most_paused(study.pruner, epochs=study.epochs_per_trial, keep_paused=study.keep_paused)
+    return slots + kept + 1 + min(paused, config.budget.trials or paused)
 
 
 @dataclass(frozen=True)

@@ -136,7 +136,7 @@ def status(config: ConfigFile, as_json: AsJson = False) -> None:
     from search.results import status_row
 
     loaded, study = _open(config)
-    row = status_row(study, loaded.build_budget(), loaded.logs)
+    row = status_row(study, loaded.build_budget(), loaded.logs, loaded.checkpoints)
     if as_json:
         _print_json(row)
     else:

@@ -33,11 +33,13 @@ class StudyConfig(_Section):
     tiles_per_epoch: _Positive
     """In tiles of 256 x 256."""
     sampler: Literal["tpe", "random"] = "tpe"
-    pruner: Literal["hyperband", "none"] = "hyperband"
+    pruner: Literal["hyperband", "asha", "async_hyperband", "none"] = "hyperband"
     seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)] = 0
     runs: Path = Path("runs")
     keep: _Positive = 3
     """Finished trials whose checkpoints are kept, the best ones."""
+    keep_paused: _Positive = 10
+    """Of the trials stopped at each rung, those that may still be promoted, the best ones."""
 
     @field_validator("name")
     @classmethod
@@ -169,6 +171,11 @@ class Config(_Section):
     def folder(self) -> Path:
         """Where everything of this study lies but the database."""
         return self.study.runs / self.study.name
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where the checkpoints of its trials lie."""
+        return self.folder / "trials"
 
     @property
     def artifacts(self) -> Path:

@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from search import lineage
 from search.assignment import Assignment, Begun, EpochReport, Event, Failure
 from search.errors import ClusterLost, first_line
+from search.promotion import Promotions
 from search.retention import Retention
 from search.space import Space
 from search.standing import DEVICE_SECONDS_SPENT, SECONDS_SPENT, Standing, take_stock
@@ -82,6 +83,7 @@ class Coordinator:
         self._show = show
         self._clock = clock
         self._retention = Retention(checkpoints, keep=terms.keep)
+        self._promotions = Promotions(study)
         self._running: dict[int, optuna.Trial] = {}
         self._failures: list[str] = []
         self._ending: Ending | None = None
@@ -103,9 +105,14 @@ class Coordinator:
 
     def _run(self) -> Ending:
         lineage.recover(self._study)
-        self._retention.sweep(self._study, epochs=self._terms.epochs)
+        self._promotions.load(self._checkpoints.trials())
+        paused = self._promotions.paused()
+        self._retention.sweep(self._study, epochs=self._terms.epochs, paused=paused)
         self.standing = take_stock(
-            self._study, epochs=self._terms.epochs, epochs_each=self._terms.epochs_expected
+            self._study,
+            epochs=self._terms.epochs,
+            epochs_each=self._terms.epochs_expected,
+            paused=paused,
         )
         all_begun = self._take_turn([])
         while self._running or not all_begun:
@@ -145,6 +152,9 @@ class Coordinator:
     def _next_trial(self) -> optuna.Trial | None:
         """One that goes on, which the budget has paid for already, or else a new one."""
         trial = lineage.take_continuation(self._study)
+        if trial is None and self._promotions.enqueue_next():
+            self.standing.paused -= 1
+            trial = lineage.take_continuation(self._study)
         if trial is None and self._terms.budget.allows_another(self.standing.spent):
             trial = self._study.ask()
             self.standing.spent.trials += 1
@@ -241,14 +251,37 @@ class Coordinator:
         """Reports the epoch, and ends the trial or lets it go on."""
         pruned = self._report(trial, report)
         if report.epoch >= self._terms.epochs:
-            self._tell(trial, TrialState.COMPLETE, report)
+            self._complete(trial, report)
         elif pruned:
-            reason = f"stopped by the pruner after {report.epoch} of {self._terms.epochs} epochs"
-            self._tell(trial, TrialState.PRUNED, report, reason)
+            self._stop(trial, report)
         elif self._ending is not None:
             self._end_for_now(trial)
         else:
             self._workers.advance(trial.number)
+
+    def _complete(self, trial: optuna.Trial, report: EpochReport) -> None:
+        self._tell(trial, TrialState.COMPLETE, report)
+        self._ended(trial, TrialState.COMPLETE)
+        self.standing.finish(trial.number, report.value)
+        self._retention.finished(trial.number, report.value)
+
+    def _stop(self, trial: optuna.Trial, report: EpochReport) -> None:
+        """Ends a trial at a rung: for good, or until it turns out to be among the best."""
+        done = f"after {report.epoch} of {self._terms.epochs} epochs"
+        if not self._promotions.can_pause(report.value):
+            self._tell(trial, TrialState.PRUNED, report, f"stopped by the pruner {done}")
+            self._ended(trial, TrialState.PRUNED)
+            self._retention.ended(trial.number)
+            return
+        trial.set_user_attr(lineage.PAUSED, True)
+        self._tell(trial, TrialState.PRUNED, report, f"paused {done}")
+        self._ended(trial, None)
+        forgotten = self._promotions.pause(trial.storage.get_trial(trial._trial_id))
+        if forgotten is None:
+            self.standing.paused += 1
+        else:
+            self.standing.end(TrialState.PRUNED)
+            self._retention.ended(forgotten)
 
     def _tell(
         self,
@@ -265,12 +298,6 @@ class Coordinator:
         self._study.tell(trial, report.value if complete else None, state=state)
         self._workers.release(trial.number)
         self._failures.clear()
-        self._ended(trial, state)
-        if complete:
-            self.standing.finish(trial.number, report.value)
-            self._retention.finished(trial.number, report.value)
-        else:
-            self._retention.ended(trial.number)
 
     def _end_failed(self, trial: optuna.Trial, failure: Failure) -> None:
         if failure.kind == "storage":
@@ -328,7 +355,7 @@ class Coordinator:
         self._ended(trial, None)
 
     def _ended(self, trial: optuna.Trial, state: TrialState | None) -> None:
-        """Forgets a trial; without a state it goes on as another one, and is not counted."""
+        """Forgets a trial; without a state it can go on as another one, and is not counted."""
         self._running.pop(trial.number, None)
         self.standing.running.pop(trial.number, None)
         if state is not None:

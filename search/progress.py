@@ -55,7 +55,7 @@ class Progress:
             self._print_now_and_then(standing)
 
     def _print_now_and_then(self, standing: Standing) -> None:
-        ended, now = sum(standing.counts.values()), time.monotonic()
+        ended, now = sum(standing.counts.values()) + standing.paused, time.monotonic()
         if ended != self._ended or now - self._shown >= _PLAIN_SECONDS:
             self._console.print(
                 f"{self._title}: {self._line(standing)}",
@@ -91,6 +91,7 @@ class Progress:
             ("running", str(len(standing.running))),
             ("done", str(counts.get("COMPLETE", 0))),
             ("pruned", str(counts.get("PRUNED", 0))),
+            *([("paused", str(standing.paused))] if standing.paused else []),
             ("failed", str(counts.get("FAIL", 0))),
             ("best Dice", best),
             ("epochs", str(spent.epochs)),
@@ -129,6 +130,7 @@ class Progress:
 
     def _epochs_left(self, standing: Standing, trials: int) -> float:
         ended = sum(standing.counts.get(name, 0) for name in ("COMPLETE", "PRUNED"))
+        ended += standing.paused
         underway = sum(standing.running.values())
         # What was expected weighs as much as a few trials that have ended.
         trained = standing.spent.epochs - underway + _PRIOR_TRIALS * standing.epochs_each

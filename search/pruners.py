@@ -6,35 +6,58 @@ import math
 
 import optuna
 
+from search.promotion import PromotingPruner
 from search.rung_pruner import Bracket, RungPruner
 
-PRUNERS = ("hyperband", "none")
+PRUNERS = ("hyperband", "asha", "async_hyperband", "none")
+_PROMOTING = ("asha", "async_hyperband")
 _REDUCTION = 3
 
 
-def build_pruner(name: str, *, epochs: int) -> optuna.pruners.BasePruner:
-    """Builds the pruner of a study whose trials have `epochs` epochs at full budget."""
+def build_pruner(name: str, *, epochs: int, keep_paused: int = 10) -> optuna.pruners.BasePruner:
+    """Builds the pruner of a study.
+
+    Args:
+        name: `hyperband`; `asha`, one bracket whose trials may be promoted after they were
+            stopped; `async_hyperband`, Hyperband's brackets with promotion; or `none`.
+        epochs: Of a trial at full budget.
+        keep_paused: How many stopped trials of each rung may still be promoted, the best ones.
+    """
     if name == "none":
         return optuna.pruners.NopPruner()
-    return RungPruner(_hyperband(epochs), reduction=_REDUCTION)
+    brackets = _brackets(name, epochs)
+    if name in _PROMOTING:
+        return PromotingPruner(brackets, reduction=_REDUCTION, keep=keep_paused)
+    return RungPruner(brackets, reduction=_REDUCTION)
 
 
 def rungs(name: str, *, epochs: int) -> list[list[int]]:
     """The epochs after which a trial may be stopped, a list for each bracket."""
     if name == "none":
         return []
-    return [_rungs_of(bracket, epochs) for bracket in _hyperband(epochs)]
+    return [_rungs_of(bracket, epochs) for bracket in _brackets(name, epochs)]
+
+
+def most_paused(name: str, *, epochs: int, keep_paused: int) -> int:
+    """How many stopped trials may be promoted at a time, at most."""
+    if name not in _PROMOTING:
+        return 0
+    return keep_paused * sum(map(len, rungs(name, epochs=epochs)))
 
 
 def expected_epochs(name: str, *, epochs: int) -> float:
     """Epochs that a trial trains on average, when one in three passes each rung."""
     if name == "none":
         return float(epochs)
-    brackets = _hyperband(epochs)
+    brackets = _brackets(name, epochs)
     total = sum(
         bracket.share * _mean_length(_rungs_of(bracket, epochs), epochs) for bracket in brackets
     )
     return total / sum(bracket.share for bracket in brackets)
+
+
+def _brackets(name: str, epochs: int) -> list[Bracket]:
+    return [Bracket(first=1)] if name == "asha" else _hyperband(epochs)
 
 
 def _hyperband(epochs: int) -> list[Bracket]:

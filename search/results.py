@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from search.budget import Budget, Spent
 from search.config import Config
 from search.standing import DEVICE_SECONDS_SPENT, SECONDS_SPENT
 from search.trial_log import read_log_tail
+from storage.checkpoints import CheckpointStore
 from trainer.model import CARD_FILE
 
 _LOG_LINES = 5
@@ -61,23 +62,30 @@ def best_rows(study: optuna.Study, config: Config, top: int) -> list[dict[str, A
     return rows
 
 
-def status_row(study: optuna.Study, budget: Budget, logs: Path) -> dict[str, Any]:
+def status_row(
+    study: optuna.Study, budget: Budget, logs: Path, checkpoints: Path | None = None
+) -> dict[str, Any]:
     """The whole study as `status --json` prints it.
 
     Args:
         study: To read.
         budget: Of its config.
         logs: The folder of its trials' logs.
+        checkpoints: The folder of its trials' checkpoints: what was paused goes on from there.
     """
+    kept = CheckpointStore(checkpoints).trials() if checkpoints else []
     trials = study.get_trials(deepcopy=False)
-    successors = {trial.user_attrs.get(lineage.RETRIED_FROM): trial.number for trial in trials}
+    successors = {lineage.forerunner(trial): trial for trial in trials}
     counts: dict[str, int] = {state.name: 0 for state in TrialState}
     for trial in trials:
         counts[trial.state.name] += 1
     return {
         "study": study.study_name,
         "counts": counts,
-        "trials": [_status_of(trial, successors.get(trial.number), logs) for trial in trials],
+        "trials": [
+            _status_of(trial, _what_follows(trial, successors.get(trial.number), kept), logs)
+            for trial in trials
+        ],
         "budget": budget_row(study, budget, trials),
     }
 
@@ -123,11 +131,21 @@ def _repeats_of(finalist: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return {key: finalist[key] for key in ("mean", "std", "n", "scores")}
 
 
-def _status_of(trial: FrozenTrial, successor: int | None, logs: Path) -> dict[str, Any]:
+def _what_follows(
+    trial: FrozenTrial, successor: FrozenTrial | None, kept: Container[int]
+) -> str | None:
+    if successor is not None:
+        promoted = lineage.PROMOTED_FROM in successor.user_attrs
+        return f"{'promoted' if promoted else 'goes on'} as trial {successor.number}"
+    paused = trial.state is TrialState.PRUNED and lineage.PAUSED in trial.user_attrs
+    return "may be promoted" if paused and trial.number in kept else None
+
+
+def _status_of(trial: FrozenTrial, follows: str | None, logs: Path) -> dict[str, Any]:
     attributes = dict(trial.user_attrs)
     reason = attributes.pop(lineage.REASON, None)
-    if successor is not None:
-        reason = f"{reason}; goes on as trial {successor}"
+    if follows is not None:
+        reason = f"{reason}; {follows}"
     row = {
         "number": trial.number,
         "state": trial.state.name,
@@ -140,6 +158,6 @@ def _status_of(trial: FrozenTrial, successor: int | None, logs: Path) -> dict[st
         "reason": reason,
         "user_attrs": attributes,
     }
-    if trial.state is TrialState.FAIL and successor is None:
+    if trial.state is TrialState.FAIL and follows is None:
         row["log"] = read_log_tail(logs, trial.number, lines=_LOG_LINES)
     return row

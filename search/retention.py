@@ -1,8 +1,9 @@
-"""Which checkpoints are kept: those of running trials, of trials that go on, and of the best."""
+"""Which checkpoints are kept: of running trials, of those that may go on, and of the best."""
 
 from __future__ import annotations
 
 import bisect
+from collections.abc import Iterable
 
 import optuna
 from optuna.trial import TrialState
@@ -21,17 +22,18 @@ class Retention:
         self._best: list[tuple[float, int]] = []  # (-value, number), the best first
         self._outdone: list[int] = []
 
-    def sweep(self, study: optuna.Study, *, epochs: int) -> None:
+    def sweep(self, study: optuna.Study, *, epochs: int, paused: Iterable[int]) -> None:
         """Finds the best of earlier runs, and deletes what a kill has left of others.
 
         Args:
             study: Without a RUNNING trial.
             epochs: Of a trial's full budget.
+            paused: Trials that may be promoted.
         """
         finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         ours = [trial for trial in finished if lineage.is_candidate(trial, epochs)]
         self._best = sorted((-(trial.value or 0.0), trial.number) for trial in ours)[: self._keep]
-        wanted = {number for _, number in self._best}
+        wanted = {number for _, number in self._best} | set(paused)
         for trial in study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
             wanted.update(lineage.forerunners(study, trial))
         self._checkpoints.tidy()

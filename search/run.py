@@ -139,7 +139,7 @@ class SearchRun:
             budget=config.build_budget(),
             devices_per_trial=config.workers.gpus_per_trial or 1.0,
         )
-        return self._coordinate(study, terms, config.folder / "trials", config.study.name)
+        return self._coordinate(study, terms, config.checkpoints, config.study.name)
 
     def _finish(self, study: optuna.Study, ending: Ending) -> Result:
         best = ranked(study, self._config)[: self._config.finalists.count]

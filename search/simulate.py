@@ -173,7 +173,11 @@ def _create_study(config: Config, storage: StudyStorage) -> optuna.Study:
         study_name=config.study.name,
         direction="maximize",
         sampler=build_sampler(config.study.sampler, seed=config.study.seed),
-        pruner=build_pruner(config.study.pruner, epochs=config.study.epochs_per_trial),
+        pruner=build_pruner(
+            config.study.pruner,
+            epochs=config.study.epochs_per_trial,
+            keep_paused=config.study.keep_paused,
+        ),
     )
     storage.claim(study.study_name)
     for params in config.start:

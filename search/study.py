@@ -39,7 +39,11 @@ def open_study(config: Config, data: StudyData, storage: BaseStorage) -> optuna.
         storage=storage,
         study_name=config.study.name,
         direction="maximize",
-        pruner=build_pruner(config.study.pruner, epochs=config.study.epochs_per_trial),
+        pruner=build_pruner(
+            config.study.pruner,
+            epochs=config.study.epochs_per_trial,
+            keep_paused=config.study.keep_paused,
+        ),
         load_if_exists=True,
     )
     begun = sum(trial.state is not TrialState.WAITING for trial in study.get_trials(deepcopy=False))

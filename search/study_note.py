@@ -77,9 +77,12 @@ class StudyNote:
     def _spent(self) -> str:
         trials = self._study.get_trials(deepcopy=False)
         row = budget_row(self._study, self._config.build_budget(), trials)
+        promoted = lineage.promoted(trials)
         ends = {
             state.name.lower(): sum(
-                trial.state is state and not trial.user_attrs.get(lineage.GOES_ON)
+                trial.state is state
+                and not trial.user_attrs.get(lineage.GOES_ON)
+                and trial.number not in promoted
                 for trial in trials
             )
             for state in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)

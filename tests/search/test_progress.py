@@ -49,6 +49,15 @@ def test_a_line_tells_how_the_search_stands(clock: Clock) -> None:
     assert "best Dice 0.8765 (trial 5), epochs 40, elapsed 0:00, left -" in line
 
 
+def test_paused_trials_are_not_among_the_pruned_ones(clock: Clock) -> None:
+    shown, text = plain(Budget(trials=12))
+    shown.show(standing(paused=2))
+    assert "pruned 4, paused 2, failed 1, " in text.getvalue()
+    # One that is paused has ended for now, which is a line of its own.
+    shown.show(standing(paused=3))
+    assert len(text.getvalue().splitlines()) == 2
+
+
 def test_before_a_trial_is_finished_the_leading_value_is_shown(clock: Clock) -> None:
     shown, text = plain(Budget(trials=12))
     shown.show(standing(best=None, leading=0.5))

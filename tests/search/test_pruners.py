@@ -6,7 +6,7 @@ import optuna
 import pytest
 
 from search.config import StudyConfig
-from search.pruners import PRUNERS, build_pruner, expected_epochs, rungs
+from search.pruners import PRUNERS, build_pruner, expected_epochs, most_paused, rungs
 
 
 def stops(epochs: int, trials: int) -> list[int | None]:
@@ -57,6 +57,18 @@ def test_no_pruner_stops_nothing() -> None:
     trial = optuna.create_study(pruner=build_pruner("none", epochs=9)).ask()
     trial.report(0.0, 1)
     assert not trial.should_prune()
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("hyperband", 0), ("none", 0), ("asha", 8), ("async_hyperband", 12)]
+)
+def test_so_many_trials_are_paused_at_most(name: str, expected: int) -> None:
+    assert most_paused(name, epochs=9, keep_paused=4) == expected
+
+
+def test_promotion_stops_trials_at_the_same_rungs() -> None:
+    assert rungs("asha", epochs=9) == [[1, 3]]
+    assert rungs("async_hyperband", epochs=9) == rungs("hyperband", epochs=9)
 
 
 @pytest.mark.parametrize("epochs", [6, 9, 27])
