@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,13 @@ from trainer.views import VIEWS
 
 NETWORK_FILE = "model.keras"
 CARD_FILE = "model.json"
-_SAVED_MODEL = "saved_model"
+README_FILE = "README.md"
+SAVED_MODEL = "saved_model"
+ONNX_FILE = "model.onnx"
+PACKAGE_ENDING = ".bioimage.io.zip"
 _FORMAT = 1
+_OF_THE_FOLDER = ("hashes", "members")
+"""What a card says of its folder, and not of a model that is written again elsewhere."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +39,7 @@ class Model:
         card: Everything else that is known about the model, as JSON holds it.
         z_median: Sections of the median along z that follows the network; 1 for none.
         views: 8 where a prediction is the mean over flips and quarter turns, 1 where not.
+        members: Of an ensemble, whose network is the mean of theirs; none for a single network.
     """
 
     network: Any
@@ -42,6 +48,22 @@ class Model:
     card: Mapping[str, Any]
     z_median: int = 1
     views: int = 1
+    members: tuple[Hyperparameters, ...] = ()
+
+    @property
+    def networks(self) -> tuple[Hyperparameters, ...]:
+        """The hyperparameters of every network in it."""
+        return self.members or (self.hyperparameters,)
+
+    @property
+    def halvings(self) -> int:
+        """What the sides of the network's input are multiples of."""
+        return max(each.halvings for each in self.networks)
+
+    @property
+    def section_channels(self) -> int:
+        """Sections that the network sees."""
+        return max(each.section_channels for each in self.networks)
 
     def predict(self, raw: np.ndarray) -> np.ndarray:
         """Probabilities of a volume (z, y, x) of any size, as uint8 with 255 for 1."""
@@ -54,8 +76,8 @@ class Model:
             self.network,
             raw,
             intensity,
-            halvings=self.hyperparameters.halvings,
-            channels=self.hyperparameters.section_channels,
+            halvings=self.halvings,
+            channels=self.section_channels,
             views=self.views,
         ):
             probability[section] = values
@@ -81,7 +103,7 @@ def build_model(
         threshold: Foreground is where the probability reaches it.
         card: What else is known about the model.
     """
-    network = _network(hyperparameters, "float32", stock=True)
+    network = _network((hyperparameters,), "float32", stock=True)
     for weight in network.weights:
         weight.assign(state[f"model/{weight.path}"])
     return Model(network, hyperparameters, threshold, card)
@@ -94,39 +116,45 @@ def in_precision(model: Model, precision: str) -> Model:
         model: As `build_model` gave it.
         precision: The Keras dtype policy to predict in; weights are float32 in each.
     """
-    network = _network(model.hyperparameters, precision, stock=False)
+    network = _network(model.networks, precision, stock=False)
     network.set_weights(model.network.get_weights())
     return replace(model, network=network)
 
 
-def save_model(model: Model, folder: Path, *, saved_model: bool = False) -> None:
+def save_model(
+    model: Model, folder: Path, *, also: Callable[[Path, Mapping[str, Any]], Mapping[str, Any]] | None = None
+) -> dict[str, Any]:
     """Writes the folder whole or not at all; an older model in its place is replaced.
 
     Args:
         model: What to write.
         folder: Gets `model.keras` and `model.json`.
-        saved_model: Whether to write `saved_model/`, for TensorFlow Serving, as well.
+        also: Writes more files, given the folder with the network in it and the card so far, and
+            returns what the card says of them.
+
+    Returns:
+        The card, with the hash of every file.
 
     Raises:
         InputError: The folder holds something else, or cannot be written.
     """
-    if saved_model:
-        _check_backend()
     try:
         _check_replaceable(folder)
         with replace_folder(folder) as new:
             model.network.save(new / NETWORK_FILE)
-            if saved_model:
-                model.network.export(new / _SAVED_MODEL, format="tf_saved_model", verbose=False)
-            (new / CARD_FILE).write_text(json.dumps(_full_card(model, new), indent=2) + "\n")
+            card = _full_card(model, new)
+            card |= also(new, card) if also else {}
+            card["hashes"] = _hashes(new)
+            (new / CARD_FILE).write_text(json.dumps(card, indent=2) + "\n")
     except OSError as error:
         raise InputError(
             f"{folder}: expected a folder to write the model to, got {error}; choose another"
         ) from error
+    return card
 
 
 def load_model(folder: Path, *, precision: str = "float32", stock: bool = False) -> Model:
-    """Reads a folder that `save_model` wrote, in safe mode and after a check of its hash.
+    """Reads a folder that `save_model` wrote, in safe mode and after a check of all its files.
 
     Args:
         folder: With `model.keras` and `model.json`.
@@ -140,19 +168,15 @@ def load_model(folder: Path, *, precision: str = "float32", stock: bool = False)
 
     card = _load_card(folder)
     path = folder / NETWORK_FILE
-    if not path.is_file():
-        raise InputError(f"{path}: expected the model's network, found no file; export it again")
-    if sha256(path) != card["sha256"]:
-        raise InputError(
-            f"{path}: expected the file that {CARD_FILE} describes, got one with another SHA-256; "
-            "export the model again"
-        )
+    _check_files(folder, {NETWORK_FILE: card["sha256"], **(card.get("hashes") or {})})
     try:
         stored = keras.saving.load_model(path, compile=False, safe_mode=True)
         hyperparameters = Hyperparameters.from_mapping(card["hyperparameters"])
-        if _describe(stored) != _describe(_network(hyperparameters, "float32", stock=True)):
+        members = tuple(map(Hyperparameters.from_mapping, card.get("members") or ()))
+        networks = members or (hyperparameters,)
+        if _describe(stored) != _describe(_network(networks, "float32", stock=True)):
             raise InputError(f"its layers are not those of the hyperparameters in {CARD_FILE}")
-        network = _network(hyperparameters, precision, stock=stock)
+        network = _network(networks, precision, stock=stock)
         network.set_weights(stored.get_weights())
     except (ValueError, TypeError, KeyError, OSError) as error:
         line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -167,6 +191,7 @@ def load_model(folder: Path, *, precision: str = "float32", stock: bool = False)
         card,
         z_median=after["z_median_sections"],
         views=after["views"],
+        members=members,
     )
 
 
@@ -176,16 +201,23 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _network(hyperparameters: Hyperparameters, precision: str, *, stock: bool) -> Any:
+def _network(networks: Sequence[Hyperparameters], precision: str, *, stock: bool) -> Any:
+    from trainer.ensemble import average
     from trainer.unet import build_unet, with_probability
 
-    return with_probability(build_unet(hyperparameters, precision=precision, stock=stock))
+    built = [with_probability(build_unet(hp, precision=precision, stock=stock)) for hp in networks]
+    return average(built) if len(built) > 1 else built[0]
 
 
-def _describe(network: Any) -> list[tuple[str, str, Any]]:
+def _describe(network: Any) -> list[tuple[str, str, Any, Any]]:
     """Kind, name and activation of every layer: what weights alone do not tell."""
     return [
-        (type(layer).__name__, layer.name, layer.get_config().get("activation"))
+        (
+            type(layer).__name__,
+            layer.name,
+            layer.get_config().get("activation"),
+            _describe(layer) if hasattr(layer, "layers") else None,
+        )
         for layer in network.layers
     ]
 
@@ -193,16 +225,39 @@ def _describe(network: Any) -> list[tuple[str, str, Any]]:
 def _full_card(model: Model, folder: Path) -> dict[str, Any]:
     return {
         "format": _FORMAT,
-        **model.card,
+        **{key: value for key, value in model.card.items() if key not in _OF_THE_FOLDER},
         "hyperparameters": model.hyperparameters.to_mapping(),
+        **({"members": [each.to_mapping() for each in model.members]} if model.members else {}),
         "threshold": model.threshold,
         "postprocessing": {"views": model.views, "z_median_sections": model.z_median},
-        "input": f"float32 (example, y, x, {model.hyperparameters.section_channels}), sections as "
+        "input": f"float32 (example, y, x, {model.section_channels}), sections as "
         "channels in their order, the one to segment in the middle; sides multiples of "
-        f"{model.hyperparameters.halvings}; the volume's 1st percentile is 0, its 99th is 1",
+        f"{model.halvings}; the volume's 1st percentile is 0, its 99th is 1",
         "output": "float32 (example, y, x, 1), the probability of foreground",
         "sha256": sha256(folder / NETWORK_FILE),
     }
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    """Of every file but the card itself, and the text beside it that people may add to."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    names = {path.relative_to(folder).as_posix(): path for path in paths}
+    return {name: sha256(path) for name, path in names.items() if name != README_FILE}
+
+
+def _check_files(folder: Path, hashes: Mapping[str, str]) -> None:
+    for name, expected in hashes.items():
+        path = folder / name
+        if not path.is_file():
+            raise InputError(
+                f"{path}: expected a file that {CARD_FILE} lists, found none; "
+                "export the model again"
+            )
+        if sha256(path) != expected:
+            raise InputError(
+                f"{path}: expected the file that {CARD_FILE} describes, got one with another "
+                "SHA-256; export the model again"
+            )
 
 
 def _load_card(folder: Path) -> dict[str, Any]:
@@ -219,6 +274,8 @@ def _load_card(folder: Path) -> dict[str, Any]:
     checks: dict[str, Callable[[Any], bool]] = {
         "format": lambda value: value == _FORMAT,
         "sha256": lambda value: isinstance(value, str),
+        "hashes": lambda value: value is None or _are_hashes(value),
+        "members": lambda value: value is None or _are_members(value),
         "hyperparameters": lambda value: isinstance(value, dict),
         "threshold": lambda value: type(value) in (int, float) and 0 <= value <= 1,
         "data": lambda value: value is None or isinstance(value, dict),
@@ -236,26 +293,30 @@ def _load_card(folder: Path) -> dict[str, Any]:
                 "export the model again"
             )
     try:
-        Hyperparameters.from_mapping(card["hyperparameters"])
+        for hyperparameters in (card["hyperparameters"], *(card.get("members") or ())):
+            Hyperparameters.from_mapping(hyperparameters)
     except InputError as error:
         raise InputError(f"{path}: {error}; export the model again") from error
     return card
 
 
-def _check_backend() -> None:
-    import keras
+def _are_hashes(value: Any) -> bool:
+    """Whether it names files inside the folder, and their hashes."""
+    return isinstance(value, dict) and all(
+        isinstance(text, str) and not Path(name).is_absolute() and ".." not in Path(name).parts
+        for name, text in value.items()
+    )
 
-    if keras.backend.backend() != "tensorflow":
-        raise InputError(
-            f"KERAS_BACKEND: expected tensorflow to write a SavedModel, got "
-            f"{keras.backend.backend()}; a model of either backend can be exported with it"
-        )
+
+def _are_members(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > 1 and all(isinstance(m, dict) for m in value)
 
 
 def _check_replaceable(folder: Path) -> None:
     """Only a model is ever replaced: never a folder of the user's that holds something else."""
     names = {path.name for path in folder.iterdir()} if folder.exists() else set()
-    foreign = names - {NETWORK_FILE, CARD_FILE, _SAVED_MODEL}
+    ours = {NETWORK_FILE, CARD_FILE, README_FILE, SAVED_MODEL, ONNX_FILE}
+    foreign = {name for name in names - ours if not name.endswith(PACKAGE_ENDING)}
     if foreign or (names and CARD_FILE not in names):
         raise InputError(
             f"{folder}: expected a new or empty folder or an older model, found "
