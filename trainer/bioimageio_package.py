@@ -4,24 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
+from tifffile import imwrite
 
 from trainer.cover import draw_cover
 from trainer.errors import InputError
-from trainer.model import NETWORK_FILE, ONNX_FILE, README_FILE, sha256
-from trainer.onnx_model import INPUT, OUTPUT
+from trainer.model import NETWORK_FILE, ONNX_FILE, PACKAGE_ENDING, README_FILE, sha256
+from trainer.onnx_model import INPUT, OUTPUT, opset_of
 from trainer.overlay import encode_png
-from trainer.saved_model import tensorflow_version
 from trainer.spatial_axes import spatial_axes
 
 if TYPE_CHECKING:
     from trainer.model import Model
     from trainer.publication import Publication
 
+_FORMAT_VERSION = "0.5.4"
+"""Old enough for programs that are not the newest, which the newest read as well."""
 _LONGEST_DESCRIPTION = 1024
 _LIMITS = (
     "Made for images that look like those it was trained on, at their voxel size. A program that "
@@ -72,26 +77,71 @@ def write_package(
         gray: What it is tested with, of the network's input shape, in gray values.
         probability: What it gives for that, of the network's output shape.
     """
-    from bioimageio.spec import save_bioimageio_package
-    from bioimageio.spec.model.v0_5 import ModelDescr
-
-    folder = path.parent.resolve()
-    with TemporaryDirectory(dir=folder, prefix=".package-") as name, _offline():
+    folder = path.parent
+    with TemporaryDirectory(dir=folder, prefix=".package-") as name:
         extra = Path(name)
         np.save(extra / "input.npy", gray)
         np.save(extra / "output.npy", probability)
-        cover = draw_cover(gray, probability, model.threshold)
-        (extra / "cover.png").write_bytes(encode_png(cover))
-        description = ModelDescr(
-            **_describe(publication, publication.description or str(card["summary"])),
-            covers=[_file(extra / "cover.png")],
-            documentation=_file(folder / README_FILE),
-            inputs=[_describe_input(model, card, extra / "input.npy")],
-            outputs=[_describe_output(model, extra / "output.npy")],
-            weights=_describe_weights(folder),
-            config=_describe_config(model, card),
+        # Programs show these to people, who cannot open numpy's files.
+        imwrite(extra / "input.tif", np.squeeze(gray), photometric="minisblack")
+        imwrite(extra / "output.tif", np.squeeze(probability), photometric="minisblack")
+        (extra / "cover.png").write_bytes(
+            encode_png(draw_cover(gray, probability, model.threshold))
         )
-        save_bioimageio_package(description, output_path=path)
+        files = {name: folder / name for name in (README_FILE, ONNX_FILE, NETWORK_FILE)}
+        files |= {file.name: file for file in sorted(extra.iterdir())}
+        _write_zip(path, _describe_model(model, card, publication, files, path), files)
+    _check(path)
+
+
+def _describe_model(
+    model: Model,
+    card: Mapping[str, Any],
+    publication: Publication,
+    files: Mapping[str, Path],
+    path: Path,
+) -> dict[str, Any]:
+    """The description, as the file `rdf.yaml` holds it."""
+    sources = {name: {"source": name, "sha256": sha256(file)} for name, file in files.items()}
+    tags = publication.tags or ("unet", f"{len(spatial_axes(model))}d", "semantic-segmentation")
+    return {
+        "format_version": _FORMAT_VERSION,
+        "type": "model",
+        **_describe(publication, publication.description or str(card["summary"])),
+        "tags": list(tags),
+        "timestamp": datetime.now(UTC).isoformat(timespec="seconds"),
+        # Since format 0.5.12 with a hash of their own, which deepImageJ's reader trips over.
+        "covers": ["cover.png"],
+        "documentation": README_FILE,
+        "inputs": [_describe_input(model, card, sources)],
+        "outputs": [_describe_output(model, sources)],
+        "weights": {"onnx": {**sources[ONNX_FILE], "opset_version": opset_of(files[ONNX_FILE])}},
+        # Beside and not among the weights: those who read the package need neither Keras nor a
+        # version of the format that knows it.
+        "attachments": [sources[NETWORK_FILE]],
+        "config": _describe_config(model, card, path.name.removesuffix(PACKAGE_ENDING)),
+    }
+
+
+def _write_zip(path: Path, description: Mapping[str, Any], files: Mapping[str, Path]) -> None:
+    from bioimageio.spec.utils import write_yaml
+
+    text = StringIO()
+    write_yaml(description, text)
+    with ZipFile(path, "w", ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.writestr("rdf.yaml", text.getvalue())
+        for name, file in files.items():
+            archive.write(file, name)
+
+
+def _check(path: Path) -> None:
+    """What the format's own library does not take is a fault of this program."""
+    from bioimageio.spec import InvalidDescr, load_description
+
+    with _offline():
+        read = load_description(path, format_version="latest")
+    if isinstance(read, InvalidDescr):
+        raise RuntimeError(f"{path.name}: {read.get_reason()}")
 
 
 def _offline() -> Any:
@@ -116,11 +166,9 @@ def _given(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _file(path: Path, **more: Any) -> dict[str, Any]:
-    return {"source": path, "sha256": sha256(path), **more}
-
-
-def _describe_input(model: Model, card: Mapping[str, Any], test: Path) -> dict[str, Any]:
+def _describe_input(
+    model: Model, card: Mapping[str, Any], sources: Mapping[str, Any]
+) -> dict[str, Any]:
     """Gray values as they come, which the program scales as `Intensity` does."""
     axes = spatial_axes(model)
     sizes = _voxel_sizes(card)
@@ -145,12 +193,12 @@ def _describe_input(model: Model, card: Mapping[str, Any], test: Path) -> dict[s
             {"id": "ensure_dtype", "kwargs": {"dtype": "float32"}},
             {"id": "scale_range", "kwargs": percentiles},
         ],
-        "pad": {"mode": "reflect"},
-        "test_tensor": _file(test),
+        "test_tensor": sources["input.npy"],
+        "sample_tensor": sources["input.tif"],
     }
 
 
-def _describe_output(model: Model, test: Path) -> dict[str, Any]:
+def _describe_output(model: Model, sources: Mapping[str, Any]) -> dict[str, Any]:
     spatial = [
         {
             "type": "space",
@@ -165,8 +213,9 @@ def _describe_output(model: Model, test: Path) -> dict[str, Any]:
         "description": "probability of foreground, which is where it reaches "
         f"{model.threshold:g}; it is not cut there",
         "axes": [{"type": "batch"}, *spatial, _channels(["foreground"])],
-        "data": {"type": "float32", "range": (0.0, 1.0)},
-        "test_tensor": _file(test),
+        "data": {"type": "float32", "range": [0.0, 1.0]},
+        "test_tensor": sources["output.npy"],
+        "sample_tensor": sources["output.tif"],
     }
 
 
@@ -191,25 +240,7 @@ def _voxel_sizes(card: Mapping[str, Any]) -> dict[str, float]:
     return dict(zip("zyx", sizes, strict=True)) if sizes else {}
 
 
-def _describe_weights(folder: Path) -> dict[str, Any]:
-    """ONNX is for everybody; the Keras file is what it was made from."""
-    import keras
-    import onnx
-
-    # Which opset the converter took is known to the file alone.
-    opsets = onnx.load(folder / ONNX_FILE, load_external_data=False).opset_import
-    opset = next(each.version for each in opsets if each.domain in ("", "ai.onnx"))
-    return {
-        "onnx": _file(folder / ONNX_FILE, opset_version=opset, parent="keras_v3"),
-        "keras_v3": _file(
-            folder / NETWORK_FILE,
-            keras_version=keras.version(),
-            backend=("tensorflow", tensorflow_version()),
-        ),
-    }
-
-
-def _describe_config(model: Model, card: Mapping[str, Any]) -> dict[str, Any]:
+def _describe_config(model: Model, card: Mapping[str, Any], nickname: str) -> dict[str, Any]:
     """What the format has no field for; programs show some of it."""
     hp = model.hyperparameters
     training = {
@@ -222,6 +253,8 @@ def _describe_config(model: Model, card: Mapping[str, Any]) -> dict[str, Any]:
     }
     return {
         "bioimageio": {
+            # deepImageJ lists no model without one.
+            "nickname": nickname.lower(),
             "architecture_type": f"{len(spatial_axes(model))}D U-Net",
             "task": "semantic segmentation",
             "bias_risks_limitations": {"limitations": _LIMITS},
@@ -231,6 +264,6 @@ def _describe_config(model: Model, card: Mapping[str, Any]) -> dict[str, Any]:
         "unet_search": {
             "threshold": model.threshold,
             "postprocessing": dict(card["postprocessing"]),
-            "hyperparameters": hp.to_mapping(),
+            "networks": [each.to_mapping() for each in model.networks],
         },
     }

@@ -110,32 +110,31 @@ def _list_files(package: str) -> str:
 
 def _code(model: Model) -> str:
     """Five lines for each: from a volume to probabilities."""
-    count = model.section_channels
-    if len(spatial_axes(model)) == 3:
-        shaped = "x[None, ..., None]"
-    elif count == 1:
-        shaped = "x[..., None]"
-    else:
-        reach = count // 2
-        shaped = (
-            f'np.stack([np.pad(x, (({reach}, {reach}), (0, 0), (0, 0)), "edge")[k : k + len(x)] '
-            f"for k in range({count})], axis=-1)"
-        )
-    scaled = (
+    lines = [
         "low, high = np.percentile(volume, (1, 99))  # gray values (z, y, x)",
         'x = ((volume - low) / (high - low)).astype("float32")',
-    )
-    with_keras = (
+    ]
+    reach = model.section_channels // 2
+    if len(spatial_axes(model)) == 3:
+        lines[-1] += "[None, ..., None]"
+    elif not reach:
+        lines[-1] += "[..., None]"
+    else:
+        lines.append(f'x = np.pad(x, (({reach}, {reach}), (0, 0), (0, 0)), "edge")')
+        window = f"{2 * reach + 1}, axis=0"
+        lines.append(f"x = np.lib.stride_tricks.sliding_window_view(x, {window})")
+    with_keras = [
         f'model = keras.saving.load_model("{NETWORK_FILE}")',
-        f"probability = model.predict({shaped}, batch_size=1)",
-    )
-    with_onnx = (
+        "probability = model.predict(x, batch_size=1)",
+    ]
+    with_onnx = [
         f'session = onnxruntime.InferenceSession("{ONNX_FILE}")',
-        f'probability = session.run(None, {{"raw": {shaped}}})[0]',
-    )
+        'run = lambda images: session.run(None, {"raw": images})[0]',
+        "probability = np.concatenate([run(x[k : k + 1]) for k in range(len(x))])",
+    ]
     blocks = [
-        "\n".join(["```python", f"import {library}, numpy as np", *scaled, *lines, "```"])
-        for library, lines in (("keras", with_keras), ("onnxruntime", with_onnx))
+        "\n".join(["```python", f"import {library}", "import numpy as np", *lines, *last, "```"])
+        for library, last in (("keras", with_keras), ("onnxruntime", with_onnx))
     ]
     return "\n\n".join(blocks)
 

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 
 from trainer.intensity import Intensity
-from trainer.overlay import draw_overlay
 
 _SIDE = 384
+_FOUND = (255, 200, 0)
 
 
 def draw_cover(gray: np.ndarray, probability: np.ndarray, threshold: float) -> np.ndarray:
@@ -33,8 +33,9 @@ def draw_cover(gray: np.ndarray, probability: np.ndarray, threshold: float) -> n
         )
     )
     plain = np.repeat(scaled[..., np.newaxis], 3, axis=2)
-    # No truth is drawn, only what is found: as if it were all right.
-    return np.concatenate([plain, draw_overlay(scaled, mask, mask)], axis=1)
+    coloured = plain.copy()
+    coloured[mask == 1] = 0.6 * plain[mask == 1] + 0.4 * np.asarray(_FOUND, np.float32)
+    return np.concatenate([plain, coloured], axis=1)
 
 
 def _middle(images: np.ndarray) -> np.ndarray:

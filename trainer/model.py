@@ -122,7 +122,10 @@ def in_precision(model: Model, precision: str) -> Model:
 
 
 def save_model(
-    model: Model, folder: Path, *, also: Callable[[Path, Mapping[str, Any]], Mapping[str, Any]] | None = None
+    model: Model,
+    folder: Path,
+    *,
+    also: Callable[[Path, Mapping[str, Any]], Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Writes the folder whole or not at all; an older model in its place is replaced.
 

@@ -14,7 +14,6 @@ INPUT, OUTPUT = "raw", "probability"
 """Names of the tensors in the file."""
 
 
-
 def write_onnx(network: Any, path: Path) -> None:
     """Writes a float32 network; examples and sides stay dynamic, and get their names.
 
@@ -49,7 +48,15 @@ def predict_onnx(path: Path, images: np.ndarray) -> np.ndarray:
     return probability
 
 
-def axis_names(shape: Sequence[int | None]) -> list[str]:
+def opset_of(path: Path) -> int:
+    """The version of ONNX's operators that a file is made of."""
+    import onnx
+
+    imports = onnx.load(path, load_external_data=False).opset_import
+    return next(int(each.version) for each in imports if each.domain in ("", "ai.onnx"))
+
+
+def _axis_names(shape: Sequence[int | None]) -> list[str]:
     """Names of a network's axes by its input shape: batch, (z,) y, x, channel."""
     return ["batch", *"zyx"[-(len(shape) - 2) :], "channel"]
 
@@ -86,9 +93,7 @@ class _Erfc:
         )
 
 
-def _name_tensors(
-    path: Path, taken: Sequence[int | None], given: Sequence[int | None]
-) -> None:
+def _name_tensors(path: Path, taken: Sequence[int | None], given: Sequence[int | None]) -> None:
     """Gives the output its name, and the dynamic sizes theirs, and checks the whole file."""
     import onnx
     from onnx.tools.update_model_dims import update_inputs_outputs_dims
@@ -106,4 +111,4 @@ def _name_tensors(
 
 
 def _sizes(shape: Sequence[int | None]) -> list[int | str]:
-    return [size or name for name, size in zip(axis_names(shape), shape, strict=True)]
+    return [size or name for name, size in zip(_axis_names(shape), shape, strict=True)]

@@ -35,10 +35,3 @@ def predict_saved_model(folder: Path, images: np.ndarray) -> np.ndarray:
 
     layer = keras.layers.TFSMLayer(folder, call_endpoint="serve")
     return np.asarray(layer(images))
-
-
-def tensorflow_version() -> str:
-    """The version that writes the files of this process."""
-    import tensorflow as tf
-
-    return str(tf.__version__)

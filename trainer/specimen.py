@@ -45,9 +45,7 @@ def cut_specimen(model: Model, volume: Volume, sections: range) -> np.ndarray:
     return filled[np.newaxis, ..., np.newaxis] if len(axes) == 3 else _channels_last(filled)
 
 
-def _around(
-    model: Model, volume: Volume, sections: range, sides: Sequence[int]
-) -> Sequence[int]:
+def _around(model: Model, volume: Volume, sections: range, sides: Sequence[int]) -> Sequence[int]:
     """The sections to cut: those with the most foreground."""
     counts = [int(np.count_nonzero(volume.mask[section])) for section in sections]
     if len(sides) == 2:
