@@ -130,7 +130,7 @@ class LoggingConfig(_Section):
 class AuthorConfig(_Section):
     """`[[export.authors]]`: somebody to ask about the model."""
 
-    name: str = Field(min_length=1)
+    name: str
     affiliation: str | None = None
     orcid: str | None = None
     github_user: str | None = None
@@ -139,7 +139,7 @@ class AuthorConfig(_Section):
 class CitationConfig(_Section):
     """`[[export.cite]]`: a work that users of the model are asked to cite."""
 
-    text: str = Field(min_length=1)
+    text: str
     doi: str | None = None
     url: str | None = None
 
@@ -153,9 +153,9 @@ class CitationConfig(_Section):
 class ExportConfig(_Section):
     """`[export]`: how the model is presented, and of how many trials it is made."""
 
-    name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_+() -]{5,64}$")
+    name: str | None = None
     """Title of the bioimage.io package; by default made from the study's name."""
-    description: str = Field(default="", max_length=1024)
+    description: str = ""
     authors: tuple[AuthorConfig, ...] = ()
     license: str = "CC-BY-4.0"
     """Of the weights, an identifier of the SPDX list."""
@@ -163,6 +163,23 @@ class ExportConfig(_Section):
     tags: tuple[str, ...] = ()
     ensemble: Annotated[int, Field(ge=2, strict=True)] | None = None
     """So many of the best trials, as one model; by default the winner alone."""
+
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, name: str | None) -> str | None:
+        if name is not None and not re.fullmatch(r"[A-Za-z0-9_+() -]{5,64}", name):
+            raise ValueError(
+                "expected 5 to 64 letters, digits, spaces, '_', '+', '-' and brackets, "
+                f"got {name!r}"
+            )
+        return name
+
+    @field_validator("description")
+    @classmethod
+    def _check_description(cls, description: str) -> str:
+        if len(description) > 1024:
+            raise ValueError(f"expected at most 1024 characters, got {len(description)}")
+        return description
 
     def build_publication(self, study: str) -> Publication:
         """What the values say, with defaults for those that are left out."""

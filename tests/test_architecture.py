@@ -22,7 +22,15 @@ FORBIDDEN = {
 }
 # The only files that may import a library at all.
 IMPORTERS = {
-    "tensorflow": {"trainer/normalization.py", "trainer/device.py"},
+    "tensorflow": {
+        "trainer/normalization.py",
+        "trainer/device.py",
+        "trainer/saved_model.py",
+    },
+    "bioimageio": {"trainer/bioimageio_package.py"},
+    "onnx": {"trainer/onnx_model.py"},
+    "onnxruntime": {"trainer/onnx_model.py"},
+    "tf2onnx": {"trainer/onnx_model.py"},
     "ray": {
         "search/ray_cluster.py",
         "search/ray_failure.py",
@@ -40,6 +48,8 @@ STAYS_LIGHT = {
     "trainer.phantom": {"tensorflow", "keras"},
     "trainer.metrics": {"tensorflow", "keras"},
     "trainer.instances": {"tensorflow", "keras"},
+    "trainer.publication": {"tensorflow", "keras", "bioimageio"},
+    "trainer.export": {"tensorflow", "keras", "bioimageio", "onnx", "onnxruntime", "tf2onnx"},
 }
 VAGUE_NAMES = {"util", "utils", "helper", "helpers", "manager", "managers"}
 MOST_LINES = 400

@@ -138,8 +138,9 @@ def _check(path: Path) -> None:
     """What the format's own library does not take is a fault of this program."""
     from bioimageio.spec import InvalidDescr, load_description
 
-    with _offline():
-        read = load_description(path, format_version="latest")
+    # Given the path alone, the library leaves the file open.
+    with _offline(), ZipFile(path) as archive:
+        read = load_description(archive, format_version="latest")
     if isinstance(read, InvalidDescr):
         raise RuntimeError(f"{path.name}: {read.get_reason()}")
 
