@@ -184,18 +184,21 @@ def export(
     config: ConfigFile,
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     trial: Annotated[int | None, typer.Option(help="A trial in place of the winner.")] = None,
+    ensemble: Annotated[
+        bool, typer.Option("--ensemble", help="The best trials as one model.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write the winner's model, or another trial's: .keras, SavedModel and a model card."""
+    """Write the model as .keras, SavedModel, ONNX and bioimage.io package, with a model card."""
     from search.export import export_trial
-    from search.terminal import say
+    from search.presentation import present_export
 
     loaded, study = _open(config)
-    card = export_trial(loaded, study, out, trial)
+    card = export_trial(loaded, study, out, trial, ensemble=ensemble)
     if as_json:
         _print_json(card)
     else:
-        say(f"trial {card['trial']} written to {out}: {', '.join(sorted(card['files']))}")
+        present_export(card, out)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from search.budget import Budget
 from search.refusal import explain
 from search.space import Space, build_space
 from trainer.errors import InputError
+from trainer.publication import U_NET, Author, Citation, Publication
 
 _PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 _Positive = Annotated[int, Field(ge=1, strict=True)]
@@ -127,6 +129,74 @@ class LoggingConfig(_Section):
     """Event files of each epoch's scores, under the study's folder."""
 
 
+class AuthorConfig(_Section):
+    """`[[export.authors]]`: somebody to ask about the model."""
+
+    name: str
+    affiliation: str | None = None
+    orcid: str | None = None
+    github_user: str | None = None
+
+
+class CitationConfig(_Section):
+    """`[[export.cite]]`: a work that users of the model are asked to cite."""
+
+    text: str
+    doi: str | None = None
+    url: str | None = None
+
+    @model_validator(mode="after")
+    def _check_findable(self) -> CitationConfig:
+        if self.doi is None and self.url is None:
+            raise ValueError("expected a doi or a url beside text")
+        return self
+
+
+class ExportConfig(_Section):
+    """`[export]`: how the model is presented, and of how many trials it is made."""
+
+    name: str | None = None
+    """Title of the bioimage.io package; by default made from the study's name."""
+    description: str = ""
+    authors: tuple[AuthorConfig, ...] = ()
+    license: str = "CC-BY-4.0"
+    """Of the weights, an identifier of the SPDX list."""
+    cite: tuple[CitationConfig, ...] = ()
+    tags: tuple[str, ...] = ()
+    ensemble: Annotated[int, Field(ge=2, strict=True)] | None = None
+    """So many of the best trials, as one model; by default the winner alone."""
+
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, name: str | None) -> str | None:
+        if name is not None and not re.fullmatch(r"[A-Za-z0-9_+() -]{5,64}", name):
+            raise ValueError(
+                "expected 5 to 64 letters, digits, spaces, '_', '+', '-' and brackets, "
+                f"got {name!r}"
+            )
+        return name
+
+    @field_validator("description")
+    @classmethod
+    def _check_description(cls, description: str) -> str:
+        if len(description) > 1024:
+            raise ValueError(f"expected at most 1024 characters, got {len(description)}")
+        return description
+
+    def build_publication(self, study: str) -> Publication:
+        """What the values say, with defaults for those that are left out."""
+        cite = tuple(Citation(**each.model_dump()) for each in self.cite)
+        plain = re.sub(r"[^A-Za-z0-9_-]", "-", study)
+        return Publication(
+            name=self.name or f"U-Net {plain}"[:64],
+            description=self.description,
+            authors=tuple(Author(**each.model_dump()) for each in self.authors),
+            license=self.license,
+            cite=cite or (U_NET,),
+            tags=self.tags,
+        )
+
+
 class FinalConfig(_Section):
     """`[final]`: the training of the winner, whose model is what the search ends with."""
 
@@ -157,6 +227,7 @@ class Config(_Section):
     start: tuple[dict[str, Any], ...] = ()
     finalists: FinalistsConfig = FinalistsConfig()
     final: FinalConfig | None = None
+    export: ExportConfig = ExportConfig()
     logging: LoggingConfig = LoggingConfig()
 
     def build_space(self) -> Space:

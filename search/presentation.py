@@ -164,6 +164,23 @@ def present_best(rows: Sequence[Mapping[str, Any]]) -> None:
         OUT.print(f"    {params}", markup=False)
 
 
+def present_export(card: Mapping[str, Any], out: Path) -> None:
+    """Says what was written, and how large it is."""
+    trials = card["trial"] if isinstance(card["trial"], list) else [card["trial"]]
+    what = f"trial{'s' if len(trials) > 1 else ''} {', '.join(map(str, trials))}"
+    say(f"{what} written to {out}:")
+    for name in card["files"]:
+        say(f"    {name}  {_size(out / name)}")
+    if not card["publication"]["authors"]:
+        say("before you publish it: [export] of the config takes authors, licence and citations")
+
+
+def _size(path: Path) -> str:
+    files = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
+    kilobytes = sum(file.stat().st_size for file in files) / 1e3
+    return f"{kilobytes / 1e3:.1f} MB" if kilobytes >= 1e3 else f"{kilobytes:.0f} kB"
+
+
 def present_evaluation(scores: Mapping[str, Any]) -> None:
     """Shows a model's scores on a volume."""
     for note in scores["notes"]:

@@ -70,8 +70,9 @@ def _unknown(location: tuple[int | str, ...], model: type[BaseModel]) -> str:
 
 def _keys_beside(location: tuple[int | str, ...], model: type[BaseModel]) -> list[str]:
     fields: Mapping[str, Any] = model.model_fields
-    for part in location[:-1]:
-        kind = fields[str(part)].annotation
+    # A list's entries are all of one kind.
+    for part in (part for part in location[:-1] if isinstance(part, str)):
+        kind = fields[part].annotation
         models = [m for m in (kind, *getattr(kind, "__args__", ())) if hasattr(m, "model_fields")]
         fields = models[0].model_fields
     return sorted(fields)

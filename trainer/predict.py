@@ -10,6 +10,7 @@ import numpy as np
 
 from trainer.errors import Diverged
 from trainer.hyperparameters import Hyperparameters
+from trainer.input_grid import InputGrid
 from trainer.intensity import Intensity
 from trainer.neighbours import neighbours
 from trainer.slabs import Slab, SlabNetwork, plan_slabs
@@ -24,7 +25,7 @@ def predict_sections(
     network: keras.Model,
     raw: np.ndarray,
     intensity: Intensity,
-    hyperparameters: Hyperparameters,
+    grid: InputGrid | Hyperparameters,
     *,
     sections: Sequence[int] | None = None,
     views: int = 1,
@@ -39,23 +40,22 @@ def predict_sections(
         network: From intensities to probabilities, as `build_unet` says their shapes.
         raw: The volume, (z, y, x), of any type.
         intensity: The scale of the volume.
-        hyperparameters: Of the network.
+        grid: What the network asks of its input.
         sections: The block of sections to predict, of which alone it sees; all by default.
         views: 8 for the mean over flips and quarter turns.
 
     Raises:
         Diverged: The network gives no numbers.
     """
-    hp = hyperparameters
     wanted = list(range(len(raw)) if sections is None else sections)
-    if hp.is_3d:
-        network, slabs = SlabNetwork(network), plan_slabs(wanted, hp.tile_sections)
+    if grid.is_3d:
+        network, slabs = SlabNetwork(network), plan_slabs(wanted, grid.tile_sections)
     else:
         size = max(_LEAST_BATCH, _BATCH_VOXELS // (raw.shape[1] * raw.shape[2]))
         slabs = _batches(wanted, size)
     for slab in slabs:
-        images = intensity.scale(_stack(raw, slab.seen, hp.input_channels, wanted))
-        output = mean_over_views(lambda seen: _predict(network, seen, hp.halvings), images, views)
+        images = intensity.scale(_stack(raw, slab.seen, grid.input_channels, wanted))
+        output = mean_over_views(lambda seen: _predict(network, seen, grid.halvings), images, views)
         if np.isnan(output).any():
             raise Diverged("the network's probabilities are no longer numbers")
         for number, probability in zip(slab.seen[slab.kept], output[slab.kept], strict=True):

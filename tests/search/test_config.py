@@ -245,3 +245,52 @@ def test_a_value_of_the_command_line_is_checked_like_the_files(path: Path) -> No
     assert refusal(path, SMALL, budget__trials=0).startswith("budget.trials")
     assert refusal(path, SMALL, budget__hours=0.0).startswith("budget.hours")
     assert refusal(path, SMALL, budget__hours=float("nan")).startswith("budget.hours")
+
+
+EXPORT = """
+[export]
+name = "Mitochondria (FIB-SEM)"
+authors = [{ name = "Anna Example", orcid = "0000-0002-1825-0097" }]
+license = "MIT"
+cite = [{ text = "A paper", doi = "10.1234/5" }]
+tags = ["mitochondria"]
+ensemble = 3
+"""
+
+
+def test_a_publication_is_what_the_file_says(path: Path) -> None:
+    path.write_text(changed(more=EXPORT))
+    export = load_config(path).export
+    publication = export.build_publication("mito")
+    assert publication.name == "Mitochondria (FIB-SEM)"
+    assert [author.orcid for author in publication.authors] == ["0000-0002-1825-0097"]
+    assert (publication.license, publication.tags) == ("MIT", ("mitochondria",))
+    assert [each.doi for each in publication.cite] == ["10.1234/5"]
+    assert export.ensemble == 3
+
+
+def test_a_publication_has_defaults_that_others_can_read(path: Path) -> None:
+    path.write_text(changed())
+    publication = load_config(path).export.build_publication("a.b" * 21 + "c")
+    assert publication.name.startswith("U-Net a-ba-b")
+    assert len(publication.name) == 64
+    assert publication.license == "CC-BY-4.0"
+    assert len(publication.cite) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('name = "a"', "export.name: expected 5 to 64 letters"),
+        ('name = "Mito: one"', "export.name: expected 5 to 64 letters"),
+        (f'description = "{"a" * 1025}"', "export.description: expected at most 1024 characters"),
+        ("ensemble = 1", "export.ensemble: expected a value greater than or equal to 2, got 1"),
+        ("ensemble = true", "export.ensemble: expected a whole number"),
+        ('authors = ["Anna"]', "export.authors.0: expected a section"),
+        ('authors = [{ nam = "Anna" }]', "did you mean 'name'?"),
+        ('cite = [{ text = "A" }]', "export.cite.0: expected a doi or a url beside text"),
+        ('licence = "MIT"', "did you mean 'license'?"),
+    ],
+)
+def test_a_publication_that_does_not_do_is_refused(path: Path, line: str, message: str) -> None:
+    assert message in refusal(path, changed(more=f"\n[export]\n{line}\n"))
