@@ -72,6 +72,19 @@ def build_profiles(thinned: np.ndarray) -> Profiles:
     return Profiles(pixels / np.where(varied, lengths, 1) * varied, varied[:, 0, 0])
 
 
+def thinned_profiles(raw: np.ndarray) -> Profiles:
+    """Thins and standardises all sections of a volume (z, y, x)."""
+    rows, columns = thinning(raw.shape[1:])
+    return build_profiles(raw[:, rows, columns])
+
+
+def correlate_neighbours(profiles: Profiles, distance: int) -> np.ndarray:
+    """The correlation of each section with the one `distance` above; NaN where one is blank."""
+    pixels, varied = profiles.flat, profiles.varied
+    products = np.einsum("zp,zp->z", pixels[:-distance], pixels[distance:], dtype=np.float64)
+    return np.where(varied[:-distance] & varied[distance:], products, np.nan)
+
+
 def correlate_pairs(
     first: Profiles, second: Profiles, numbers: np.ndarray, largest: int, *, smallest: int = 0
 ) -> Correlation:
