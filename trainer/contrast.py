@@ -82,7 +82,8 @@ def level_of(section: np.ndarray, levels: np.ndarray) -> np.ndarray:
         return values.astype(np.int64) - int(levels[0])
     step = (levels[-1] - levels[0]) / max(1, len(levels) - 1)
     scaled = (values.astype(np.float64) - levels[0]) / (step or 1.0)
-    return np.clip(np.rint(scaled), 0, len(levels) - 1).astype(np.int64)
+    nearest: np.ndarray = np.clip(np.rint(scaled), 0, len(levels) - 1).astype(np.int64)
+    return nearest
 
 
 def _with_best_threshold(levels: np.ndarray, inside: np.ndarray, outside: np.ndarray) -> Contrast:
@@ -90,9 +91,7 @@ def _with_best_threshold(levels: np.ndarray, inside: np.ndarray, outside: np.nda
     curves = {side: _dice_curve(inside, outside, side) for side in sides}
     side = max(sides, key=lambda name: float(curves[name].max()))
     best = int(curves[side].argmax())
-    return Contrast(
-        levels, inside, outside, float(curves[side][best]), float(levels[best]), side
-    )
+    return Contrast(levels, inside, outside, float(curves[side][best]), float(levels[best]), side)
 
 
 def _dice_curve(

@@ -13,7 +13,6 @@ from trainer.elastic import draw_displacement
 from trainer.intensity import Intensity
 from trainer.section_correlation import (
     Correlation,
-    Profiles,
     build_profiles,
     correlate_pairs,
     thinned_profiles,
@@ -23,7 +22,7 @@ from trainer.section_correlation import (
 NOISES = (0.05, 0.1, 0.2, 0.4)
 """Standard deviations, where 1 is from the volume's 1st to its 99th percentile."""
 DEFORMATIONS = tuple((alpha, sigma) for sigma in (10.0, 25.0) for alpha in (120.0, 240.0, 480.0))
-"""Pairs of alpha and sigma, as a search's dimensions `elastic_alpha` and `elastic_sigma` have them."""
+"""Pairs of alpha and sigma, as in a search's dimensions `elastic_alpha` and `elastic_sigma`."""
 # Changed sections per augmentation, evenly over the volume.
 _CHANGED_SECTIONS = 32
 
@@ -70,22 +69,6 @@ def measure_decorrelation(raw: np.ndarray, seed: int = 0) -> list[Curve]:
         correlation = correlate_pairs(whole, changed, chosen, largest)
         curves.append(Curve(kind, name, settings, correlation))
     return curves
-
-
-def correlate_with_first(raw: np.ndarray) -> Correlation:
-    """Correlates the first section with every section above it: one pair a distance."""
-    whole = thinned_profiles(raw)
-    parts = []
-    for number in range(1, len(raw)):
-        first = Profiles(whole.pixels[:1], whole.varied[:1])
-        other = Profiles(whole.pixels[number : number + 1], whole.varied[number : number + 1])
-        parts.append((number, correlate_pairs(first, other, np.zeros(1, int), 0)))
-    kept = [(number, part) for number, part in parts if len(part.values)]
-    columns_of = {
-        name: np.array([getattr(part, name)[0] for _, part in kept])
-        for name in ("values", "low", "high", "pairs", "independent")
-    }
-    return Correlation(np.array([number for number, _ in kept], int), **columns_of)
 
 
 def displacement_deviation(alpha: float, sigma: float) -> float:

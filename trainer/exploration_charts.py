@@ -24,7 +24,9 @@ def draw_object_sizes(objects: Objects, edges: Sequence[float], unit: str) -> Fi
     """Draws the distributions of areas and volumes, and the number of objects in each section."""
     figure = Figure(figsize=(11, 3.6), layout="constrained")
     area, volume, along = figure.subplots(1, 3)
-    _draw_sizes(area, objects.areas * (edges[1] * edges[2]), f"area, {unit}²", "objects of sections")
+    _draw_sizes(
+        area, objects.areas * (edges[1] * edges[2]), f"area, {unit}²", "objects of sections"
+    )
     _draw_sizes(
         volume, objects.volumes * float(np.prod(edges)), f"volume, {unit}³", "objects of the volume"
     )
@@ -80,7 +82,9 @@ def draw_correlation(plain: Correlation, from_first: Correlation, guard_gap: int
     axes = figure.subplots()
     _draw_curve(axes, plain, _INSIDE, "all pairs of sections")
     _draw_curve(axes, from_first, _OUTSIDE, "the first section with those above it")
-    axes.axvline(guard_gap, color=_MARK, linestyle="--", linewidth=1, label=f"guard gap {guard_gap}")
+    axes.axvline(
+        guard_gap, color=_MARK, linestyle="--", linewidth=1, label=f"guard gap {guard_gap}"
+    )
     _finish_correlation(axes)
     return figure
 
@@ -92,7 +96,8 @@ def draw_changed(curves: Sequence[Curve], plain: Correlation) -> Figure:
     _draw_curve(axes, plain, _MARK, "unchanged")
     colours = colormaps["viridis"](np.linspace(0.05, 0.85, len(curves)))
     for curve, colour in zip(curves, colours, strict=True):
-        _draw_curve(axes, curve.correlation, colour, curve.name)
+        same = curve.settings.get("elastic_sigma") == curves[0].settings.get("elastic_sigma")
+        _draw_curve(axes, curve.correlation, colour, curve.name, "-" if same else "--")
     _finish_correlation(axes)
     return figure
 
@@ -128,10 +133,19 @@ def _draw_sizes(axes: Axes, sizes: np.ndarray, label: str, what: str) -> None:
     axes.legend(frameon=False, fontsize=8)
 
 
-def _draw_curve(axes: Axes, correlation: Correlation, colour: Any, name: str) -> None:
-    axes.plot(correlation.distances, correlation.values, color=colour, linewidth=1.4, label=name)
+def _draw_curve(
+    axes: Axes, correlation: Correlation, colour: Any, name: str, style: str = "-"
+) -> None:
+    axes.plot(
+        correlation.distances, correlation.values, style, color=colour, linewidth=1.4, label=name
+    )
     axes.fill_between(
-        correlation.distances, correlation.low, correlation.high, color=colour, alpha=0.22, linewidth=0
+        correlation.distances,
+        correlation.low,
+        correlation.high,
+        color=colour,
+        alpha=0.22,
+        linewidth=0,
     )
 
 

@@ -114,19 +114,26 @@ def find_saturation(raw: np.ndarray) -> list[Finding]:
     return findings
 
 
-def _count_ends(section: np.ndarray, levels: np.ndarray) -> list[list[int]]:
+def _count_ends(section: np.ndarray, levels: np.ndarray) -> np.ndarray:
     index, end = level_of(section, levels), len(levels) - 1
     beside = max(1, len(levels) // _NEXT_LEVELS)
-    return [
-        [np.count_nonzero(index == 0), np.count_nonzero((index > 0) & (index <= beside))],
-        [np.count_nonzero(index == end), np.count_nonzero((index < end) & (index >= end - beside))],
-    ]
+    ends = (
+        (index == 0, (index > 0) & (index <= beside)),
+        (
+            index == end,
+            (index < end) & (index >= end - beside),
+        ),
+    )
+    counts: np.ndarray = np.count_nonzero(np.array(ends), axis=2)  # (end, last or next)
+    return counts
 
 
 def _running_median(means: np.ndarray) -> np.ndarray:
     reach = _TREND_SECTIONS // 2
-    padded = np.pad(means, reach, mode="reflect") if len(means) > reach else np.pad(
-        means, reach, mode="edge"
+    padded = (
+        np.pad(means, reach, mode="reflect")
+        if len(means) > reach
+        else np.pad(means, reach, mode="edge")
     )
     windows = np.lib.stride_tricks.sliding_window_view(padded, _TREND_SECTIONS)
     medians: np.ndarray = np.median(windows, axis=1)

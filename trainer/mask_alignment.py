@@ -68,9 +68,7 @@ def measure_alignment(raw: np.ndarray, mask: np.ndarray) -> np.ndarray:
     outlines = [_outline(section) for section in mask]
     drawn = np.array([outline.any() for outline in outlines])
     reach = max(_SHIFTS)
-    usable = [
-        z for z in range(reach, len(raw) - reach) if drawn[z - reach : z + reach + 1].all()
-    ]
+    usable = [z for z in range(reach, len(raw) - reach) if drawn[z - reach : z + reach + 1].all()]
     columns = []
     for z in usable[:: -(-max(1, len(usable)) // _SECTIONS)]:
         gradient = _gradient(raw[z])

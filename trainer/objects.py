@@ -44,8 +44,8 @@ class Objects:
         sections, *sides = self.labels.shape
         density = len(self.areas) / (sections * math.prod(sides))
         needed = max(float(np.quantile(self.extents, _SHARE_THAT_FITS)), density**-0.5)
-        largest = 2 ** int(math.log2(max(_SMALLEST_TILE, min(sides))))
-        return max(_SMALLEST_TILE, min(largest, 2 ** math.ceil(math.log2(needed))))
+        largest = int(math.log2(max(_SMALLEST_TILE, min(sides))))
+        return max(_SMALLEST_TILE, 1 << min(largest, math.ceil(math.log2(needed))))
 
 
 def measure_objects(mask: np.ndarray) -> Objects:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import NormalDist
 
 import numpy as np
@@ -52,11 +53,22 @@ class Profiles:
         """The same as (z, pixel)."""
         return self.pixels.reshape(len(self.pixels), -1)
 
+    @cached_property
+    def autocorrelation(self) -> np.ndarray:
+        """In the plane, averaged over sections, for all lags in the order of an FFT: (2 y, 2 x)."""
+        return _autocorrelation(self)
+
+    @cached_property
+    def decay(self) -> np.ndarray:
+        """Mean correlation against distance along z, zero from where it first vanishes."""
+        return _decay_along_z(self)
+
 
 def thinning(shape: tuple[int, ...]) -> tuple[slice, slice]:
     """The rows and columns of a section (y, x) that are looked at, at most 511 of each."""
     rows, columns = (
-        slice(step // 2, None, step) for step in (max(1, side // _PIXELS_PER_SIDE) for side in shape)
+        slice(step // 2, None, step)
+        for step in (max(1, side // _PIXELS_PER_SIDE) for side in shape)
     )
     return rows, columns
 
@@ -94,9 +106,9 @@ def correlate_pairs(
     of pixels, since a pixel says little that its neighbour has not said. It is the number of
     independent ones: for two fields with autocorrelations rho_1 and rho_2 over the lags h, n pixels
     are worth n / sum(rho_1(h) rho_2(h)) (Clifford, Richardson and Hemon 1989, "Assessing the
-    significance of the correlation between two spatial processes", Biometrics 45), in the plane and,
-    since neighbouring pairs are almost the same pair, along z. In the plane the sum runs to the lag
-    at which the autocorrelation has died away.
+    significance of the correlation between two spatial processes", Biometrics 45), in the plane
+    and, since neighbouring pairs are almost the same pair, along z. In the plane the sum runs to
+    the lag at which the autocorrelation has died away.
 
     Args:
         first: All sections.
@@ -107,7 +119,6 @@ def correlate_pairs(
     """
     products = first.flat @ second.flat.T  # (z, second)
     in_plane = independent_pixels(first, second)
-    decay = _decay_along_z(first)
     rows = []
     for distance in range(smallest, largest + 1):
         chosen = np.flatnonzero(numbers >= distance)
@@ -115,11 +126,24 @@ def correlate_pairs(
         if not len(chosen):
             continue
         value = float(products[numbers[chosen] - distance, chosen].mean())
-        independent = in_plane * _independent_pairs(numbers[chosen], decay)
-        rows.append((distance, value, *fisher_interval(value, independent), len(chosen), independent))
+        independent = in_plane * _independent_pairs(numbers[chosen], first.decay)
+        rows.append(
+            (distance, value, *fisher_interval(value, independent), len(chosen), independent)
+        )
     columns = np.array(rows, dtype=np.float64).reshape(-1, 6).T
     distances, values, low, high, pairs, worth = columns
     return Correlation(distances.astype(int), values, low, high, pairs.astype(int), worth)
+
+
+def correlate_with_first(profiles: Profiles) -> Correlation:
+    """Correlates the first section with every one above it: one pair a distance."""
+    distances = np.flatnonzero(profiles.varied[1:] & profiles.varied[0]) + 1
+    values = profiles.flat[distances] @ profiles.flat[0]
+    independent = independent_pixels(profiles, profiles)
+    ends = np.array([fisher_interval(float(value), independent) for value in values])
+    low, high = ends.reshape(-1, 2).T
+    ones = np.ones(len(distances), int)
+    return Correlation(distances, values, low, high, ones, ones * independent)
 
 
 def fisher_interval(value: float, independent: float) -> tuple[float, float]:
@@ -131,7 +155,7 @@ def fisher_interval(value: float, independent: float) -> tuple[float, float]:
 
 def independent_pixels(first: Profiles, second: Profiles) -> float:
     """The number of independent pixels that a pair of sections is worth, at least 4."""
-    one, other = _autocorrelation(first), _autocorrelation(second)
+    one, other = first.autocorrelation, second.autocorrelation
     sides = first.pixels.shape[1:]
     overlap, radius = _lags(sides)
     near = radius <= min(_reach(one, radius, sides), _reach(other, radius, sides))
@@ -140,7 +164,6 @@ def independent_pixels(first: Profiles, second: Profiles) -> float:
 
 
 def _autocorrelation(profiles: Profiles) -> np.ndarray:
-    """Of the sections, averaged, for all lags in the order of an FFT: (2 y, 2 x)."""
     chosen = np.flatnonzero(profiles.varied)
     chosen = chosen[:: -(-max(1, len(chosen)) // _SECTIONS_FOR_TEXTURE)]
     shape = profiles.pixels.shape[1:]
@@ -175,7 +198,6 @@ def _reach(autocorrelation: np.ndarray, radius: np.ndarray, sides: tuple[int, ..
 
 
 def _decay_along_z(profiles: Profiles) -> np.ndarray:
-    """Correlation against distance, zero from where it first vanishes."""
     products = profiles.flat @ profiles.flat.T
     decay = np.zeros(len(products))
     for distance in range(len(products)):

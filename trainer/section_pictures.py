@@ -51,9 +51,7 @@ def draw_sections(
 def draw_prism(raw: np.ndarray, edges: Sequence[float], unit: str) -> Figure:
     """Draws the faces of the volume's prism: the first section, and what lies behind its edges."""
     gray = _Gray(raw)
-    depth, height, width = (
-        length * edge for length, edge in zip(raw.shape, edges, strict=True)
-    )
+    depth, height, width = (length * edge for length, edge in zip(raw.shape, edges, strict=True))
     slant_x, slant_y = _SLANT[0] * depth, _SLANT[1] * depth
     figure = Figure(figsize=(9, 9 * (height + slant_y) / (width + slant_x)), layout="constrained")
     axes = figure.add_subplot()
@@ -73,6 +71,8 @@ def draw_prism(raw: np.ndarray, edges: Sequence[float], unit: str) -> Figure:
         )  # fmt: skip
     axes.set(xlim=(0, width + slant_x), ylim=(height, -slant_y), aspect="equal")
     axes.spines[["top", "right"]].set_visible(False)
+    axes.spines["left"].set_bounds(height, 0)
+    axes.spines["bottom"].set_bounds(0, width)
     axes.set_xlabel(f"x, {unit}")
     axes.set_ylabel(f"y, {unit}")
     axes.set_yticks([tick for tick in axes.get_yticks() if 0 <= tick <= height])
@@ -117,7 +117,8 @@ class _Gray:
         self._intensity = Intensity.measure(raw)
 
     def of(self, section: np.ndarray) -> np.ndarray:
-        return np.clip(self._intensity.scale(section), 0, 1)
+        gray: np.ndarray = np.clip(self._intensity.scale(section), 0, 1)
+        return gray
 
 
 def _outline(axes: Axes, section: np.ndarray, edges: Sequence[float]) -> None:
@@ -136,11 +137,11 @@ def _draw_tile(
     window: tuple[slice, slice], title: str,
 ) -> None:  # fmt: skip
     lines = np.zeros(section.shape, np.float32)
-    lines[:: _GRID] = lines[:, :: _GRID] = 1
+    lines[::_GRID] = lines[:, ::_GRID] = 1
     tile = gray.of(field.sample(section.astype(np.float32))[window])
     drawn = np.repeat(tile[..., np.newaxis], 3, axis=2)
-    grid = 0.45 * np.clip(field.sample(lines)[window], 0, 1)[..., np.newaxis]
-    axes.imshow(drawn * (1 - grid) + grid * np.array([0.1, 0.75, 1.0]))
+    grid = 0.6 * np.clip(field.sample(lines)[window], 0, 1)[..., np.newaxis]
+    axes.imshow(np.clip(drawn * (1 - grid) + grid * np.array([0.1, 0.75, 1.0]), 0, 1))
     axes.set_title(title, fontsize=9)
 
 
@@ -155,5 +156,7 @@ def _busiest(shape: tuple[int, ...], mask: np.ndarray | None) -> tuple[slice, sl
         for y in range(0, shape[0] - height + 1, max(1, height // 4))
         for x in range(0, shape[1] - width + 1, max(1, width // 4))
     ]
-    y, x = max(starts, key=lambda at: int(mask[at[0] : at[0] + height, at[1] : at[1] + width].sum()))
+    y, x = max(
+        starts, key=lambda at: int(mask[at[0] : at[0] + height, at[1] : at[1] + width].sum())
+    )
     return slice(y, y + height), slice(x, x + width)

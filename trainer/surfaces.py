@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
-from mpl_toolkits.mplot3d.art3d import Poly3DCollection
+from mpl_toolkits.mplot3d.art3d import Poly3DCollection  # type: ignore[import-untyped]
 from scipy import ndimage
 from skimage.measure import block_reduce, marching_cubes
 
@@ -32,13 +33,13 @@ def draw_surfaces(labels: np.ndarray, edges: Sequence[float], unit: str) -> Figu
     scale = np.asarray(edges, float)
     corners = (triangles * scale)[..., ::-1]  # (triangle, corner, x y z)
     extent = (np.asarray(labels.shape) * scale)[::-1]
-    figure = Figure(figsize=(9, 7), layout="constrained")
-    axes = figure.add_subplot(projection="3d")
+    figure = Figure(figsize=(10, 5.6))
+    axes: Any = figure.add_axes((0.0, 0.02, 1.0, 0.96), projection="3d")
     axes.add_collection3d(
         Poly3DCollection(corners, facecolors=_light(corners, owners), edgecolors="none")
     )
     axes.set(xlim=(0, extent[0]), ylim=(0, extent[1]), zlim=(0, extent[2]))
-    axes.set_box_aspect(extent, zoom=0.95)
+    axes.set_box_aspect(extent, zoom=1.2)
     axes.set_xlabel(f"x, {unit}", labelpad=10)
     axes.set_ylabel(f"y, {unit}", labelpad=10)
     axes.set_zlabel(f"z, {unit}", labelpad=2)
@@ -51,7 +52,9 @@ def _find_surfaces(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Triangles (triangle, corner, axis) in voxels, and the object that each belongs to."""
     step = max(1, round(max(labels.shape) / _LONGEST_SIDE))
     boxes = ndimage.find_objects(labels)
-    sizes = [0 if box is None else np.prod([part.stop - part.start for part in box]) for box in boxes]
+    sizes = [
+        0 if box is None else np.prod([part.stop - part.start for part in box]) for box in boxes
+    ]
     triangles, owners = [np.zeros((0, 3, 3))], [np.zeros(0, int)]
     for number in np.argsort(sizes)[::-1][:_MOST_OBJECTS]:
         box = boxes[number]
