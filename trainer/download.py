@@ -12,7 +12,6 @@ import httpx
 
 from trainer.errors import DownloadError
 
-_CHUNK_BYTES = 1 << 18
 _TIMEOUT = httpx.Timeout(30.0, connect=15.0)
 _PART = ".part"
 _ORIGIN = ".part.json"
@@ -103,7 +102,7 @@ def _fetch(
         origin.write_text(json.dumps({"url": url, "validator": _validator(response)}))
         with part.open("ab" if resumed else "wb") as out:
             progress(done, total)
-            for chunk in response.iter_raw(_CHUNK_BYTES):
+            for chunk in response.iter_raw():
                 out.write(chunk)
                 done += len(chunk)
                 progress(done, total)

@@ -9,7 +9,7 @@ import numpy as np
 from trainer.contrast import find_levels, level_of
 from trainer.finding import Finding, list_sections
 
-# Of all voxels at one end of the grey values, and how many times those of the next levels.
+# Of a section's voxels at one end of the grey values, and how many times those beside it.
 _SATURATED_SHARE = 0.005
 _PILED_UP = 4.0
 _NEXT_LEVELS = 256  # a level next to the end is so large a part of the range, or one grey value
@@ -86,8 +86,8 @@ def find_drift(raw: np.ndarray) -> list[Finding]:
 def find_saturation(raw: np.ndarray) -> list[Finding]:
     """Finds an end of the grey values at which voxels pile up.
 
-    What is too bright or too dark for the detector gets the last value that there is: 0.5 % of all
-    voxels there, and four times as many as beside it, are no tail of a histogram.
+    What is too bright or too dark for the detector gets the last value that there is: 0.5 % of
+    a section's voxels there, and four times as many as beside it, are no tail of a histogram.
 
     Args:
         raw: Grey values, (z, y, x).
@@ -95,37 +95,36 @@ def find_saturation(raw: np.ndarray) -> list[Finding]:
     levels = find_levels(raw)
     if len(levels) < 3:
         return []
-    counts = np.array([_count_ends(section, levels) for section in raw])  # (z, end, last or next)
+    counts = np.array([_count_ends(section, levels) for section in raw])  # (z, end, last or beside)
     findings = []
     for end, (name, value) in enumerate((("darkest", levels[0]), ("brightest", levels[-1]))):
-        last, beside = counts[:, end].sum(axis=0) / raw.size
-        if last < _SATURATED_SHARE or last < _PILED_UP * beside:
+        last, beside = counts[:, end].T / raw[0].size
+        saturated = (last > _SATURATED_SHARE) & (last > _PILED_UP * beside)
+        sections = np.flatnonzero(saturated).tolist()
+        if not sections:
             continue
-        sections = np.flatnonzero(counts[:, end, 0] > _SATURATED_SHARE * raw[0].size).tolist()
+        share = float(last[saturated].mean())
         findings.append(
             Finding(
                 "saturation",
                 tuple(sections),
-                f"{list_sections(sections)}: {last:.1%} of all voxels have the {name} value that "
-                f"there is, {value:g}, and few the ones beside it: saturated, or filled in around "
-                "the tissue; take the original values, or crop what was filled in",
+                f"{list_sections(sections)}: {share:.1%} of their voxels have the {name} value "
+                f"that there is, {value:g}, and few the ones beside it: saturated, or filled in "
+                "around the tissue; take the original values, or crop what was filled in",
             )
         )
     return findings
 
 
 def _count_ends(section: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    index, end = level_of(section, levels), len(levels) - 1
-    beside = max(1, len(levels) // _NEXT_LEVELS)
-    ends = (
-        (index == 0, (index > 0) & (index <= beside)),
-        (
-            index == end,
-            (index < end) & (index >= end - beside),
-        ),
+    """Voxels at the last value and beside it, (end, last or beside); a blank section has none."""
+    if section.min() == section.max():
+        return np.zeros((2, 2), np.int64)
+    counts = np.bincount(level_of(section, levels), minlength=len(levels))
+    beside = max(1, len(levels) // _NEXT_LEVELS) + 1
+    return np.array(
+        [[side[0], side[1:beside].sum()] for side in (counts, counts[::-1])], dtype=np.int64
     )
-    counts: np.ndarray = np.count_nonzero(np.array(ends), axis=2)  # (end, last or next)
-    return counts
 
 
 def _running_median(means: np.ndarray) -> np.ndarray:

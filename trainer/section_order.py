@@ -7,9 +7,9 @@ import numpy as np
 from trainer.finding import Finding, list_sections
 from trainer.section_correlation import correlate_neighbours, thinned_profiles
 
-# By so much neighbours have to resemble each other more than next neighbours do, or their order
-# cannot be told from the pictures.
-_LEAST_STEP = 0.005
+# By so many times its own scatter neighbours have to resemble each other more than next neighbours
+# do, or their order cannot be told from the pictures.
+_CLEAR_STEP = 2.0
 
 
 def find_swapped(raw: np.ndarray) -> list[Finding]:
@@ -23,7 +23,7 @@ def find_swapped(raw: np.ndarray) -> list[Finding]:
         raw: Grey values, (z, y, x).
     """
     near, far, step = _similarities(raw)
-    if len(raw) < 4 or not step > _LEAST_STEP:
+    if len(raw) < 4 or step <= 0:
         return []
     findings = []
     for z in range(len(raw) - 1):
@@ -47,13 +47,13 @@ def find_spoiled(raw: np.ndarray) -> list[Finding]:
     """Finds sections that resemble their neighbours less than those resemble each other.
 
     A section between two others resembles both more than they do each other, unless it is noisy,
-    out of focus, shifted or covered by something.
+    shifted, distorted or covered by something.
 
     Args:
         raw: Grey values, (z, y, x).
     """
     near, far, step = _similarities(raw)
-    if len(raw) < 4 or not step > _LEAST_STEP:
+    if len(raw) < 4 or step <= 0:
         return []
     best = np.fmax(near[:-1], near[1:])
     spoiled = (np.flatnonzero(best + step / 2 < far) + 1).tolist()
@@ -64,16 +64,22 @@ def find_spoiled(raw: np.ndarray) -> list[Finding]:
             "spoiled",
             tuple(spoiled),
             f"{list_sections(spoiled)}: less like the neighbours than those are like each other: "
-            "noisy, out of focus, shifted or covered; look at what is there, and keep it out of "
+            "noisy, shifted, distorted or covered; look at what is there, and keep it out of "
             "validation and holdout",
         )
     ]
 
 
 def _similarities(raw: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """Correlations one and two sections apart, and what a section more costs usually."""
+    """Correlations one and two sections apart, and what a section more usually costs.
+
+    That is 0 where it is too little to tell an order by.
+    """
     profiles = thinned_profiles(raw)
     near, far = correlate_neighbours(profiles, 1), correlate_neighbours(profiles, 2)
-    usable = len(far) > 0 and not (np.isnan(near).all() or np.isnan(far).all())
-    step = float(np.nanmedian(near) - np.nanmedian(far)) if usable else 0.0
-    return near, far, step
+    steps = (near[:-1] - far)[~np.isnan(near[:-1] - far)]
+    if not len(steps):
+        return near, far, 0.0
+    step = float(np.median(steps))
+    scatter = float(np.median(np.abs(steps - step)))
+    return near, far, step if step > _CLEAR_STEP * scatter else 0.0
