@@ -40,6 +40,8 @@ STAYS_LIGHT = {
     "trainer.phantom": {"tensorflow", "keras"},
     "trainer.metrics": {"tensorflow", "keras"},
     "trainer.instances": {"tensorflow", "keras"},
+    "trainer.explore": {"tensorflow", "keras"},
+    "trainer.epfl": {"tensorflow", "keras"},
 }
 VAGUE_NAMES = {"util", "utils", "helper", "helpers", "manager", "managers"}
 MOST_LINES = 400

@@ -111,7 +111,7 @@ def _mask_exhibits(exploration: Exploration) -> Iterator[Exhibit]:
         f"The two histograms share {contrast.overlap:.0%} of their area. The best threshold, "
         f"{contrast.threshold:.4g}, with what is {contrast.foreground_is} as foreground, reaches a "
         f"Dice of {contrast.dice:.3f}; calling everything foreground, {contrast.dice_of_all:.3f}. "
-        "What a network scores is worth the difference.",
+        "A network has to be better than that.",
         draw_intensities(contrast),
     )  # fmt: skip
 
@@ -176,12 +176,13 @@ def _gap_sentence(exploration: Exploration) -> str:
 
 
 _EXPLAINED = {
-    "flip": "A flip leaves next to nothing of the likeness.",
+    "flip": "What is left of the likeness is what the tissue has in common on either side.",
     "noise": "Strengths are deviations in units of the range from the 1st to the 99th percentile, "
     "as in the dimension noise of a search. Noise lowers the correlation by the same factor at "
     "every distance.",
-    "elastic": "Alpha and sigma as in a search's dimensions elastic_alpha and elastic_sigma. Even "
-    "a strong deformation decorrelates less than a flip, but it makes shapes that are not there.",
+    "elastic": "Alpha and sigma as in a search's dimensions elastic_alpha and elastic_sigma. The "
+    "lower, the more of a new example a deformation makes; but shapes that tissue cannot have are "
+    "nothing to learn from.",
 }
 
 

@@ -35,9 +35,10 @@ def draw_surfaces(labels: np.ndarray, edges: Sequence[float], unit: str) -> Figu
     extent = (np.asarray(labels.shape) * scale)[::-1]
     figure = Figure(figsize=(10, 5.6))
     axes: Any = figure.add_axes((0.0, 0.02, 1.0, 0.96), projection="3d")
-    axes.add_collection3d(
-        Poly3DCollection(corners, facecolors=_light(corners, owners), edgecolors="none")
-    )
+    surfaces = Poly3DCollection(corners, facecolors=_light(corners, owners), edgecolors="none")
+    # The flat box is wider than the square that matplotlib would cut the picture to.
+    surfaces.set_clip_on(False)
+    axes.add_collection3d(surfaces)
     axes.set(xlim=(0, extent[0]), ylim=(0, extent[1]), zlim=(0, extent[2]))
     axes.set_box_aspect(extent, zoom=1.2)
     axes.set_xlabel(f"x, {unit}", labelpad=10)

@@ -35,6 +35,7 @@ def test_surfaces_are_where_the_objects_are() -> None:
     assert corners.min(axis=0) == pytest.approx([20 * 0.005, 10 * 0.005, 5 * 0.02], abs=0.01)
     assert corners.max(axis=0) == pytest.approx([50 * 0.005, 30 * 0.005, 15 * 0.02], abs=0.01)
     assert axes.get_xlabel() == "x, µm"
+    assert not axes.collections[0].get_clip_on()  # nothing is cut off at the sides
 
 
 def test_surfaces_of_a_thinned_volume_keep_their_places() -> None:
