@@ -34,6 +34,9 @@ app = typer.Typer(
     help="Find the best U-Net for a microscopy volume.",
 )
 
+data = typer.Typer(help="Get published volumes.")
+app.add_typer(data, name="data")
+
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 
@@ -49,14 +52,14 @@ def main() -> None:
 
 def _run() -> int:
     from storage.errors import CheckpointError, StorageError
-    from trainer.errors import Diverged, InputError
+    from trainer.errors import Diverged, DownloadError, InputError
 
     try:
         code = app(standalone_mode=False)
         sys.stdout.flush()
     except typer.TyperException as error:
         return _refuse(f"{error.format_message().rstrip('.')}; see `unet-search --help`")
-    except (CheckpointError, Diverged) as error:
+    except (CheckpointError, Diverged, DownloadError) as error:
         _refuse(str(error))
         return 1
     except (InputError, StorageError) as error:
@@ -244,6 +247,45 @@ def explain(
         _print_json(facts)
     else:
         present_explanation(facts, out)
+
+
+@app.command()
+def explore(
+    raw: Raw,
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    mask: Annotated[Path | None, typer.Option(help="Mask stack, where there is one.")] = None,
+    voxel_size_nm: VoxelSize = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what is in a volume: objects, contrast, correlation of sections, faults of the data."""
+    from search.presentation import present_exploration
+    from search.terminal import say
+    from trainer.explore import explore_files
+
+    size = parse_voxel_size(voxel_size_nm)
+    facts = explore_files(raw, mask, out, voxel_size_nm=size, announce=say)
+    if as_json:
+        _print_json(facts)
+    else:
+        present_exploration(facts, out)
+
+
+@data.command()
+def epfl(
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    address: Annotated[
+        str | None, typer.Option("--from", metavar="URL", help="A folder on a mirror.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Download the EPFL hippocampus: training and testing volume, each with its mask (520 MB)."""
+    from search.transfer import show_transfers
+    from trainer.epfl import download_epfl
+
+    with show_transfers() as progress:
+        rows = download_epfl(out, address=address, progress=progress)
+    if as_json:
+        _print_json(rows)
 
 
 @app.command()

@@ -222,6 +222,19 @@ def present_explanation(facts: Mapping[str, Any], out: Path) -> None:
     say(f"written to {out}: open {out / 'explain.html'}")
 
 
+def present_exploration(facts: Mapping[str, Any], out: Path) -> None:
+    """Shows the main numbers of an exploration, what is wrong with the data, and the page."""
+    from trainer.explore import PAGE_FILE, table_rows
+
+    for note in facts["notes"]:
+        say(note)
+    for name, value in table_rows(facts):
+        OUT.print(f"{name}: {value}", markup=False)
+    for finding in facts["findings"]:
+        OUT.print(f"{finding['check']}: {finding['message']}", markup=False)
+    OUT.print(f"page: {out / PAGE_FILE}", markup=False)
+
+
 def _present_logs(trials: Sequence[Mapping[str, Any]]) -> None:
     for trial in [trial for trial in trials if trial.get("log")][-_LOGS_SHOWN:]:
         OUT.print(f"\nend of the log of trial {trial['number']}:", markup=False)

@@ -55,6 +55,8 @@ STAYS_LIGHT = {
     "trainer.explain": {"tensorflow", "keras"},
     "trainer.publication": {"tensorflow", "keras", "bioimageio"},
     "trainer.export": {"tensorflow", "keras", "bioimageio", "onnx", "onnxruntime", "tf2onnx"},
+    "trainer.explore": {"tensorflow", "keras"},
+    "trainer.epfl": {"tensorflow", "keras"},
 }
 VAGUE_NAMES = {"util", "utils", "helper", "helpers", "manager", "managers"}
 MOST_LINES = 400

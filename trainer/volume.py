@@ -75,6 +75,21 @@ def load_volume(raw: Path, mask: Path, voxel_size_nm: Sequence[float] | None = N
     )
 
 
+def load_raw(raw: Path, voxel_size_nm: Sequence[float] | None = None) -> Stack:
+    """Read a raw stack that has no mask, with the type of a volume's grey values.
+
+    Args:
+        raw: as for `load_volume`.
+        voxel_size_nm: edges of a voxel, z, y, x; wins over what the file says.
+
+    Raises:
+        InputError: one line that names the file and says what is wrong with it.
+    """
+    given = None if voxel_size_nm is None else _checked(voxel_size_nm)
+    values = read_stack(raw, role="raw")
+    return Stack(_as_raw(values.array), given or values.voxel_size_nm)
+
+
 def _checked(voxel_size_nm: Sequence[float]) -> VoxelSize:
     sizes = tuple(voxel_size_nm)
     if len(sizes) != 3 or not all(_is_length(size) for size in sizes):
