@@ -71,7 +71,7 @@ def write_readme(model: Model, card: Mapping[str, Any], package: str) -> str:
 
 def _summarize(model: Model, card: Mapping[str, Any]) -> str:
     kind = f"{len(spatial_axes(model))}D U-Net"
-    what = f"An ensemble of {len(model.members)} {kind}s" if model.members else f"A {kind}"
+    what = f"A mean of {len(model.members)} networks ({kind})" if model.members else f"A {kind}"
     dice = (card.get("validation") or {}).get("dice")
     scored = f", with a Dice of {dice:.3f} on validation sections" if dice is not None else ""
     return f"{what} that tells foreground from background{scored}. Found by unet-search."

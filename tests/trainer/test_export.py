@@ -28,6 +28,9 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning:keras.src.backend"
 )
 
+LEAVES_FILES_OPEN = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
+"""The reading of a package, by its own library."""
+
 HP = Hyperparameters(depth=1, filters=4, tile_size=32)
 # What sees three sections, is deeper, and has what is hardest to convert.
 OTHER = Hyperparameters(
@@ -92,7 +95,7 @@ def exported(ensemble: Model, phantom: Volume, tmp_path_factory: pytest.TempPath
 
 @pytest.fixture(scope="module")
 def description(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The description in the package, unpacked: of a zip file the library leaves one open."""
+    """The description in the package, unpacked."""
     folder = tmp_path_factory.mktemp("package")
     with ZipFile(exported / "test.bioimage.io.zip") as archive:
         archive.extractall(folder)
@@ -149,6 +152,7 @@ def test_every_format_gives_the_same_probabilities(
 
 
 @pytest.mark.slow
+@LEAVES_FILES_OPEN
 def test_the_package_gives_the_same_probabilities_for_gray_values(
     ensemble: Model, description: Path, phantom: Volume
 ) -> None:
@@ -169,6 +173,7 @@ def test_the_package_gives_the_same_probabilities_for_gray_values(
 
 
 @pytest.mark.slow
+@LEAVES_FILES_OPEN
 def test_the_package_passes_the_tests_of_its_own_library(description: Path) -> None:
     from bioimageio.core import test_model as run_test
     from bioimageio.spec import ValidationContext
