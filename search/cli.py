@@ -14,15 +14,19 @@ import typer
 
 from search.options import (
     AsJson,
+    Blend,
     ConfigFile,
     Mask,
     MaskInstead,
     ModelFolder,
+    Overlap,
     Raw,
     RawInstead,
     Share,
     VoxelSize,
+    Window,
     parse_voxel_size,
+    parse_windows,
 )
 
 # Nothing heavy is imported here: `--help` answers at once.
@@ -218,6 +222,52 @@ def evaluate(
         _print_json(scores)
     else:
         present_evaluation(scores)
+
+
+@app.command()
+def predict(
+    model: ModelFolder,
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="Image stack of any size.")],
+    output: Annotated[Path, typer.Argument(help="Ends in .tif, .ome.tif or .zarr.")],
+    labels: Annotated[
+        bool, typer.Option("--labels", help="Number the objects, and write their labels too.")
+    ] = False,
+    split_touching: Annotated[
+        bool, typer.Option("--split-touching", help="Labels of objects cut where they are thin.")
+    ] = False,
+    voxel_size_nm: VoxelSize = None,
+    threshold: Annotated[float | None, typer.Option(help="Instead of the tuned one.")] = None,
+    smallest_object: Annotated[
+        int | None, typer.Option(min=0, help="Voxels, instead of the tuned number.")
+    ] = None,
+    views: Annotated[
+        int | None, typer.Option(help="1, or 8 for flips and quarter turns; else as tuned.")
+    ] = None,
+    window: Window = None,
+    overlap: Overlap = None,
+    blend: Blend = None,
+    as_json: AsJson = False,
+) -> None:
+    """Segment a volume of any size; an interrupted run goes on where it stopped."""
+    from search.prediction_view import PredictionView
+    from search.presentation import present_prediction
+    from search.terminal import say
+    from trainer.prediction import PredictionOptions
+    from trainer.segmentation import SegmentationOptions, segment_file
+
+    options = SegmentationOptions(
+        PredictionOptions(views=views, windows=parse_windows(window, overlap, blend)),
+        labels="watershed" if split_touching else "components" if labels else None,
+        threshold=threshold,
+        smallest_object_voxels=smallest_object,
+        voxel_size_nm=parse_voxel_size(voxel_size_nm),
+    )
+    with PredictionView() as view:
+        written = segment_file(model, source, output, options, on_progress=view.show, say=say)
+    if as_json:
+        _print_json(written)
+    else:
+        present_prediction(written)
 
 
 @app.command()

@@ -34,6 +34,7 @@ class Model:
         card: Everything else that is known about the model, as JSON holds it.
         z_median: Sections of the median along z that follows the network; 1 for none.
         views: 8 where a prediction is the mean over flips and quarter turns, 1 where not.
+        smallest_object_voxels: Smaller objects are left out of instances; 0 for none.
     """
 
     network: Any
@@ -42,6 +43,7 @@ class Model:
     card: Mapping[str, Any]
     z_median: int = 1
     views: int = 1
+    smallest_object_voxels: int = 0
 
     def predict(self, raw: np.ndarray) -> np.ndarray:
         """Probabilities of a volume (z, y, x) of any size, as uint8 with 255 for 1."""
@@ -167,6 +169,7 @@ def load_model(folder: Path, *, precision: str = "float32", stock: bool = False)
         card,
         z_median=after["z_median_sections"],
         views=after["views"],
+        smallest_object_voxels=after.get("smallest_object_voxels", 0),
     )
 
 
@@ -196,7 +199,11 @@ def _full_card(model: Model, folder: Path) -> dict[str, Any]:
         **model.card,
         "hyperparameters": model.hyperparameters.to_mapping(),
         "threshold": model.threshold,
-        "postprocessing": {"views": model.views, "z_median_sections": model.z_median},
+        "postprocessing": {
+            "views": model.views,
+            "z_median_sections": model.z_median,
+            "smallest_object_voxels": model.smallest_object_voxels,
+        },
         "input": f"float32 (example, y, x, {model.hyperparameters.section_channels}), sections as "
         "channels in their order, the one to segment in the middle; sides multiples of "
         f"{model.hyperparameters.halvings}; the volume's 1st percentile is 0, its 99th is 1",
@@ -226,6 +233,7 @@ def _load_card(folder: Path) -> dict[str, Any]:
             isinstance(value, dict)
             and value.get("z_median_sections") in range(1, 100, 2)
             and value.get("views") in VIEWS
+            and _is_count(value.get("smallest_object_voxels", 0))
         ),
     }
     for key, fits in checks.items():
@@ -240,6 +248,10 @@ def _load_card(folder: Path) -> dict[str, Any]:
     except InputError as error:
         raise InputError(f"{path}: {error}; export the model again") from error
     return card
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value >= 0
 
 
 def _check_backend() -> None:
