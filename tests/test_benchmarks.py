@@ -15,7 +15,7 @@ import pytest
 from optuna.storages import RDBStorage
 from sqlalchemy import make_url
 
-from benchmarks import orchestration, sampler, training, training_sides
+from benchmarks import orchestration, prediction, sampler, training, training_sides
 from benchmarks.contest import summarize
 from benchmarks.lap import Lap, Stopwatch
 from benchmarks.ledger import Ledger, public_methods
@@ -321,3 +321,32 @@ def test_all_sides_of_training_learn_from_the_same_tiles() -> None:
     image, mask = training_sides.classic_tile(ones, ones, 0)
     assert image.shape == mask.shape == (256, 256)
     assert set(training_sides.SIDES) == set(training._STEPS)
+
+
+class _Ones:
+    """A network that is sure of everything; it counts what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def predict(self, images: np.ndarray, verbose: int) -> np.ndarray:
+        self.asked += 1
+        return np.ones_like(images)
+
+
+@pytest.mark.parametrize(("overlap", "windows"), [(0.0, 3 * 4), (0.5, 5 * 7)])
+def test_the_reports_windows_cover_a_section(overlap: float, windows: int) -> None:
+    network = _Ones()
+    found = prediction.predict_as_report(network, np.zeros((768, 1024), np.float32), overlap)
+    assert network.asked == windows
+    assert (found == 1).all()
+
+
+@pytest.mark.slow
+def test_prediction_is_held_against_the_reports(capsys: pytest.CaptureFixture[str]) -> None:
+    size = ["--sections", "1", "--height", "256", "--width", "272", "--turns", "1"]
+    assert prediction.main([*size, "--filters", "2", "--depth", "1"]) == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert told["voxels_per_second"] > 0
+    assert told["ratio_windowed"] > 0
+    assert set(told["sides_voxels_per_second"]) == {"whole_sections", "same_windows", "report"}

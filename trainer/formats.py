@@ -22,7 +22,7 @@ def open_source(path: Path, *, role: str = "raw") -> Source:
         path: A TIFF (also BigTIFF, OME-TIFF, ImageJ TIFF), a folder of PNG sections, an OME-Zarr
             of version 0.1 to 0.5 or another zarr array, or an HDF5 file; `file.h5:/name` says which
             of several data sets is meant.
-        role: "raw" or "mask": what the volume is for, which the messages say.
+        role: "raw", "mask" or "volume": what it is for, which the messages say.
 
     Raises:
         InputError: One line, naming the file, on anything that is not a stack of grey values.
@@ -41,7 +41,12 @@ def _reader(path: Path, role: str) -> Reader:
     if inside and not path.exists():
         path = Path(inside[1])
     if not path.exists():
-        raise InputError(f"no such file; name it as {role} under [data] or by --{role}")
+        how = (
+            "check its name"
+            if role == "volume"
+            else f"name it as {role} under [data] or by --{role}"
+        )
+        raise InputError(f"no such file; {how}")
     if path.is_dir():
         return ZarrReader(path) if is_zarr(path) else PngReader(path)
     if not path.is_file():

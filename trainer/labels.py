@@ -17,7 +17,7 @@ from trainer.splitting import split_touching
 Kind = Literal["components", "watershed"]
 """Whether objects that touch are one, or are cut where they are thin."""
 
-_SLAB_VOXELS = 1 << 25
+_SLAB_VOXELS = 1 << 24
 # A component is the same in two slabs if it is in one section of both. What is cut depends on
 # what surrounds it, and has to be mostly the same where two slabs have seen it.
 _SHARED = {"components": 1, "watershed": 16}

@@ -138,8 +138,6 @@ def load_model(folder: Path, *, precision: str = "float32", stock: bool = False)
     Raises:
         InputError: A file is missing, altered or of another kind.
     """
-    import keras
-
     card = _load_card(folder)
     path = folder / NETWORK_FILE
     if not path.is_file():
@@ -149,6 +147,8 @@ def load_model(folder: Path, *, precision: str = "float32", stock: bool = False)
             f"{path}: expected the file that {CARD_FILE} describes, got one with another SHA-256; "
             "export the model again"
         )
+    import keras
+
     try:
         stored = keras.saving.load_model(path, compile=False, safe_mode=True)
         hyperparameters = Hyperparameters.from_mapping(card["hyperparameters"])

@@ -105,7 +105,7 @@ def _create(
         shape=tuple(shape),
         dtype=dtype,
         chunks=chunks,
-        compressors=BloscCodec(cname="zstd", clevel=3),
+        compressors=BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"),
         dimension_names=list(_AXES),
     )
 

@@ -121,7 +121,7 @@ def segment_file(
     """
     started = time.perf_counter()
     sink = Sink(output, source)
-    with open_source(source) as volume:
+    with open_source(source, role="volume") as volume:
         loaded = _tuned(_load(model), options)
         given = options.voxel_size_nm
         size = volume.voxel_size_nm if given is None else checked_voxel_size(given)
@@ -205,11 +205,11 @@ def _write(
 
 
 def _load(folder: Path) -> Model:
-    from trainer.device import configure_device
-
     # What is wrong with the folder is said before TensorFlow starts.
     if not (folder / CARD_FILE).is_file():
         return load_model(folder)
+    from trainer.device import configure_device
+
     return load_model(folder, precision=configure_device().precision)
 
 

@@ -19,7 +19,7 @@ from trainer.voxel_size import VoxelSize
 # Differences and squares of intensities still fit into float32.
 _LARGEST = 1e18
 # Kinds of numpy types: unsigned, signed, float; a mask may be of truth values as well.
-_KINDS = {"raw": "uif", "mask": "uifb"}
+_KINDS = {"raw": "uif", "mask": "uifb", "volume": "uifb"}
 # Sections that a network sees at once lie within so many, and are read once.
 _REMEMBERED = 8
 _BLOCK_BYTES = 128_000_000
