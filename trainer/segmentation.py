@@ -129,37 +129,44 @@ def segment_file(
         for note in prediction.notes:
             say(note)
         with Journal(output, prediction.shape, _identity(loaded, source, prediction)) as journal:
-            if journal.resumed_at:
-                say(f"goes on after section {journal.resumed_at} of {len(volume)}")
-            predicting = time.perf_counter()
-            _predict_into(journal, prediction, on_progress)
-            seconds = time.perf_counter() - predicting
+            pace = _predict_into(journal, prediction, on_progress, say)
             labels = _labels(journal, loaded, options, size, on_progress)
             _write(sink, journal, labels, size, _about(loaded, prediction), on_progress)
-    voxels = (len(volume) - journal.resumed_at) * volume.shape[1] * volume.shape[2]
     return {
         "output": str(output),
         "labels": str(sink.labels) if labels else None,
         "objects": labels and labels.count,
-        "shape": list(volume.shape),
+        "shape": list(prediction.shape),
         "voxel_size_nm": size and list(size),
         "threshold": loaded.threshold,
         "notes": list(prediction.notes),
         "resumed_at": journal.resumed_at,
         "seconds": round(time.perf_counter() - started, 3),
-        "voxels_per_second": round(voxels / seconds) if voxels else None,
+        "voxels_per_second": pace,
     }
 
 
-def _predict_into(journal: Journal, prediction: Prediction, on_progress: OnProgress) -> None:
+def _predict_into(
+    journal: Journal, prediction: Prediction, on_progress: OnProgress, say: Callable[[str], None]
+) -> int | None:
+    """Predicts what is missing, and gives the voxels of it a second."""
     total, done = prediction.shape[0], journal.resumed_at
+    if done:
+        say(f"goes on after section {done} of {total}")
     if done == total:
-        return
+        return None
+    started = time.perf_counter()
     on_progress("predict", done, total)
-    for section in prediction.sections(done):
-        journal.append(section)
-        done += 1
-        on_progress("predict", done, total)
+    try:
+        for section in prediction.sections(done):
+            journal.append(section)
+            done += 1
+            on_progress("predict", done, total)
+    except KeyboardInterrupt:
+        say(f"interrupted after section {done} of {total}: the same command goes on from there")
+        raise
+    voxels = (total - journal.resumed_at) * prediction.shape[1] * prediction.shape[2]
+    return round(voxels / (time.perf_counter() - started))
 
 
 def _labels(

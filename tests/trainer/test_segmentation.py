@@ -230,17 +230,19 @@ def test_an_interrupted_prediction_goes_on_where_it_stopped(
 ) -> None:
     loaded(model(channels=5))
     segment(raw, tmp_path / "whole.tif", voxel_size_nm=here)
-    loaded(model(Brightness(fails_at=None), channels=5))
-    done: list[int] = []
 
     def stop(stage: str, section: int, total: int) -> None:
-        done.append(section)
         if section == stops_at:
             raise KeyboardInterrupt
 
     options = SegmentationOptions(voxel_size_nm=here)
+    told: list[str] = []
     with pytest.raises(KeyboardInterrupt):
-        segment_file(Path("model"), raw, tmp_path / "a.tif", options, on_progress=stop)
+        segment_file(
+            Path("model"), raw, tmp_path / "a.tif", options, on_progress=stop, say=told.append
+        )
+    line = f"interrupted after section {stops_at} of 13: the same command goes on from there"
+    assert told[-1] == line
     assert names(tmp_path) == [".a.tif.partial", "raw.tif", "whole.tif"]
     # Half a section that was being written when the power went.
     with (tmp_path / ".a.tif.partial" / "sections.u8").open("ab") as file:
