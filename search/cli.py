@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import signal
 import sys
 from itertools import chain
@@ -12,17 +11,14 @@ from typing import Annotated, Any
 
 import typer
 
+from search import volume_commands
 from search.options import (
     AsJson,
     ConfigFile,
-    Mask,
     MaskInstead,
-    ModelFolder,
-    Raw,
     RawInstead,
     Share,
-    VoxelSize,
-    parse_voxel_size,
+    print_json,
 )
 
 # Nothing heavy is imported here: `--help` answers at once.
@@ -33,9 +29,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Find the best U-Net for a microscopy volume.",
 )
-
-data = typer.Typer(help="Get published volumes.")
-app.add_typer(data, name="data")
 
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
@@ -107,7 +100,7 @@ def run(
     )
     result = SearchRun(loaded, announce=say).run()
     if as_json:
-        _print_json(result_row(result))
+        print_json(result_row(result))
     else:
         options = {"--trials": trials, "--hours": hours, "--raw": raw, "--mask": mask}
         given = [(name, str(value)) for name, value in options.items() if value is not None]
@@ -127,7 +120,7 @@ def check(
     loaded = load_config(config, data__raw=raw and str(raw), data__mask=mask and str(mask))
     facts = check_search(loaded)
     if as_json:
-        _print_json(facts)
+        print_json(facts)
     else:
         present_check(facts)
 
@@ -141,7 +134,7 @@ def status(config: ConfigFile, as_json: AsJson = False) -> None:
     loaded, study = _open(config)
     row = status_row(study, loaded.build_budget(), loaded.logs, loaded.checkpoints)
     if as_json:
-        _print_json(row)
+        print_json(row)
     else:
         present_status(row)
 
@@ -159,7 +152,7 @@ def enqueue(
     loaded, study = _open(config)
     number = enqueue_params(loaded, study, params)
     if as_json:
-        _print_json({"number": number})
+        print_json({"number": number})
     else:
         say(f"trial {number} is waiting: the search takes it next, or when it is run again")
 
@@ -177,7 +170,7 @@ def best(
     loaded, study = _open(config)
     rows = best_rows(study, loaded, top)
     if as_json:
-        _print_json(rows)
+        print_json(rows)
     else:
         present_best(rows)
 
@@ -199,93 +192,9 @@ def export(
     loaded, study = _open(config)
     card = export_trial(loaded, study, out, trial, ensemble=ensemble)
     if as_json:
-        _print_json(card)
+        print_json(card)
     else:
         present_export(card, out)
-
-
-@app.command()
-def evaluate(
-    model: ModelFolder,
-    raw: Raw,
-    mask: Mask,
-    out: Annotated[Path | None, typer.Option(help="Folder for a page and its data.")] = None,
-    voxel_size_nm: VoxelSize = None,
-    objects: Annotated[
-        str, typer.Option(help="What the mask marks, in the plural, for the page.")
-    ] = "mitochondria",
-    as_json: AsJson = False,
-) -> None:
-    """Score a model on a volume."""
-    from search.presentation import present_evaluation
-    from trainer.evaluate import evaluate_files
-
-    size = parse_voxel_size(voxel_size_nm)
-    scores = evaluate_files(model, raw, mask, out=out, voxel_size_nm=size, objects=objects)
-    if as_json:
-        _print_json(scores)
-    else:
-        present_evaluation(scores)
-
-
-@app.command()
-def explain(
-    model: ModelFolder,
-    raw: Raw,
-    section: Annotated[int, typer.Option(help="Number of the section, from 0.")],
-    box: Annotated[str, typer.Option(metavar="Y0,X0,Y1,X1", help="In voxels of the section.")],
-    out: Annotated[Path, typer.Option(help="Folder for a page and its pictures.")],
-    as_json: AsJson = False,
-) -> None:
-    """Show what the network went by in a region of a section."""
-    from search.presentation import present_explanation
-    from trainer.explain import explain_files
-    from trainer.region import Region
-
-    facts = explain_files(model, raw, section, Region.parse(box), out)
-    if as_json:
-        _print_json(facts)
-    else:
-        present_explanation(facts, out)
-
-
-@app.command()
-def explore(
-    raw: Raw,
-    out: Annotated[Path, typer.Option(help="Folder to write.")],
-    mask: Annotated[Path | None, typer.Option(help="Mask stack, where there is one.")] = None,
-    voxel_size_nm: VoxelSize = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show what is in a volume: objects, contrast, correlation of sections, faults of the data."""
-    from search.presentation import present_exploration
-    from search.terminal import say
-    from trainer.explore import explore_files
-
-    size = parse_voxel_size(voxel_size_nm)
-    facts = explore_files(raw, mask, out, voxel_size_nm=size, announce=say)
-    if as_json:
-        _print_json(facts)
-    else:
-        present_exploration(facts, out)
-
-
-@data.command()
-def epfl(
-    out: Annotated[Path, typer.Option(help="Folder to write.")],
-    address: Annotated[
-        str | None, typer.Option("--from", metavar="URL", help="A folder on a mirror.")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Download the EPFL hippocampus: training and testing volume, each with its mask (520 MB)."""
-    from search.transfer import show_transfers
-    from trainer.epfl import download_epfl
-
-    with show_transfers() as progress:
-        rows = download_epfl(out, address=address, progress=progress)
-    if as_json:
-        _print_json(rows)
 
 
 @app.command()
@@ -345,7 +254,7 @@ def simulate(
     )
     forecast = simulate_search(loaded, assumptions, announce=say)
     if as_json:
-        _print_json(asdict(forecast))
+        print_json(asdict(forecast))
     else:
         present_simulation(forecast)
     return 0 if forecast.ending == "done" else 1
@@ -359,5 +268,4 @@ def _open(config: Path) -> tuple[Any, Any]:
     return loaded, find_study(loaded)
 
 
-def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+app.add_typer(volume_commands.app)

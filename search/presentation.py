@@ -235,6 +235,22 @@ def present_exploration(facts: Mapping[str, Any], out: Path) -> None:
     OUT.print(f"page: {out / PAGE_FILE}", markup=False)
 
 
+def present_prediction(written: Mapping[str, Any]) -> None:
+    """Shows what a prediction wrote."""
+    size = written["voxel_size_nm"]
+    voxels = " x ".join(f"{side:g}" for side in size) + " nm" if size else "of unknown size"
+    shape = " x ".join(map(str, written["shape"]))
+    speed = written["voxels_per_second"]
+    pace = f", {speed / 1e6:.2f} million voxels a second" if speed else ""
+    OUT.print(
+        f"probabilities: {written['output']} ({shape}, voxels {voxels}; "
+        f"{written['seconds']:.0f} s{pace})",
+        markup=False,
+    )
+    if written["labels"]:
+        OUT.print(f"labels: {written['labels']} ({written['objects']} objects)", markup=False)
+
+
 def _present_logs(trials: Sequence[Mapping[str, Any]]) -> None:
     for trial in [trial for trial in trials if trial.get("log")][-_LOGS_SHOWN:]:
         OUT.print(f"\nend of the log of trial {trial['number']}:", markup=False)

@@ -45,6 +45,8 @@ IMPORTERS = {
 STAYS_LIGHT = {
     "search.cli": {"tensorflow", "keras", "ray", "optuna"},
     "trainer.volume": {"tensorflow", "keras"},
+    "trainer.formats": {"tensorflow", "keras"},
+    "trainer.segmentation": {"tensorflow", "keras"},
     "trainer.split": {"tensorflow", "keras"},
     "trainer.phantom": {"tensorflow", "keras"},
     "trainer.metrics": {"tensorflow", "keras"},

@@ -184,11 +184,11 @@ def load_model(folder: Path, *, precision: str = "float32", stock: bool = False)
     Raises:
         InputError: A file is missing, altered or of another kind.
     """
-    import keras
-
     card = _load_card(folder)
     path = folder / NETWORK_FILE
     _check_files(folder, {NETWORK_FILE: card["sha256"], **(card.get("hashes") or {})})
+    import keras
+
     try:
         stored = keras.saving.load_model(path, compile=False, safe_mode=True)
         hyperparameters = Hyperparameters.from_mapping(card["hyperparameters"])
@@ -328,8 +328,7 @@ def _load_card(folder: Path) -> dict[str, Any]:
             isinstance(value, dict)
             and value.get("z_median_sections") in range(1, 100, 2)
             and value.get("views") in VIEWS
-            and type(smallest := value.get("smallest_object_voxels", 0)) is int
-            and smallest >= 0
+            and _is_count(value.get("smallest_object_voxels", 0))
         ),
     }
     for key, fits in checks.items():
@@ -345,6 +344,10 @@ def _load_card(folder: Path) -> dict[str, Any]:
     except InputError as error:
         raise InputError(f"{path}: {error}; export the model again") from error
     return card
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value >= 0
 
 
 def _are_hashes(value: Any) -> bool:
