@@ -5,14 +5,20 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from search.budget import Budget
+from search.constraints import Constraints
+from search.extremes import smallest
+from search.grid import Grid
+from search.one_at_a_time import OneAtATime, plan_one_at_a_time
+from search.plan import Plan
 from search.refusal import explain
 from search.space import Space, build_space
 from trainer.errors import InputError
+from trainer.footprint import count_weights
 
 _PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 _Positive = Annotated[int, Field(ge=1, strict=True)]
@@ -32,8 +38,12 @@ class StudyConfig(_Section):
     epochs_per_trial: _Positive
     tiles_per_epoch: _Positive
     """In tiles of 256 x 256."""
-    sampler: Literal["tpe", "random"] = "tpe"
-    pruner: Literal["hyperband", "none"] = "hyperband"
+    sampler: Literal["tpe", "gp", "cmaes", "qmc", "random", "grid", "one_at_a_time"] = "tpe"
+    pruner: Literal["hyperband", "successive_halving", "median", "patient", "none"] = "hyperband"
+    patience_epochs: _Positive | None = None
+    """Epochs without a new best after which `patient` stops a trial; a third of all by default."""
+    second_objective: Literal["parameters", "prediction_seconds_per_megavoxel"] | None = None
+    """To be small, beside a large Dice; such a study cannot prune."""
     seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)] = 0
     runs: Path = Path("runs")
     keep: _Positive = 3
@@ -45,6 +55,27 @@ class StudyConfig(_Section):
         if name.startswith("studies.db") or name.endswith(".lock") or name == "artifacts":
             raise ValueError(f"expected a name that no file beside the studies has, got {name!r}")
         return name
+
+    @model_validator(mode="after")
+    def _check_strategy(self) -> Self:
+        if self.patience_epochs is not None and self.pruner != "patient":
+            raise ValueError(
+                f"expected patience_epochs with pruner = 'patient', not {self.pruner!r}"
+            )
+        if self.second_objective is None:
+            return self
+        if self.pruner != "none":
+            raise ValueError(
+                f"expected pruner = 'none' beside second_objective, got {self.pruner!r}: a study "
+                "with two objectives cannot prune; set it, or in place of second_objective a "
+                f"limit {self.second_objective} in [constraints], which goes with every pruner"
+            )
+        if self.sampler == "cmaes":
+            raise ValueError(
+                "expected another sampler than 'cmaes' beside second_objective: CMA-ES knows one "
+                "objective; take 'tpe'"
+            )
+        return self
 
 
 class BudgetConfig(_Section):
@@ -58,14 +89,27 @@ class BudgetConfig(_Section):
     money: _PositiveFloat | None = None
     price_per_device_hour: _PositiveFloat | None = None
 
-    @model_validator(mode="after")
-    def _check_limited(self) -> BudgetConfig:
+    @property
+    def is_limited(self) -> bool:
+        """Whether there is a limit at all."""
         limits = (self.trials, self.epochs, self.hours, self.device_hours, self.money)
-        if all(limit is None for limit in limits):
-            raise ValueError("expected at least one of trials, epochs, hours, device_hours, money")
+        return any(limit is not None for limit in limits)
+
+    @model_validator(mode="after")
+    def _check_price(self) -> Self:
         if self.money is not None and self.price_per_device_hour is None:
             raise ValueError("expected price_per_device_hour beside money")
         return self
+
+
+class ConstraintsConfig(_Section):
+    """`[constraints]`: the most that a network may be; beyond it a trial is infeasible."""
+
+    parameters: _Positive | None = None
+    """Weights that training changes."""
+    epoch_seconds: _PositiveFloat | None = None
+    prediction_seconds_per_megavoxel: _PositiveFloat | None = None
+    """As the validation sections are predicted after an epoch."""
 
 
 class PhantomConfig(_Section):
@@ -136,18 +180,70 @@ class Config(_Section):
     """A configuration file."""
 
     study: StudyConfig
-    budget: BudgetConfig
+    budget: BudgetConfig = BudgetConfig()
     data: DataConfig
     space: dict[str, Any]
     split: SplitConfig = SplitConfig()
     workers: WorkersConfig = WorkersConfig()
     start: tuple[dict[str, Any], ...] = ()
+    change: tuple[dict[str, Any], ...] = ()
+    """Of the sampler `one_at_a_time`: each a name and the values that differ from the baseline."""
+    constraints: ConstraintsConfig = ConstraintsConfig()
     final: FinalConfig | None = None
     logging: LoggingConfig = LoggingConfig()
 
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        # The plan of a grid, or of changes, is a limit by itself.
+        if not self.budget.is_limited and self.study.sampler not in ("grid", "one_at_a_time"):
+            raise ValueError(
+                "budget: expected at least one of trials, epochs, hours, device_hours, money"
+            )
+        if self.change and self.study.sampler != "one_at_a_time":
+            raise ValueError(
+                "change: expected [[change]] with study.sampler = 'one_at_a_time' only, "
+                f"got {self.study.sampler!r}"
+            )
+        return self
+
     def build_space(self) -> Space:
-        """The dimensions of `[space]`, and the values it fixes."""
+        """The dimensions of `[space]` and of the changes, and the values that are fixed."""
+        if self.study.sampler == "one_at_a_time":
+            return self.build_changes().space
         return build_space(self.space)
+
+    def build_plan(self) -> Plan | None:
+        """The trials that are known before the search, where its sampler follows a plan."""
+        if self.study.sampler == "grid":
+            return Grid(self.build_space(), seed=self.study.seed)
+        return self.build_changes() if self.study.sampler == "one_at_a_time" else None
+
+    def build_changes(self) -> OneAtATime:
+        """The baseline and its changes, each made alone."""
+        first = self.start[0] if self.start else None
+        return plan_one_at_a_time(self.space, first, self.change)
+
+    def starts(self) -> list[dict[str, Any]]:
+        """Values that a new study tries first, whatever its sampler.
+
+        Raises:
+            InputError: The space does not hold them.
+        """
+        space = self.build_space()
+        params = [space.start(table, f"start[{n}]") for n, table in enumerate(self.start)]
+        # The baseline is part of the plan.
+        return params[1:] if self.study.sampler == "one_at_a_time" else params
+
+    def most_trials(self) -> int | None:
+        """Trials that the search can come to; None where only something else ends it."""
+        plan = self.build_plan()
+        planned = None if plan is None else plan.size + len(self.starts())
+        limits = [self.budget.trials, planned]
+        return min((limit for limit in limits if limit is not None), default=None)
+
+    def build_constraints(self) -> Constraints:
+        """The limits of `[constraints]`."""
+        return Constraints(**self.constraints.model_dump())
 
     def build_budget(self) -> Budget:
         """The limits of `[budget]`."""
@@ -219,8 +315,19 @@ def _changed(table: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
 
 def _check_space(config: Config, path: Path) -> None:
     try:
-        space = config.build_space()
-        for index, params in enumerate(config.start):
-            space.start(params, f"start[{index}]")
+        config.starts()
+        _check_feasible(config)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+
+
+def _check_feasible(config: Config) -> None:
+    """Refuses a limit that no network of the space keeps to: its search would never end."""
+    if config.constraints.parameters is None:
+        return
+    least = count_weights(smallest(config.build_space()))
+    if least > config.constraints.parameters:
+        raise InputError(
+            f"constraints.parameters: expected at least {least}, as the smallest network of the "
+            f"space has, got {config.constraints.parameters}"
+        )

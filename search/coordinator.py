@@ -14,8 +14,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from search import lineage
 from search.assignment import Assignment, Begun, EpochReport, Event, Failure
+from search.constraints import ConstraintWatch
 from search.errors import ClusterLost, first_line
+from search.objectives import report_epoch, values_of
 from search.retention import Retention
+from search.samplers import is_exhausted
 from search.space import Space
 from search.standing import DEVICE_SECONDS_SPENT, SECONDS_SPENT, Standing, take_stock
 from search.terms import Ending, Terms
@@ -83,6 +86,7 @@ class Coordinator:
         self._clock = clock
         self._retention = Retention(checkpoints, keep=terms.keep)
         self._running: dict[int, optuna.Trial] = {}
+        self._watch = ConstraintWatch(terms.constraints)
         self._failures: list[str] = []
         self._ending: Ending | None = None
         self._without_room_since: float | None = None
@@ -117,7 +121,8 @@ class Coordinator:
             self._show(self.standing)
         self._charge()
         self._write_spent()
-        return self._ending or Ending("done", "every trial of the budget has ended")
+        of = "plan" if is_exhausted(self._study) else "budget"
+        return self._ending or Ending("done", f"every trial of the {of} has ended")
 
     def _take_turn(self, events: Sequence[Event]) -> bool:
         """Handles what workers have said and begins trials, and tells whether none is left.
@@ -145,10 +150,16 @@ class Coordinator:
     def _next_trial(self) -> optuna.Trial | None:
         """One that goes on, which the budget has paid for already, or else a new one."""
         trial = lineage.take_continuation(self._study)
-        if trial is None and self._terms.budget.allows_another(self.standing.spent):
+        if trial is None and self._allows_another():
             trial = self._study.ask()
             self.standing.spent.trials += 1
         return trial
+
+    def _allows_another(self) -> bool:
+        """Whether the budget has room for one, and the sampler something to try."""
+        return self._terms.budget.allows_another(self.standing.spent) and not is_exhausted(
+            self._study
+        )
 
     def _begin(self, trial: optuna.Trial) -> None:
         enqueued = lineage.enqueued_values(trial.storage.get_trial(trial._trial_id))
@@ -160,6 +171,10 @@ class Coordinator:
             if not enqueued:
                 raise
             self._fail(trial, Failure("error", first_line(error)))
+            return
+        excesses = self._terms.constraints.before(hyperparameters)
+        if broken := self._terms.constraints.describe_broken(excesses):
+            self._end_infeasible(trial, broken, excesses)
             return
         # Its checkpoints would be worth nothing if nobody knew any more what was trained.
         self._flush()
@@ -229,8 +244,7 @@ class Coordinator:
         """
         reported, pruned = self.standing.running[trial.number], False
         for epoch in range(reported + 1, report.epoch + 1):
-            trial.report(report.history[epoch - 1], epoch)
-            pruned = trial.should_prune()
+            pruned = report_epoch(trial, report.history[epoch - 1], epoch)
         self.standing.running[trial.number] = report.epoch
         self.standing.lead(report.value)
         return pruned
@@ -238,11 +252,13 @@ class Coordinator:
     def _take(self, trial: optuna.Trial, report: EpochReport) -> None:
         """Reports the epoch, and ends the trial or lets it go on."""
         pruned = self._report(trial, report)
-        if report.epoch >= self._terms.epochs:
-            self._tell(trial, TrialState.COMPLETE, report)
-        elif pruned:
+        last = report.epoch >= self._terms.epochs
+        excesses = self._watch.take(trial.number, report.facts, last=last)
+        reason = self._terms.constraints.describe_broken(excesses)
+        if reason is None and pruned and not last:
             reason = f"stopped by the pruner after {report.epoch} of {self._terms.epochs} epochs"
-            self._tell(trial, TrialState.PRUNED, report, reason)
+        if last or reason:
+            self._tell(trial, report, reason, excesses)
         elif self._ending is not None:
             self._end_for_now(trial)
         else:
@@ -251,24 +267,28 @@ class Coordinator:
     def _tell(
         self,
         trial: optuna.Trial,
-        state: TrialState,
         report: EpochReport,
-        reason: str | None = None,
+        reason: str | None,
+        excesses: Mapping[str, float],
     ) -> None:
+        """Ends a trial at full budget, or before it for a reason."""
         facts: Mapping[str, Any] = {**report.facts, **({lineage.REASON: reason} if reason else {})}
         for name, value in facts.items():
             trial.set_user_attr(name, value)
+        for name, excess in excesses.items():
+            trial.set_constraint(name, excess)
         self._exhibit(trial)
-        complete = state is TrialState.COMPLETE
-        self._study.tell(trial, report.value if complete else None, state=state)
+        values = values_of(report.value, report.facts, self._terms.second_objective)
+        state = TrialState.PRUNED if reason else TrialState.COMPLETE
+        self._study.tell(trial, None if reason else values, state=state)
         self._workers.release(trial.number)
         self._failures.clear()
         self._ended(trial, state)
-        if complete:
-            self.standing.finish(trial.number, report.value)
-            self._retention.finished(trial.number, report.value)
-        else:
+        if reason:
             self._retention.ended(trial.number)
+        else:
+            self.standing.finish(trial.number, report.value)
+            self._retention.finished(trial.number, values)
 
     def _end_failed(self, trial: optuna.Trial, failure: Failure) -> None:
         if failure.kind == "storage":
@@ -278,15 +298,18 @@ class Coordinator:
         elif failure.kind == "lost" and lineage.attempt(trial) < self._terms.retries:
             self._go_on_later(trial, failure.reason, lost=True)
         elif failure.kind == "memory":
-            self._end_infeasible(trial, failure)
+            self._end_infeasible(trial, failure.reason, {failure.kind: 1.0})
         else:
             self._fail(trial, failure)
             self._count_failure(failure)
 
-    def _end_infeasible(self, trial: optuna.Trial, failure: Failure) -> None:
+    def _end_infeasible(
+        self, trial: optuna.Trial, reason: str, excesses: Mapping[str, float]
+    ) -> None:
         """Tells the sampler that the like of it can never succeed: it learns nothing from FAIL."""
-        trial.set_user_attr(lineage.REASON, failure.reason)
-        trial.set_constraint(failure.kind, 1.0)
+        trial.set_user_attr(lineage.REASON, reason)
+        for name, excess in excesses.items():
+            trial.set_constraint(name, excess)
         self._exhibit(trial)
         self._study.tell(trial, state=TrialState.PRUNED)
         self._failures.clear()
@@ -325,6 +348,7 @@ class Coordinator:
 
     def _ended(self, trial: optuna.Trial, state: TrialState | None) -> None:
         """Forgets a trial; without a state it goes on as another one, and is not counted."""
+        self._watch.forget(trial.number)
         self._running.pop(trial.number, None)
         self.standing.running.pop(trial.number, None)
         if state is not None:

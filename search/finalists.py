@@ -17,6 +17,7 @@ from search import lineage
 from search.budget import Budget
 from search.config import Config
 from search.data import StudyData
+from search.objectives import dice_of
 from search.provenance import describe_software
 from search.study import describe_identity, open_finalists
 from search.terms import Terms
@@ -156,7 +157,7 @@ def build_trial_model(source: Source, winner: FrozenTrial, data: Mapping[str, An
         "tiles_per_epoch": source.config.study.tiles_per_epoch,
         "seed": source.config.study.seed,
         "validation": {
-            "dice": source.trial.value,
+            "dice": dice_of(source.trial),
             "precision": checkpoint.facts["precision"],
             "recall": checkpoint.facts["recall"],
             "of": "sections that it trained on"

@@ -8,6 +8,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from search.plan import CHANGE
 from storage.checkpoints import CheckpointStore
 from storage.errors import CheckpointError
 
@@ -120,7 +121,7 @@ def _enqueue_after(study: optuna.Study, trial: FrozenTrial) -> None:
         ATTEMPT: attempt(trial),
         ORIGIN: origin(trial),
     }
-    plan = {name: value for name, value in trial.user_attrs.items() if name == PLAN}
+    plan = {name: value for name, value in trial.user_attrs.items() if name in (PLAN, CHANGE)}
     # A trial that was killed while it was being asked for has only some of its values.
     values = {**enqueued_values(trial), **trial.params}
     study.enqueue_trial(values, user_attrs=lineage | plan)

@@ -130,6 +130,8 @@ class SearchRun:
             ),
             budget=config.build_budget(),
             devices_per_trial=config.workers.gpus_per_trial or 1.0,
+            constraints=config.build_constraints(),
+            second_objective=config.study.second_objective,
         )
         return self._coordinate(study, terms, config.folder / "trials", config.study.name)
 

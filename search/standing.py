@@ -9,6 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search import lineage
 from search.budget import Spent
+from search.objectives import dice_of
 
 SECONDS_SPENT = "seconds_spent"
 DEVICE_SECONDS_SPENT = "device_seconds_spent"
@@ -72,5 +73,6 @@ def _count(standing: Standing, trial: FrozenTrial, epochs: int) -> None:
         standing.end(trial.state)
     if trial.intermediate_values:
         standing.lead(max(trial.intermediate_values.values()))
-    if lineage.is_candidate(trial, epochs) and trial.value is not None:
-        standing.finish(trial.number, trial.value)
+    dice = dice_of(trial)
+    if lineage.is_candidate(trial, epochs) and dice is not None:
+        standing.finish(trial.number, dice)

@@ -1,0 +1,39 @@
+"""What a person should know of a search's strategy before it begins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from search.config import Config
+
+
+def describe_strategy(config: Config) -> list[str]:
+    """Notes on sampler, constraints and objectives, each one line; none on the usual ones."""
+    return [*_plan(config), *_second_objective(config), *_sampler(config)]
+
+
+def _plan(config: Config) -> Iterator[str]:
+    plan, study = config.build_plan(), config.study
+    if plan is None:
+        return
+    trials = config.most_trials() or plan.size
+    what = "combinations" if study.sampler == "grid" else "runs, the baseline among them"
+    yield (
+        f"{study.sampler}: {plan.size:,} {what}; {trials:,} trials of at most "
+        f"{study.epochs_per_trial} epochs, {trials * study.epochs_per_trial:,} epochs in all"
+    )
+
+
+def _second_objective(config: Config) -> Iterator[str]:
+    second = config.study.second_objective
+    if second is not None:
+        yield (
+            f"two objectives, validation Dice and {second}: no trial is pruned; a limit "
+            f"{second} in [constraints] in place of study.second_objective lets the pruner work"
+        )
+
+
+def _sampler(config: Config) -> Iterator[str]:
+    trials = config.most_trials()
+    if config.study.sampler == "gp" and (trials is None or trials > 200):
+        yield "gp takes seconds to minutes a trial beyond 200 trials; tpe does not slow down"
