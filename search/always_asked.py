@@ -27,9 +27,9 @@ def always_asked(space: Space) -> dict[str, BaseDistribution]:
 
 def distribution(dimension: Dimension) -> BaseDistribution:
     """The dimension as Optuna's samplers know it."""
-    if dimension.choices:
+    low, high, log = dimension.low, dimension.high, dimension.log
+    if low is None or high is None:
         return CategoricalDistribution(dimension.choices)
-    low, high, log = dimension.low or 0, dimension.high or 0, dimension.log
     if isinstance(low, int) and isinstance(high, int):
         return IntDistribution(low, high, log=log, step=int(dimension.step or 1))
     return FloatDistribution(low, high, log=log, step=dimension.step)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from search.always_asked import always_asked
 from search.lessons import Lessons
@@ -50,6 +51,15 @@ class CmaSampler(optuna.samplers.CmaEsSampler):
         if self._ranges is None:
             return super().infer_relative_search_space(study, trial)
         return self._ranges
+
+    def after_trial(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        state: TrialState,
+        values: Sequence[float] | None,
+    ) -> None:
+        """Nothing: Optuna's warns here that it learns nothing from constraints."""
 
     # What follows takes the place of Optuna's own reading and keeping of its state.
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from search.config import Config
-from search.grid import Grid
+from search.grid import Grid, grid_values
 from search.pruners import expected_epochs
+from search.space import matters
 
 
 def estimate_hours(config: Config, epoch_seconds: float, slots: int) -> dict[str, float]:
@@ -96,4 +97,9 @@ def grid_size(config: Config) -> int:
 
 def changes_size(config: Config) -> int:
     """Runs of a baseline and its changes, one at a time, over the space of a search."""
-    return config.build_changes().size
+    if config.study.sampler == "one_at_a_time":
+        return config.build_changes().size
+    space = config.build_space()
+    baseline = space.middle().to_mapping()
+    varied = (each for each in space.dimensions if matters(each.name, baseline))
+    return 1 + sum(len(grid_values(each)) - 1 for each in varied)

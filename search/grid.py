@@ -48,9 +48,9 @@ class Grid:
 
 def grid_values(dimension: Dimension) -> list[Any]:
     """Every choice, or a range's points in even steps on its own scale, ends included."""
-    if dimension.choices:
+    low, high, last = dimension.low, dimension.high, dimension.points - 1
+    if low is None or high is None:
         return list(dimension.choices)
-    low, high, last = dimension.low or 0, dimension.high or 0, dimension.points - 1
     between = [
         low * (high / low) ** (n / last) if dimension.log else low + (high - low) * n / last
         for n in range(1, last)

@@ -136,9 +136,8 @@ class TrialRunner:
 
     def _prediction_seconds(self, metrics: EpochMetrics) -> float:
         """Of a megavoxel of the validation sections."""
-        voxels = len(self._task.split.validation) * self._task.volume.raw[0].size
-        seconds: float = metrics.seconds - metrics.training_seconds
-        return round(seconds / voxels * 1e6, 4)
+        voxels = len(self._task.split.validation) * int(self._task.volume.raw[0].size)
+        return round(float(metrics.seconds - metrics.training_seconds) / voxels * 1e6, 4)
 
     def _show(
         self, assignment: Assignment, metrics: EpochMetrics, facts: Mapping[str, Any]

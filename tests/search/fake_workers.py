@@ -45,6 +45,7 @@ class FakeWorkers:
     slots: int = 1
     script: Mapping[tuple[int, int], Failure | type[BaseException]] = field(default_factory=dict)
     curve: Callable[[Hyperparameters, int], float] = learning_curve
+    facts: Callable[[Hyperparameters, int], dict[str, float]] = lambda run, epoch: {}
     trained: list[tuple[int, int]] = field(default_factory=list)
     begun: list[Assignment] = field(default_factory=list)
     held: dict[int, Assignment] = field(default_factory=dict)
@@ -103,7 +104,7 @@ class FakeWorkers:
         value = self.curve(self.held[trial].hyperparameters, epoch)
         self.history[trial] = (*self.history[trial], value)
         self.trained.append((trial, epoch))
-        facts = facts_after(epoch)
+        facts = facts_after(epoch) | self.facts(self.held[trial].hyperparameters, epoch)
         self.checkpoints.save(
             trial,
             Checkpoint(
