@@ -40,7 +40,8 @@ class BoundedTPESampler(optuna.samplers.TPESampler):
         with warnings.catch_warnings():
             # `group` is called experimental; without it conditional dimensions are not modelled.
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            super().__init__(seed=seed, group=True)
+            # Said outright, since with two objectives Optuna's default is another.
+            super().__init__(seed=seed, multivariate=True, group=True)
         self._finished_shown, self._running_shown = finished, running
         self._history = TpeHistory()
 

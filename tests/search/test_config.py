@@ -145,7 +145,7 @@ PHANTOM = "phantom = { sections = 24, height = 64, width = 64 }"
         (changed(("name =", "naem =")), ["study.naem", "did you mean 'name'?"]),
         (
             changed(more="[modle]\na = 1\n"),
-            ["modle", "known key", "known are budget, change, constraints"],
+            ["modle", "known key", "known are budget, change"],
         ),
         (changed(more="[finals]\nepochs = 1\n"), ["finals", "did you mean 'final'?"]),
         (changed(more="[final]\nepoch = 1\n"), ["final.epoch", "did you mean 'epochs'?"]),

@@ -16,6 +16,7 @@ EPOCHS = 6
 VALUES = [0.0, 0.1, 0.2, 0.3, 0.5, 0.5, 0.7, 0.9, float("nan")]
 
 
+@pytest.mark.filterwarnings("ignore:All-NaN")
 @pytest.mark.parametrize("direction", [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE])
 @pytest.mark.parametrize("seed", range(3))
 def test_the_median_rule_decides_as_optunas(seed: int, direction: StudyDirection) -> None:
