@@ -35,8 +35,16 @@ class Constraints:
 
         Below 0 where the limit is kept: these are constraints as Optuna takes them.
         """
-        limits = {name: limit for name, limit in asdict(self).items() if limit is not None}
-        return {name: facts[name] / limit - 1 for name, limit in limits.items() if name in facts}
+        limits = self._limits().items()
+        return {name: facts[name] / limit - 1 for name, limit in limits if name in facts}
+
+    def limits_time(self) -> bool:
+        """Whether there is a limit that only training shows to be kept."""
+        return any(name in _TIMES for name in self._limits())
+
+    def are_known(self, excesses: Mapping[str, float]) -> bool:
+        """Whether each limit is known to be kept or broken."""
+        return self._limits().keys() <= excesses.keys()
 
     def describe_broken(self, excesses: Mapping[str, float]) -> str | None:
         """Why a trial is infeasible, in one line; None where it keeps to every limit."""
@@ -46,6 +54,9 @@ class Constraints:
             if excess > 0
         ]
         return f"beyond [constraints]: {'; '.join(parts)}" if parts else None
+
+    def _limits(self) -> dict[str, float]:
+        return {name: limit for name, limit in asdict(self).items() if limit is not None}
 
 
 class ConstraintWatch:

@@ -235,7 +235,7 @@ class Coordinator:
         else:
             self._workers.advance(trial.number)
 
-    def _report(self, trial: optuna.Trial, report: EpochReport) -> bool:
+    def _report(self, trial: optuna.Trial, report: EpochReport, *, judged: bool) -> bool:
         """Reports the epoch, and those that the trial inherited with its checkpoint.
 
         Returns:
@@ -244,17 +244,19 @@ class Coordinator:
         """
         reported, pruned = self.standing.running[trial.number], False
         for epoch in range(reported + 1, report.epoch + 1):
-            pruned = report_epoch(trial, report.history[epoch - 1], epoch)
+            pruned = report_epoch(trial, report.history[epoch - 1], epoch, judged=judged)
         self.standing.running[trial.number] = report.epoch
         self.standing.lead(report.value)
         return pruned
 
     def _take(self, trial: optuna.Trial, report: EpochReport) -> None:
         """Reports the epoch, and ends the trial or lets it go on."""
-        pruned = self._report(trial, report)
-        last = report.epoch >= self._terms.epochs
+        last, constraints = report.epoch >= self._terms.epochs, self._terms.constraints
         excesses = self._watch.take(trial.number, report.facts, last=last)
-        reason = self._terms.constraints.describe_broken(excesses)
+        reason = constraints.describe_broken(excesses)
+        # No trial is measured by one that may turn out to be infeasible.
+        judged = reason is None and constraints.are_known(excesses)
+        pruned = self._report(trial, report, judged=judged)
         if reason is None and pruned and not last:
             reason = f"stopped by the pruner after {report.epoch} of {self._terms.epochs} epochs"
         if last or reason:

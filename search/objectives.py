@@ -41,15 +41,21 @@ def has_two(study: optuna.Study) -> bool:
     return len(study.directions) > 1
 
 
-def report_epoch(trial: optuna.Trial, dice: float, epoch: int) -> bool:
+def report_epoch(trial: optuna.Trial, dice: float, epoch: int, *, judged: bool) -> bool:
     """Reports the Dice of an epoch.
+
+    Args:
+        trial: That trained it.
+        dice: After it.
+        epoch: Its number.
+        judged: Whether the pruner is asked.
 
     Returns:
         Whether the pruner stops the trial now.
     """
     if not has_two(trial.study):
         trial.report(dice, epoch)
-        return trial.should_prune()
+        return judged and trial.should_prune()
     # Optuna takes no reports where there are two objectives; the curve is kept all the same.
     trial.storage.set_trial_intermediate_value(trial._trial_id, epoch, dice)
     return False

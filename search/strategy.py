@@ -14,7 +14,12 @@ from search.estimate import estimate_cost
 
 def describe_strategy(config: Config) -> list[str]:
     """Notes on sampler, constraints and objectives, each one line; none on the usual ones."""
-    return [*_plan(config), *_second_objective(config), *_sampler(config)]
+    return [
+        *_plan(config),
+        *_second_objective(config),
+        *_constraints(config),
+        *_sampler(config),
+    ]
 
 
 def describe_price(study: optuna.Study, config: Config) -> str:
@@ -50,6 +55,14 @@ def _second_objective(config: Config) -> Iterator[str]:
         yield (
             f"two objectives, validation Dice and {second}: no trial is pruned; a limit "
             f"{second} in [constraints] in place of study.second_objective lets the pruner work"
+        )
+
+
+def _constraints(config: Config) -> Iterator[str]:
+    if config.build_constraints().limits_time() and config.study.pruner != "none":
+        yield (
+            "a trial's times are known after its second epoch, since the first one compiles: no "
+            "trial is pruned before"
         )
 
 

@@ -112,5 +112,6 @@ def test_tpe_keeps_away_from_what_is_too_slow_and_pruning_goes_on(quick_rig: Sea
     late = quick_rig.trials()[-20:]
     beyond = [trial for trial in late if trial.params["filters"] > 12]
     assert len(beyond) < 10
+    assert all((trial.last_step or 0) >= 2 for trial in late)
     reasons = {str(trial.user_attrs.get("reason"))[:10] for trial in quick_rig.trials(PRUNED)}
     assert reasons == {"beyond [co", "stopped by"}
