@@ -9,6 +9,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from search.plan import CHANGE
 from storage.checkpoints import CheckpointStore
 from storage.errors import CheckpointError
 
@@ -33,7 +34,7 @@ ORIGIN = "origin"
 INHERITED = "inherited_epochs"
 GOES_ON = "goes_on"
 """Set on a FAIL whose work is worth going on with, before it is told."""
-_STAYS = (PLAN, FINALIST, SEED, FOLD, PROMOTED_AFTER)
+_STAYS = (PLAN, CHANGE, FINALIST, SEED, FOLD, PROMOTED_AFTER)
 """What a trial that goes on has of its forerunner."""
 
 

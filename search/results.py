@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from search import lineage
 from search.budget import Budget, Spent
 from search.config import Config
+from search.objectives import dice_of, has_two, pareto_front
 from search.standing import DEVICE_SECONDS_SPENT, SECONDS_SPENT
 from search.trial_log import read_log_tail
 from storage.checkpoints import CheckpointStore
@@ -30,13 +31,20 @@ def ranked(study: optuna.Study, config: Config) -> list[FrozenTrial]:
     finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     epochs = config.study.epochs_per_trial
     candidates = [trial for trial in finished if lineage.is_candidate(trial, epochs)]
-    return sorted(candidates, key=lambda trial: (-(trial.value or 0.0), trial.number))
+    return sorted(candidates, key=lambda trial: (-(dice_of(trial) or 0.0), trial.number))
 
 
 def best_trials(study: optuna.Study, config: Config, top: int) -> list[FrozenTrial]:
-    """Trials at full budget, best first; once named, the winner leads."""
-    winner = study.user_attrs.get(WINNER)
-    return sorted(ranked(study, config), key=lambda trial: trial.number != winner)[:top]
+    """Trials at full budget, best first; once named, the winner leads.
+
+    Of a study with two objectives, those of the Pareto front: no other trial is better in one of
+    them and as good in the other.
+    """
+    winner, trials = study.user_attrs.get(WINNER), ranked(study, config)
+    if has_two(study):
+        front = set(pareto_front((trial.number, trial.values) for trial in trials))
+        trials = [trial for trial in trials if trial.number in front]
+    return sorted(trials, key=lambda trial: trial.number != winner)[:top]
 
 
 def best_rows(study: optuna.Study, config: Config, top: int) -> list[dict[str, Any]]:
@@ -50,7 +58,8 @@ def best_rows(study: optuna.Study, config: Config, top: int) -> list[dict[str, A
         rows.append(
             {
                 "number": trial.number,
-                "value": trial.value,
+                "value": dice_of(trial),
+                "values": trial.values,
                 "state": trial.state.name,
                 "params": trial.params,
                 "epochs": trial.last_step or 0,
@@ -149,7 +158,7 @@ def _status_of(trial: FrozenTrial, follows: str | None, logs: Path) -> dict[str,
     row = {
         "number": trial.number,
         "state": trial.state.name,
-        "value": trial.value,
+        "value": dice_of(trial),
         "epochs": trial.last_step or 0,
         "params": trial.params,
         "reports": [

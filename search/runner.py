@@ -122,13 +122,22 @@ class TrialRunner:
         assignment, session = _given(self._assignment), _given(self._session)
         metrics = session.advance()
         self._history = (*self._history, metrics.scores.dice)
-        facts = {**_facts(metrics), "parameters": session.parameters}
+        facts = {
+            **_facts(metrics),
+            "parameters": session.parameters,
+            "prediction_seconds_per_megavoxel": self._prediction_seconds(metrics),
+        }
         self._log.write(assignment.trial, metrics.epoch, _scored(facts, metrics))
         self._look_for_collapse(metrics)
         kept = {**facts, "history": list(self._history), "collapsed_epochs": self._collapsed}
         self._store.save(assignment.trial, Checkpoint(metrics.epoch, session.state(), kept))
         self._show(assignment, metrics, facts)
         return EpochReport(metrics.epoch, metrics.scores.dice, self._history, facts)
+
+    def _prediction_seconds(self, metrics: EpochMetrics) -> float:
+        """Of a megavoxel of the validation sections."""
+        voxels = len(self._task.split.validation) * int(self._task.volume.raw[0].size)
+        return round(float(metrics.seconds - metrics.training_seconds) / voxels * 1e6, 4)
 
     def _show(
         self, assignment: Assignment, metrics: EpochMetrics, facts: Mapping[str, Any]

@@ -10,6 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search import lineage
 from search.budget import Spent
+from search.objectives import dice_of
 
 SECONDS_SPENT = "seconds_spent"
 DEVICE_SECONDS_SPENT = "device_seconds_spent"
@@ -80,5 +81,12 @@ def _count(standing: Standing, trial: FrozenTrial, epochs: int) -> None:
     standing.spent.epochs += lineage.epochs_of_its_own(trial)
     if trial.intermediate_values:
         standing.lead(max(trial.intermediate_values.values()))
-    if lineage.is_candidate(trial, epochs) and trial.value is not None:
-        standing.finish(trial.number, trial.value)
+    dice = dice_of(trial)
+    if lineage.is_candidate(trial, epochs) and dice is not None:
+        standing.finish(trial.number, dice)
+
+
+def write_spent(study: optuna.Study, spent: Spent) -> None:
+    """Keeps with the study what it has cost, for a restart to go on from."""
+    study.set_user_attr(SECONDS_SPENT, round(spent.seconds, 1))
+    study.set_user_attr(DEVICE_SECONDS_SPENT, round(spent.device_seconds, 1))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, insort
 from collections.abc import Sequence
-from typing import cast
 
 import optuna
 from optuna.study import StudyDirection
@@ -52,7 +51,8 @@ class TpeHistory:
         open_before = [*self._unfinished, *range(known, len(self._trials))]
         self._unfinished = [n for n in open_before if not self._trials[n].state.is_finished()]
         new = [self._trials[n] for n in open_before if self._trials[n].state in _FINISHED]
-        sign = -1.0 if study.direction is StudyDirection.MAXIMIZE else 1.0
+        # Where there are two objectives, the bound keeps the best by the first of them.
+        sign = -1.0 if study.directions[0] is StudyDirection.MAXIMIZE else 1.0
         for trial in new:
             self._take(trial, sign)
         return new
@@ -104,7 +104,7 @@ def _rank(trial: FrozenTrial, sign: float) -> _Rank:
     if broken > 0:
         return _INFEASIBLE, broken, 0.0
     if trial.state is TrialState.COMPLETE:
-        return _COMPLETE, sign * cast(float, trial.value), 0.0
+        return _COMPLETE, sign * trial.values[0], 0.0
     step = trial.last_step
     if step is None:
         # After every trial that has reported: their steps are negative here.

@@ -143,7 +143,10 @@ PHANTOM = "phantom = { sections = 24, height = 64, width = 64 }"
         (changed(("[study]\nname", "[studdy]\nname")), ["studdy", "did you mean 'study'?"]),
         (changed(("trials = 4", "trails = 4")), ["budget.trails", "did you mean 'trials'?"]),
         (changed(("name =", "naem =")), ["study.naem", "did you mean 'name'?"]),
-        (changed(more="[modle]\na = 1\n"), ["modle", "known key", "known are budget, data"]),
+        (
+            changed(more="[modle]\na = 1\n"),
+            ["modle", "known key", "known are budget, change"],
+        ),
         (changed(more="[finals]\nepochs = 1\n"), ["finals", "did you mean 'final'?"]),
         (changed(more="[final]\nepoch = 1\n"), ["final.epoch", "did you mean 'epochs'?"]),
         (changed(more="[final]\nepochs = 1\nx = 1\n"), ["final.x", "known are epochs, train_on"]),
@@ -165,7 +168,10 @@ PHANTOM = "phantom = { sections = 24, height = 64, width = 64 }"
         (changed(("trials = 4", "hours = inf")), ["budget.hours", "finite", "inf"]),
         (changed(("trials = 4", "hours = nan")), ["budget.hours", "nan"]),
         (changed(("trials = 4", "")), ["budget", "at least one of trials, epochs, hours"]),
-        (changed(("[budget]\ntrials = 4\n", "")), ["budget", "found none"]),
+        (
+            changed(("[budget]\ntrials = 4\n", "")),
+            ["budget", "at least one of trials, epochs, hours"],
+        ),
         (changed(("[data]\n" + PHANTOM, "")), ["data", "found none"]),
         (changed((PHANTOM, "")), ["data", "both raw and mask, or a phantom"]),
         (changed((PHANTOM, 'raw = "a.tif"')), ["data", "both raw and mask, or a phantom"]),
@@ -192,7 +198,7 @@ PHANTOM = "phantom = { sections = 24, height = 64, width = 64 }"
         (changed(('"mito"', '"mito\\n"')), ["study.name", "'mito\\n'"]),
         (changed(('"mito"', f'"{"m" * 65}"')), ["study.name"]),
         (changed(('"mito"', "7")), ["study.name", "a text", "7"]),
-        (changed(('"mito"', '"mito"\nsampler = "gp"')), ["study.sampler", '"tpe" or "random"']),
+        (changed(('"mito"', '"mito"\nsampler = "best"')), ["study.sampler", '"tpe", "gp"']),
         (changed(('"mito"', '"mito"\nseed = -1')), ["study.seed", "-1"]),
         (
             changed(("[budget]\ntrials = 4", "")).replace("[study]", "budget = 4\n[study]"),
@@ -234,6 +240,61 @@ def test_a_section_that_is_none_is_refused_with_values_of_the_command_line_too(
 ) -> None:
     text = f"{section} = 3\n" + changed((content, ""))
     assert f"{section}: expected a section" in refusal(path, text, **changes)
+
+
+SETTINGS = '"mito"'
+
+
+@pytest.mark.parametrize(
+    ("study", "more", "parts"),
+    [
+        ('second_objective = "parameters"', "", ["pruner = 'none'", "parameters in [constraints]"]),
+        (
+            'second_objective = "parameters"\npruner = "none"\nsampler = "cmaes"',
+            "",
+            ["another sampler than 'cmaes'"],
+        ),
+        ('second_objective = "beauty"', "", ["study.second_objective", '"parameters"']),
+        ("patience_epochs = 2", "", ["patience_epochs with pruner = 'patient'"]),
+        ("", "[constraints]\nparameters = 0\n", ["constraints.parameters", "got 0"]),
+        ("", "[constraints]\nepoch_seconds = nan\n", ["constraints.epoch_seconds", "nan"]),
+        ("", "[constraints]\nparameters = 9\n", ["constraints.parameters: expected at least"]),
+        ("", '[[change]]\nname = "a"\n', ["change: expected [[change]] with study.sampler"]),
+        ('sampler = "one_at_a_time"', "[[change]]\ndepth = 3\n", ["change[0].name", "None"]),
+        (
+            'sampler = "one_at_a_time"',
+            '[[change]]\nname = "a"\nlearning_rte = 3\n',
+            ["change[0].learning_rte"],
+        ),
+        (
+            'sampler = "one_at_a_time"',
+            '[[change]]\nname = "a"\ndropout = 3\n',
+            ["change[0].dropout", "got 3"],
+        ),
+        (
+            'sampler = "one_at_a_time"',
+            '[[change]]\nname = "a"\npreset = "2020"\n',
+            ["change[0].preset", "report_2019"],
+        ),
+    ],
+)
+def test_what_does_not_go_together_is_refused_in_one_line(
+    path: Path, study: str, more: str, parts: list[str]
+) -> None:
+    message = refusal(path, changed((SETTINGS, f"{SETTINGS}\n{study}"), more=more))
+    assert "\n" not in message
+    for part in parts:
+        assert part in message
+
+
+@pytest.mark.parametrize("sampler", ["grid", "one_at_a_time"])
+def test_a_plan_is_limit_enough(path: Path, sampler: str) -> None:
+    study = f'{SETTINGS}\nsampler = "{sampler}"'
+    path.write_text(changed((SETTINGS, study), ("[budget]\ntrials = 4\n", "")))
+    plan = load_config(path).build_plan()
+    assert plan is not None
+    assert load_config(path).most_trials() == plan.size
+    assert load_config(path, budget__trials=2).most_trials() == 2
 
 
 def test_a_list_of_volumes_is_refused_and_not_crashed_into(path: Path) -> None:

@@ -123,6 +123,20 @@ def test_epochs_of_earlier_runs_do_not_count_as_this_ones_pace(clock: Clock) -> 
     assert left(text) == "~1:40"
 
 
+def test_what_is_to_come_is_told_in_device_hours_and_money(clock: Clock) -> None:
+    shown, text = plain(Budget(trials=12, price_per_device_hour=3.0))
+    # Two devices for an hour, of which half the time is gone.
+    spent = Spent(trials=6, epochs=40, seconds=3600, device_seconds=7200)
+    shown.show(standing(counts={}, running={}, spent=Spent()))
+    clock.now += 3600
+    shown.show(standing(counts={"COMPLETE": 6}, running={}, spent=spent, epochs_each=40 / 6))
+    line = text.getvalue().splitlines()[-1]
+    assert "cost 6.00" in line
+    assert "to come 2.00 device hours for 6.00, left ~1:00:00" in line
+    remaining = shown.remaining(standing(spent=Spent()))
+    assert remaining is None or remaining.device_seconds is None
+
+
 def test_a_search_goes_on_when_nobody_watches_it_any_more(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
