@@ -82,7 +82,7 @@ def test_the_best_are_the_front_and_keep_their_checkpoints(two: SearchRig, tmp_p
     kept = {trial.number for trial in best_trials(study, config, 10)}
     assert set(two.checkpoints.trials()) == kept
     StudyNote(study, config).write("nothing")
-    Retention(two.checkpoints, keep=1).sweep(study, epochs=3)
+    Retention(two.checkpoints, keep=1).sweep(study, epochs=3, paused=[])
     assert set(two.checkpoints.trials()) == kept
 
 
