@@ -203,21 +203,44 @@ def evaluate(
     model: ModelFolder,
     raw: Raw,
     mask: Mask,
-    out: Annotated[Path | None, typer.Option(help="Folder for scores and overlays.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for a page and its data.")] = None,
     voxel_size_nm: VoxelSize = None,
+    objects: Annotated[
+        str, typer.Option(help="What the mask marks, in the plural, for the page.")
+    ] = "mitochondria",
     as_json: AsJson = False,
 ) -> None:
     """Score a model on a volume."""
     from search.presentation import present_evaluation
     from trainer.evaluate import evaluate_files
 
-    scores = evaluate_files(
-        model, raw, mask, out=out, voxel_size_nm=parse_voxel_size(voxel_size_nm)
-    )
+    size = parse_voxel_size(voxel_size_nm)
+    scores = evaluate_files(model, raw, mask, out=out, voxel_size_nm=size, objects=objects)
     if as_json:
         _print_json(scores)
     else:
         present_evaluation(scores)
+
+
+@app.command()
+def explain(
+    model: ModelFolder,
+    raw: Raw,
+    section: Annotated[int, typer.Option(help="Number of the section, from 0.")],
+    box: Annotated[str, typer.Option(metavar="Y0,X0,Y1,X1", help="In voxels of the section.")],
+    out: Annotated[Path, typer.Option(help="Folder for a page and its pictures.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show what the network went by in a region of a section."""
+    from search.presentation import present_explanation
+    from trainer.explain import explain_files
+    from trainer.region import Region
+
+    facts = explain_files(model, raw, section, Region.parse(box), out)
+    if as_json:
+        _print_json(facts)
+    else:
+        present_explanation(facts, out)
 
 
 @app.command()

@@ -155,13 +155,35 @@ def present_evaluation(scores: Mapping[str, Any]) -> None:
         f"over {scores['voxels']:,} voxels",
         markup=False,
     )
-    for key, what in (("instances_3d", "objects in the volume"), ("instances_2d", "in sections")):
-        found = scores[key]
+    boundary = ", ".join(f"{dice:.4f} at {n}" for n, dice in scores["boundary_dice"].items())
+    OUT.print(
+        f"MCC {scores['mcc']:.4f}, average precision {scores['average_precision']:.4f}, "
+        f"boundary Dice {boundary} voxels",
+        markup=False,
+    )
+    for key, what in (("3d", "objects in the volume"), ("2d", "in sections")):
+        found, strict = scores[f"instances_{key}"], scores[f"instances_{key}_iou_075"]
         OUT.print(
-            f"{what}: found {found['found']} of {found['total']} at IoU 0.5 "
-            f"(precision {found['precision']:.3f}, F1 {found['f1']:.3f})",
+            f"{what}: found {found['found']} of {found['total']} at IoU 0.5, {strict['found']} at "
+            f"IoU 0.75 (precision {found['precision']:.3f}, F1 {found['f1']:.3f} at 0.5; "
+            f"panoptic quality {scores[f'panoptic_quality_{key}']:.3f})",
             markup=False,
         )
+
+
+def present_explanation(facts: Mapping[str, Any], out: Path) -> None:
+    """Shows the filters that stand out in a region."""
+    OUT.print(
+        f"section {facts['section']}, box {','.join(map(str, facts['box']))}: probability "
+        f"{facts['mean_probability']:.3f} in the mean, {facts['foreground_share']:.1%} foreground",
+        markup=False,
+    )
+    for level in facts["levels"]:
+        filters = ", ".join(
+            f"{each['filter']} ({each['stands_out']:+.2f})" for each in level["strongest"]
+        )
+        OUT.print(f"{level['level']}: filters {filters} of {level['filters']}", markup=False)
+    say(f"written to {out}: open {out / 'explain.html'}")
 
 
 def _present_logs(trials: Sequence[Mapping[str, Any]]) -> None:

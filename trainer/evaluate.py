@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from trainer.boundary import boundary_dice
 from trainer.device import configure_device
-from trainer.errors import InputError
-from trainer.instances import InstanceScores, match_instances, match_sections
+from trainer.evaluation_page import Subject, build_evaluation_page
+from trainer.instances import (
+    InstanceScores,
+    Overlap,
+    measure_sections,
+    panoptic_quality,
+    score_overlaps,
+)
 from trainer.metrics import PooledHistogram, Scores
-from trainer.model import CARD_FILE, Model, load_model
-from trainer.overlay import write_overlays
+from trainer.model import Model, load_model
+from trainer.object_rows import ObjectRow, list_objects
+from trainer.output_folder import prepare_folder, refuse_model_folder, write_files
+from trainer.overlay import draw_overlays, encode_png
+from trainer.precision_recall import PrecisionRecall
+from trainer.section_scores import SectionScore, score_sections, summarize, worst_sections
+from trainer.table import to_csv
 from trainer.volume import Volume, load_volume
 
 
@@ -25,25 +38,66 @@ class Evaluation:
     Attributes:
         scores: Pooled over every voxel, at the model's own threshold.
         best: The same at the threshold that suits this volume best, which only its mask tells.
-        instances_2d: Objects found, section by section (8-connected).
-        instances_3d: Objects found in the volume (26-connected).
+        mcc: Matthews correlation coefficient at the model's own threshold.
+        precision_recall: At every threshold.
+        boundary_dice: By tolerance in voxels, as `trainer.boundary` defines it.
+        instances_2d: Objects found, section by section (8-connected), at an IoU of 0.5.
+        instances_2d_iou_075: The same at an IoU of 0.75.
+        panoptic_quality_2d: Of all sections' objects together.
+        instances_3d: Objects found in the volume (26-connected), at an IoU of 0.5.
+        instances_3d_iou_075: The same at an IoU of 0.75.
+        panoptic_quality_3d: Of the volume's objects.
+        sections: Scores of each section.
+        objects: Every true object of the volume, and the predicted ones that are none.
         probability: uint8, (z, y, x).
+        prediction: 0 or 1, uint8, (z, y, x).
     """
 
     scores: Scores
     best: Scores
+    mcc: float
+    precision_recall: PrecisionRecall
+    boundary_dice: Mapping[int, float]
     instances_2d: InstanceScores
+    instances_2d_iou_075: InstanceScores
+    panoptic_quality_2d: float
     instances_3d: InstanceScores
+    instances_3d_iou_075: InstanceScores
+    panoptic_quality_3d: float
+    sections: Sequence[SectionScore]
+    objects: Sequence[ObjectRow]
     probability: np.ndarray
+    prediction: np.ndarray
+
+    @property
+    def section_summary(self) -> dict[str, Any]:
+        """Mean and spread over the sections, as `trainer.section_scores` defines them."""
+        return summarize(self.sections)
 
     def to_mapping(self) -> dict[str, Any]:
-        """The scores as JSON can hold them."""
+        """The scores as JSON can hold them.
+
+        `dice, iou, precision, recall, threshold, voxels`, `mcc`, `average_precision`,
+        `boundary_dice {"1", "2"}` (voxels of tolerance), `best_threshold`,
+        `dice_at_best_threshold`, `instances_2d`, `instances_2d_iou_075`, `instances_3d` and
+        `instances_3d_iou_075` as `{found, total, predicted, precision, recall, f1}`,
+        `panoptic_quality_2d`, `panoptic_quality_3d`, and `sections` as
+        `{count, with_dice, dice_mean, dice_std, dice_median, dice_min, dice_min_section, worst}`.
+        """
         return {
             **asdict(self.scores),
+            "mcc": self.mcc,
+            "average_precision": self.precision_recall.average_precision,
+            "boundary_dice": {str(voxels): dice for voxels, dice in self.boundary_dice.items()},
             "best_threshold": self.best.threshold,
             "dice_at_best_threshold": self.best.dice,
             "instances_2d": asdict(self.instances_2d),
+            "instances_2d_iou_075": asdict(self.instances_2d_iou_075),
+            "panoptic_quality_2d": self.panoptic_quality_2d,
             "instances_3d": asdict(self.instances_3d),
+            "instances_3d_iou_075": asdict(self.instances_3d_iou_075),
+            "panoptic_quality_3d": self.panoptic_quality_3d,
+            "sections": self.section_summary,
         }
 
 
@@ -54,12 +108,24 @@ def evaluate(model: Model, volume: Volume) -> Evaluation:
     for section, mask in zip(probability, volume.mask, strict=True):
         histogram.add(section, mask)
     prediction = model.segment(probability)
+    whole = Overlap.measure(volume.mask, prediction)
+    sections = measure_sections(volume.mask, prediction)
     return Evaluation(
         scores=histogram.scores(model.threshold),
         best=histogram.best(),
-        instances_2d=match_sections(volume.mask, prediction),
-        instances_3d=match_instances(volume.mask, prediction),
+        mcc=histogram.matthews_correlation(model.threshold),
+        precision_recall=PrecisionRecall.of(histogram),
+        boundary_dice=boundary_dice(volume.mask, prediction),
+        instances_2d=score_overlaps(sections),
+        instances_2d_iou_075=score_overlaps(sections, iou=0.75),
+        panoptic_quality_2d=panoptic_quality(sections),
+        instances_3d=score_overlaps([whole]),
+        instances_3d_iou_075=score_overlaps([whole], iou=0.75),
+        panoptic_quality_3d=panoptic_quality([whole]),
+        sections=score_sections(volume.mask, prediction, sections),
+        objects=list_objects(whole),
         probability=probability,
+        prediction=prediction,
     )
 
 
@@ -70,6 +136,7 @@ def evaluate_files(
     *,
     out: Path | None = None,
     voxel_size_nm: Sequence[float] | None = None,
+    objects: str = "objects",
 ) -> dict[str, Any]:
     """Scores a model folder on a volume in files.
 
@@ -77,24 +144,53 @@ def evaluate_files(
         model: A model folder.
         raw: Image stack.
         mask: Mask stack.
-        out: Gets `evaluation.json` and the overlays of the worst sections, where given.
+        out: Gets `evaluation.html` and what it is made of, where given: `evaluation.json`,
+            `sections.csv`, `objects.csv` and overlays of the worst sections.
         voxel_size_nm: Of the volume, (z, y, x), where the files do not say.
+        objects: What the mask marks, in the plural, for the page.
 
     Raises:
         InputError: A file cannot be used, in one line.
     """
-    if out is not None and (out / CARD_FILE).exists():
-        raise InputError(f"--out: expected no model folder, got {out}; choose another")
+    if out is not None:
+        refuse_model_folder(out)
     volume = load_volume(raw, mask, voxel_size_nm=voxel_size_nm)
     loaded = load_model(model, precision=configure_device().precision)
+    if out is not None:
+        prepare_folder(out)
     evaluation = evaluate(loaded, volume)
+    notes = [*volume.notes, *_notes_on_scale(loaded, volume)]
     scores = evaluation.to_mapping() | {
         "voxel_size_nm": volume.voxel_size_nm and list(volume.voxel_size_nm),
-        "notes": [*volume.notes, *_notes_on_scale(loaded, volume)],
+        "notes": notes,
     }
     if out is not None:
-        write_overlays(out, volume, loaded.segment(evaluation.probability), scores)
+        subject = Subject(
+            str(model), str(raw), volume.raw.shape, volume.voxel_size_nm, objects, notes
+        )
+        write_files(out, build_files(evaluation, volume, subject, scores))
     return scores
+
+
+def build_files(
+    evaluation: Evaluation, volume: Volume, subject: Subject, scores: Mapping[str, Any]
+) -> dict[str, bytes]:
+    """Makes the files of an evaluation: their contents by name.
+
+    Args:
+        evaluation: What was measured.
+        volume: What it was measured on.
+        subject: The same in words.
+        scores: What `evaluation.json` holds.
+    """
+    pictures = draw_overlays(volume, evaluation.prediction, worst_sections(evaluation.sections))
+    return {
+        **{f"section-{number:04d}.png": encode_png(drawn) for number, drawn in pictures.items()},
+        "sections.csv": to_csv(SectionScore, evaluation.sections),
+        "objects.csv": to_csv(ObjectRow, evaluation.objects),
+        "evaluation.json": (json.dumps(dict(scores), indent=2) + "\n").encode(),
+        "evaluation.html": build_evaluation_page(evaluation, subject, pictures),
+    }
 
 
 def _notes_on_scale(model: Model, volume: Volume) -> list[str]:

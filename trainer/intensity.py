@@ -33,3 +33,8 @@ class Intensity:
     def scale(self, raw: np.ndarray) -> np.ndarray:
         """Maps voxels of any type to float32, mostly within 0 and 1."""
         return ((raw.astype(np.float32) - self.low) / (self.high - self.low)).astype(np.float32)
+
+    def to_gray(self, raw: np.ndarray) -> np.ndarray:
+        """Maps voxels to uint8 to be looked at; what lies beyond the percentiles is cut off."""
+        gray: np.ndarray = (np.clip(self.scale(raw), 0, 1) * 255).astype(np.uint8)
+        return gray

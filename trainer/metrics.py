@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -80,6 +81,29 @@ class PooledHistogram:
         # Levels 127 and 128 are equally near to 0.5, which `scores(0.5)` rounds to 128.
         level = int(min(winners, key=lambda level: (abs(2 * level - (LEVELS - 1)), -level)))
         return self._score(int(hits[level - 1]), int(predicted[level - 1]), level / (LEVELS - 1))
+
+    def from_each_level(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Voxels that are foreground from each of the 256 levels upwards: the right ones, and all.
+
+        At level 0, the first, that is every voxel, so the first of the right ones is the truth.
+        """
+        hits = _sums_from_the_end(self._foreground)
+        return hits, hits + _sums_from_the_end(self._background)
+
+    def matthews_correlation(self, threshold: float) -> float:
+        """Correlation of truth and prediction, from -1 to 1 (Matthews 1975).
+
+        Where one of them is all of one class it is 1 if the other agrees everywhere, else 0.
+        """
+        level = round(threshold * (LEVELS - 1))
+        hits, false = int(self._foreground[level:].sum()), int(self._background[level:].sum())
+        missed = self._positives - hits
+        right = self._voxels - hits - false - missed
+        # Python's whole numbers: the product of four counts of a volume has some 30 digits.
+        square = (hits + false) * (hits + missed) * (right + false) * (right + missed)
+        if square == 0:
+            return 1.0 if false == missed == 0 else 0.0
+        return (hits * right - false * missed) / math.sqrt(square)
 
     def collapsed_to(self) -> Literal["background", "foreground"] | None:
         """The one class that the prediction consists of, if it has no skill either.

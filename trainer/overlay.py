@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable
 
 import cv2
 import numpy as np
 
-from trainer.errors import InputError
 from trainer.intensity import Intensity
 from trainer.volume import Volume
 
@@ -18,7 +14,16 @@ _MISSED = (60, 110, 255)
 _FALSE = (255, 60, 60)
 _TRUTH = (255, 255, 255)
 _PREDICTION = (255, 210, 0)
-_SECTIONS = 4
+
+
+def overlay_legend() -> list[tuple[str, str]]:
+    """What the colours of an overlay mean, each with its CSS colour."""
+    return [
+        ("missed", f"rgb{_MISSED}"),
+        ("false", f"rgb{_FALSE}"),
+        ("outline of the truth", f"rgb{_TRUTH}"),
+        ("outline of the prediction where it differs", f"rgb{_PREDICTION}"),
+    ]
 
 
 def draw_overlay(gray: np.ndarray, truth: np.ndarray, prediction: np.ndarray) -> np.ndarray:
@@ -47,30 +52,26 @@ def draw_overlay(gray: np.ndarray, truth: np.ndarray, prediction: np.ndarray) ->
     return drawn
 
 
-def write_overlays(
-    folder: Path, volume: Volume, prediction: np.ndarray, scores: Mapping[str, Any]
-) -> None:
-    """Writes the scores, and overlays of the sections with the most voxels wrong.
+def draw_overlays(
+    volume: Volume, prediction: np.ndarray, sections: Iterable[int]
+) -> dict[int, np.ndarray]:
+    """Draws overlays of some sections, scaled to the volume's range of intensities.
 
-    Raises:
-        InputError: The folder cannot be written.
+    Args:
+        volume: With raw and mask.
+        prediction: 0 or 1, (z, y, x).
+        sections: Their numbers.
+
+    Returns:
+        RGB pictures, uint8 (y, x, 3), by section.
     """
-    wrong = np.count_nonzero(prediction != volume.mask, axis=(1, 2))
     intensity = Intensity.measure(volume.raw)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for section in np.argsort(-wrong, kind="stable")[:_SECTIONS]:
-            scaled = np.clip(intensity.scale(volume.raw[section]), 0, 1) * 255
-            picture = draw_overlay(
-                scaled.astype(np.uint8), volume.mask[section], prediction[section]
-            )
-            _write(folder / f"section-{section:04d}.png", encode_png(picture))
-        _write(folder / "evaluation.json", (json.dumps(dict(scores), indent=2) + "\n").encode())
-    except OSError as error:
-        raise InputError(
-            f"--out: expected a folder that can be written, got {folder}: {error.strerror}; "
-            "choose another"
-        ) from None
+    return {
+        section: draw_overlay(
+            intensity.to_gray(volume.raw[section]), volume.mask[section], prediction[section]
+        )
+        for section in sections
+    }
 
 
 def encode_png(picture: np.ndarray) -> bytes:
@@ -79,10 +80,13 @@ def encode_png(picture: np.ndarray) -> bytes:
     return encoded.tobytes()
 
 
-def _write(path: Path, content: bytes) -> None:
-    partial = path.with_suffix(".partial")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+def encode_jpeg(picture: np.ndarray) -> bytes:
+    """Packs an RGB picture for a page, its fine coloured lines unblurred, uint8 (y, x, 3)."""
+    options = [
+        cv2.IMWRITE_JPEG_QUALITY,
+        88,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+    ]
+    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options)
+    return encoded.tobytes()

@@ -132,6 +132,10 @@ def refusal(answer: Answer) -> str:
             ["evaluate", "m", "--raw", "a", "--mask", "b", "--voxel-size-nm", "5,x"],
             ["--voxel-size-nm", "5,x"],
         ),
+        (
+            ["explain", "m", "--raw", "a", "--section", "1", "--box", "9,0,5,9", "--out", "o"],
+            ["--box", "y0,x0,y1,x1", "9,0,5,9"],
+        ),
     ],
     ids=" ".join,
 )
@@ -469,8 +473,12 @@ SCORES = {
     "voxel_size_nm": [5.0, 5.0, 5.0],
     **{
         name: {"found": 3, "total": 4, "predicted": 3, "precision": 1.0, "recall": 0.75, "f1": 0.9}
-        for name in ("instances_2d", "instances_3d")
+        for name in ("instances_2d", "instances_3d", "instances_2d_iou_075", "instances_3d_iou_075")
     },
+    **dict.fromkeys(
+        ("mcc", "average_precision", "panoptic_quality_2d", "panoptic_quality_3d"), 0.8
+    ),
+    "boundary_dice": {"1": 0.7, "2": 0.85},
 }
 
 
@@ -485,9 +493,32 @@ def test_an_evaluation_shows_its_scores_and_on_stderr_what_there_is_to_note(
     shown = call(*given)
     assert (shown.code, shown.err) == (0, "the model was trained on voxels of [5] nm\n")
     assert "Dice 0.9000" in shown.out
-    assert "objects in the volume: found 3 of 4" in shown.out
+    assert "MCC 0.8000, average precision 0.8000" in shown.out
+    assert "boundary Dice 0.7000 at 1, 0.8500 at 2 voxels" in shown.out
+    assert "objects in the volume: found 3 of 4 at IoU 0.5, 3 at IoU 0.75" in shown.out
     printed = json.loads(call(*given, "--json").out)
     assert (printed["voxel_size_nm"], printed["notes"]) == ([5.0, 5.0, 5.0], scores["notes"])
+
+
+def test_an_explanation_shows_the_filters_and_where_it_is_written(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strongest = [{"filter": 5, "stands_out": 1.25}, {"filter": 0, "stands_out": -0.5}]
+    facts = {
+        "section": 7,
+        "box": [0, 1, 2, 3],
+        "mean_probability": 0.5,
+        "foreground_share": 0.25,
+        "levels": [{"level": "centre", "filters": 8, "strongest": strongest}],
+    }
+    fake = types.ModuleType("trainer.explain")
+    fake.explain_files = lambda *_: facts  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "trainer.explain", fake)
+    place = ("--section", "7", "--box", "0,1,2,3", "--out", "why")
+    shown = call("explain", "model", "--raw", "a.tif", *place)
+    assert (shown.code, shown.err) == (0, "written to why: open why/explain.html\n")
+    assert "centre: filters 5 (+1.25), 0 (-0.50) of 8" in shown.out
+    assert json.loads(call("explain", "model", "--raw", "a.tif", *place, "--json").out) == facts
 
 
 def test_the_second_ctrl_c_ends_without_a_traceback(
@@ -541,7 +572,7 @@ def test_help_names_every_command_and_loads_nothing_heavy() -> None:
     done = run_program("--help")
     assert (done.returncode, done.stderr) == (0, "")
     shown, loaded = done.stdout.split("loaded: ")
-    for command in ("run", "check", "status", "best", "export", "evaluate", "dashboard"):
+    for command in ("run", "check", "status", "best", "export", "evaluate", "explain", "dashboard"):
         assert f"\n  {command} " in shown
     heavy = {"tensorflow", "keras", "ray", "optuna", "numpy", "sqlalchemy", "pydantic"}
     assert heavy & set(loaded.split()) == set()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 
 import trainer.evaluate as evaluate_module
 from trainer.errors import InputError
-from trainer.evaluate import Evaluation, evaluate, evaluate_files
+from trainer.evaluate import Evaluation, build_files, evaluate, evaluate_files
+from trainer.evaluation_page import Subject
 from trainer.hyperparameters import Hyperparameters
 from trainer.model import Model, build_model, save_model
 from trainer.stack import write_stack
@@ -86,12 +88,28 @@ def test_the_probabilities_are_kept(scored: Evaluation) -> None:
 
 def test_the_mapping_has_every_name_and_is_json(scored: Evaluation) -> None:
     mapping = json.loads(json.dumps(scored.to_mapping()))
-    names = {"dice", "iou", "precision", "recall", "threshold", "voxels"}
-    names |= {"instances_2d", "instances_3d", "best_threshold", "dice_at_best_threshold"}
-    assert set(mapping) == names
-    for kind in ("instances_2d", "instances_3d"):
+    names = {"dice", "iou", "precision", "recall", "threshold", "voxels", "mcc", "sections"}
+    names |= {"average_precision", "boundary_dice", "best_threshold", "dice_at_best_threshold"}
+    names |= {f"panoptic_quality_{kind}" for kind in ("2d", "3d")}
+    kinds = ["instances_2d", "instances_2d_iou_075", "instances_3d", "instances_3d_iou_075"]
+    assert set(mapping) == names | set(kinds)
+    for kind in kinds:
         assert set(mapping[kind]) == {"found", "total", "predicted", "precision", "recall", "f1"}
     assert mapping["dice_at_best_threshold"] > mapping["dice"]
+    assert set(mapping["boundary_dice"]) == {"1", "2"}
+
+
+def test_the_further_scores_are_those_of_the_same_voxels(scored: Evaluation) -> None:
+    mapping = scored.to_mapping()
+    truth, prediction = volume().mask.ravel(), scored.prediction.ravel()
+    assert mapping["mcc"] == pytest.approx(np.corrcoef(truth, prediction)[0, 1])
+    # Of 84 voxels at 1 there are 60 right; 32 more at 100 / 255 are all right; no truth is left.
+    assert mapping["average_precision"] == pytest.approx(60 / 92 * 60 / 84 + 32 / 92 * 92 / 116)
+    assert mapping["panoptic_quality_3d"] == pytest.approx(2 * 1 / 4)
+    assert mapping["panoptic_quality_2d"] == pytest.approx(2 * 3 / 9)
+    assert mapping["sections"]["worst"] == [0, 1, 2]
+    # The first object's border alone is within reach of anything: in it the two agree.
+    assert mapping["boundary_dice"]["1"] == mapping["boundary_dice"]["2"]
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +127,8 @@ def test_files_are_scored_and_the_overlays_written(files: dict[str, Path], tmp_p
     assert scores["voxels"] == 3 * 20 * 31
     assert json.loads((tmp_path / "evaluation.json").read_text()) == scores
     assert len(list(tmp_path.glob("section-*.png"))) == 3
+    assert (tmp_path / "sections.csv").read_text().count("\n") == 1 + 3
+    assert (tmp_path / "objects.csv").read_text().count("\ntrue,") == 2
     assert scores["voxel_size_nm"] is None
     assert scores["notes"] == []
 
@@ -135,6 +155,46 @@ def test_a_volume_of_another_voxel_size_is_noted(
 def test_a_missing_file_is_named(files: dict[str, Path], tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match=str(tmp_path / "nowhere")):
         evaluate_files(**{**files, name: tmp_path / "nowhere"})
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_the_work(
+    files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    monkeypatch.setattr(evaluate_module, "evaluate", None)
+    with pytest.raises(InputError, match=r"^--out: expected a folder that can be written"):
+        evaluate_files(**files, out=tmp_path / "file")
+    with pytest.raises(InputError, match=r"^--out: expected no model folder"):
+        evaluate_files(**files, out=files["model"])
+
+
+def text_of(page: bytes) -> str:
+    return re.sub(r"<[^>]*>", " ", re.sub(r'src="[^"]*"', "", page.decode()))
+
+
+def test_the_page_says_how_many_were_found(scored: Evaluation) -> None:
+    subject = Subject("m", "raw <1>.tif", SHAPE, (5.0, 5.0, 5.0), "mitochondria", ["of 5 nm"])
+    files = build_files(scored, volume(), subject, scored.to_mapping())
+    page = files["evaluation.html"]
+    text = text_of(page)
+    assert "1 of 2 mitochondria found" in text
+    assert "1 of the 2 predicted objects match none of them" in text
+    assert "raw &lt;1&gt;.tif" in text
+    assert "Note: of 5 nm." in text
+    for heading in ("Objects", "Voxels", "Along the volume", "The threshold", "The worst sections"):
+        assert heading in text
+    # Three charts and three sections.
+    assert page.count(b"data:image/svg+xml;base64,") == 3
+    assert page.count(b"data:image/jpeg;base64,") == 3
+
+
+def test_a_page_of_nothing_at_all_can_be_drawn() -> None:
+    nothing = replace(volume(), mask=np.zeros(SHAPE, np.uint8), raw=np.zeros(SHAPE, np.uint8))
+    evaluation = evaluate(model(), nothing)
+    subject = Subject("m", "raw.tif", SHAPE, None, "nuclei")
+    files = build_files(evaluation, nothing, subject, evaluation.to_mapping())
+    assert "0 of 0 nuclei found" in text_of(files["evaluation.html"])
+    assert files["objects.csv"].count(b"\n") == 1
 
 
 def test_an_empty_truth_and_an_empty_prediction_agree() -> None:

@@ -11,7 +11,13 @@ from hypothesis.extra import numpy as arrays
 from scipy import ndimage
 from skimage import measure
 
-from trainer.instances import InstanceScores, match_instances, match_sections
+from trainer.instances import (
+    InstanceScores,
+    Overlap,
+    match_instances,
+    match_sections,
+    panoptic_quality,
+)
 
 VOLUMES = arrays.arrays(np.uint8, (2, 7, 8), elements=st.integers(0, 1))
 IOUS = st.sampled_from([0.5, 0.6, 0.75, 1.0])
@@ -172,3 +178,67 @@ def test_single_voxels_up_to_every_border_are_objects_of_their_own(shape: tuple[
         mask[tuple(slice(start, None, 2) for start in corner)] = 1
         voxels = int(mask.sum())
         assert counts(match_instances(mask, mask)) == (voxels, voxels, voxels)
+
+
+@settings(deadline=None, max_examples=40)
+@given(truth=VOLUMES, prediction=VOLUMES)
+def test_sizes_centres_and_best_matches_are_those_scipy_measures(
+    truth: np.ndarray, prediction: np.ndarray
+) -> None:
+    overlap = Overlap.measure(truth, prediction)
+    true, total = ndimage.label(truth, np.ones((3, 3, 3)))
+    guessed, predicted = ndimage.label(prediction, np.ones((3, 3, 3)))
+    expected = []
+    for i in range(1, total + 1):
+        ious = [
+            ((true == i) & (guessed == j)).sum() / ((true == i) | (guessed == j)).sum()
+            for j in range(1, predicted + 1)
+        ]
+        centre = np.round(ndimage.center_of_mass(true == i), 4).tolist()
+        expected.append((*centre, int((true == i).sum()), round(max(ious, default=0.0), 9)))
+    found = [
+        (*np.round(centre, 4).tolist(), int(size), round(float(iou), 9))
+        for centre, size, iou in zip(
+            overlap.true_centres, overlap.true_sizes, overlap.true_ious, strict=True
+        )
+    ]
+    assert len(found) == total
+    assert np.allclose(sorted(found), sorted(expected), atol=1e-3)
+    # Seen from the other side it is the same.
+    back = Overlap.measure(prediction, truth)
+    assert back.true_ious.tolist() == overlap.guessed_ious.tolist()
+
+
+@settings(deadline=None, max_examples=40)
+@given(truth=VOLUMES, flips=arrays.arrays(np.bool_, (2, 7, 8)))
+def test_panoptic_quality_is_segmentation_times_recognition(
+    truth: np.ndarray, flips: np.ndarray
+) -> None:
+    prediction = truth ^ (flips & np.roll(flips, 1, axis=1))
+    true, total = ndimage.label(truth, np.ones((3, 3, 3)))
+    guessed, predicted = ndimage.label(prediction, np.ones((3, 3, 3)))
+    matched = []
+    for i, j in product(range(1, total + 1), range(1, predicted + 1)):
+        a, b = true == i, guessed == j
+        iou = (a & b).sum() / (a | b).sum()
+        matched += [iou] if iou >= 0.5 else []
+    wrong = (total - len(matched)) / 2 + (predicted - len(matched)) / 2
+    expected = sum(matched) / (len(matched) + wrong) if total + predicted else 1.0
+    assert panoptic_quality([Overlap.measure(truth, prediction)]) == pytest.approx(expected)
+
+
+def test_panoptic_quality_worked_by_hand() -> None:
+    # One of IoU 3/4, one missed, one false: 3/4 / (1 + 1/2 + 1/2).
+    overlap = Overlap.measure(section("####..##...."), section("###.......##"))
+    assert panoptic_quality([overlap]) == pytest.approx(0.375)
+    nothing = np.zeros((3, 3))
+    assert panoptic_quality([Overlap.measure(nothing, nothing)]) == 1.0
+    assert panoptic_quality([Overlap.measure(nothing, np.ones((3, 3)))]) == 0.0
+
+
+def test_touching_objects_are_one_and_found_only_together() -> None:
+    truth = section("######")
+    halves = section("###.##")
+    assert counts(match_instances(truth, halves)) == (1, 1, 2)
+    assert Overlap.measure(truth, halves).true_ious.tolist() == [0.5]
+    assert Overlap.measure(halves, truth).guessed_ious.tolist() == [0.5]

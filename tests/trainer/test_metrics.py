@@ -194,3 +194,36 @@ def test_what_cannot_be_compared_is_refused(
 def test_a_threshold_outside_0_to_1_is_refused(threshold: float) -> None:
     with pytest.raises(ValueError, match="between 0 and 1"):
         PooledHistogram().scores(threshold)
+
+
+@settings(deadline=None)
+@given(voxels=VOXELS, level=st.integers(0, 255))
+def test_matthews_is_the_correlation_of_truth_and_prediction(
+    voxels: list[tuple[int, bool]], level: int
+) -> None:
+    truth = np.array([true for _, true in voxels], float)
+    called = np.array([score >= level for score, _ in voxels], float)
+    if len(set(truth)) == len(set(called)) == 2:
+        expected = np.corrcoef(truth, called)[0, 1]
+    else:
+        expected = float((truth == called).all())
+    found = from_voxels(voxels).matthews_correlation(level / 255)
+    assert found == pytest.approx(expected, abs=1e-12)
+
+
+def test_matthews_of_a_whole_volume_does_not_overflow() -> None:
+    histogram = PooledHistogram()
+    histogram._foreground[[0, 255]] = 1_000_000_000, 2_000_000_000
+    histogram._background[[0, 255]] = 3_000_000_000, 4_000_000_000
+    # (2 * 3 - 4 * 1) / sqrt(6 * 3 * 4 * 7), in any unit.
+    assert histogram.matthews_correlation(0.5) == pytest.approx(2 / 504**0.5)
+
+
+@settings(deadline=None)
+@given(voxels=VOXELS, level=st.integers(0, 255))
+def test_the_counts_from_each_level_are_those_counted_voxel_by_voxel(
+    voxels: list[tuple[int, bool]], level: int
+) -> None:
+    hits, wrong, _ = counted_by_hand(voxels, level)
+    right, called = from_voxels(voxels).from_each_level()
+    assert (right[level], called[level]) == (hits, hits + wrong)

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import imageio.v3 as imageio
 import numpy as np
-import pytest
 
-from trainer import overlay as module
-from trainer.errors import InputError
-from trainer.overlay import draw_overlay, write_overlays
+from trainer.overlay import (
+    draw_overlay,
+    draw_overlays,
+    encode_jpeg,
+    encode_png,
+    overlay_legend,
+)
 from trainer.volume import Volume
 
 SHAPE = (6, 40, 50)
@@ -29,15 +31,6 @@ def section() -> tuple[np.ndarray, np.ndarray]:
     return truth, prediction
 
 
-def volume(wrong: list[int]) -> tuple[Volume, np.ndarray]:
-    """A volume whose prediction has so many voxels wrong in each section."""
-    mask, prediction = np.zeros(SHAPE, np.uint8), np.zeros(SHAPE, np.uint8)
-    for number, count in enumerate(wrong):
-        prediction[number].flat[:count] = 1
-    raw = np.random.default_rng(0).integers(0, 65536, SHAPE).astype(np.uint16)
-    return Volume(raw, mask, None), prediction
-
-
 def assert_colours(picture: np.ndarray) -> None:
     red, green, blue = picture[MISSED].astype(int)
     assert blue > max(red, green) + 60
@@ -45,6 +38,12 @@ def assert_colours(picture: np.ndarray) -> None:
     assert red > max(green, blue) + 60
     for right in (FOUND, NOTHING):
         assert np.ptp(picture[right].astype(int)) == 0
+
+
+def assert_colours_roughly(picture: np.ndarray) -> None:
+    for at, strong in ((MISSED, 2), (FALSE, 0)):
+        assert int(np.argmax(picture[at])) == strong
+    assert np.ptp(picture[NOTHING].astype(int)) < 12
 
 
 def test_missed_voxels_are_blue_and_false_ones_red() -> None:
@@ -75,47 +74,20 @@ def test_the_tissue_shows_through_the_colour() -> None:
         assert np.abs(picture[y, x] - picture[y, x + 1]).min() > 40
 
 
-def test_the_file_has_the_colours_in_their_places(tmp_path: Path) -> None:
-    whole, prediction = volume([0] * 6)
+def test_the_sections_asked_for_are_drawn_in_their_colours(tmp_path: Path) -> None:
     truth, predicted = section()
-    whole.raw[:] = 1000
-    whole.mask[4], prediction[4] = truth, predicted
-    write_overlays(tmp_path, whole, prediction, {})
-    assert_colours(imageio.imread(tmp_path / "section-0004.png"))
+    raw = np.full(SHAPE, 1000, np.uint16)
+    mask, prediction = np.zeros(SHAPE, np.uint8), np.zeros(SHAPE, np.uint8)
+    mask[4], prediction[4] = truth, predicted
+    pictures = draw_overlays(Volume(raw, mask, None), prediction, [4, 1])
+    assert list(pictures) == [4, 1]
+    assert_colours(pictures[4])
+    (tmp_path / "a.png").write_bytes(encode_png(pictures[4]))
+    assert np.array_equal(imageio.imread(tmp_path / "a.png"), pictures[4])
+    (tmp_path / "a.jpg").write_bytes(encode_jpeg(pictures[4]))
+    assert_colours_roughly(imageio.imread(tmp_path / "a.jpg"))
 
 
-def test_the_worst_sections_are_shown_and_the_scores_kept(tmp_path: Path) -> None:
-    whole, prediction = volume([5, 900, 30, 0, 70, 20])
-    scores = {"dice": 0.5, "instances_2d": {"found": 1}}
-    write_overlays(tmp_path / "new" / "out", whole, prediction, scores)
-    written = sorted(path.name for path in (tmp_path / "new" / "out").iterdir())
-    pictures = [f"section-{number:04d}.png" for number in (1, 2, 4, 5)]
-    assert written == ["evaluation.json", *pictures]
-    assert json.loads((tmp_path / "new" / "out" / "evaluation.json").read_text()) == scores
-
-
-def test_a_volume_of_fewer_sections_is_shown_whole(tmp_path: Path) -> None:
-    whole, prediction = volume([5, 900])
-    short = Volume(whole.raw[:2], whole.mask[:2], None)
-    write_overlays(tmp_path, short, prediction[:2], {})
-    assert len(list(tmp_path.glob("section-*.png"))) == 2
-
-
-def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("mine")
-    with pytest.raises(InputError, match=r"^--out: expected a folder that can be written, got "):
-        write_overlays(tmp_path / "file", *volume([1] * 6), {})
-
-
-def test_a_full_disk_leaves_no_half_a_picture(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def half(path: Path, content: bytes) -> int:
-        with path.open("wb") as file:
-            file.write(content[:10])
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(module.Path, "write_bytes", half)
-    with pytest.raises(InputError, match="No space left on device"):
-        write_overlays(tmp_path, *volume([1] * 6), {})
-    assert list(tmp_path.iterdir()) == []
+def test_the_legend_names_the_colours_that_are_drawn() -> None:
+    assert dict(overlay_legend())["missed"] == "rgb(60, 110, 255)"
+    assert len(overlay_legend()) == 4

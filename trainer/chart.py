@@ -1,0 +1,64 @@
+"""Charts as SVG, drawn by matplotlib without a screen."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+INK, MUTED, BLUE, RED, GOLD = "#1d2530", "#8a94a0", "#2f6fd6", "#d43d3d", "#c98a00"
+
+_STYLE: Any = {
+    "font.size": 11,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e6eaee",
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "legend.frameon": False,
+    # The same chart is the same file.
+    "svg.hashsalt": "unet-search",
+}
+
+
+class Chart:
+    """A chart of one pair of axes.
+
+    Attributes:
+        axes: To draw on.
+        svg: What came out, once `open_chart` is left.
+    """
+
+    def __init__(self, axes: Axes) -> None:
+        self.axes = axes
+        self.svg = b""
+
+
+@contextmanager
+def open_chart(x: str, y: str, *, width: float = 9.0, height: float = 3.4) -> Iterator[Chart]:
+    """Gives a chart to draw on, in the style of all pages.
+
+    Args:
+        x: Label of the horizontal axis, with its unit.
+        y: The same of the vertical one.
+        width: In inches of 72 points.
+        height: The same.
+    """
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        chart = Chart(figure.add_subplot())
+        chart.axes.set_axisbelow(True)
+        chart.axes.set_xlabel(x)
+        chart.axes.set_ylabel(y)
+        yield chart
+        file = io.BytesIO()
+        figure.savefig(file, format="svg", metadata={"Date": None})
+        chart.svg = file.getvalue()

@@ -1,0 +1,245 @@
+"""What a network went by where it marked a region of a section, or did not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+from scipy.special import expit
+
+from trainer.activation_map import LevelResponse, respond
+from trainer.errors import InputError
+from trainer.explanation_page import build_explanation_page
+from trainer.explanation_pictures import draw_filters, draw_map, draw_region
+from trainer.filters import Filter, strongest_filters
+from trainer.intensity import Intensity
+from trainer.model import Model, load_model
+from trainer.neighbours import neighbours
+from trainer.output_folder import prepare_folder, refuse_model_folder, write_files
+from trainer.overlay import encode_png
+from trainer.region import Region
+from trainer.stack import read_stack
+
+_LARGEST_SIDE = 1024  # gradients of all levels of a larger part would not fit everywhere
+
+
+@dataclass(frozen=True, eq=False)
+class LevelExplanation:
+    """One level of the network.
+
+    Attributes:
+        response: What it answered.
+        filters: Those that stand out most in the region.
+        activation_map: Seg-Grad-CAM in voxels, float32 (y, x); None on the way down, where
+            features have yet to be combined.
+        share_in_region: Of the map's sum.
+    """
+
+    response: LevelResponse
+    filters: Sequence[Filter]
+    activation_map: np.ndarray | None
+    share_in_region: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """What a network answered to one region.
+
+    Attributes:
+        section: Its number.
+        region: In voxels of the section.
+        window: The part of the section that the network was shown.
+        gray: That part, uint8 (y, x).
+        foreground: What the model calls foreground there, 0 or 1, (y, x).
+        probability: Mean over the region.
+        levels: In the order in which the section passes through them.
+    """
+
+    section: int
+    region: Region
+    window: Region
+    gray: np.ndarray
+    foreground: np.ndarray
+    probability: float
+    levels: Sequence[LevelExplanation]
+
+    @property
+    def shown_region(self) -> Region:
+        """The region within the window."""
+        return self.region.moved(self.window.y0, self.window.x0)
+
+    @property
+    def foreground_share(self) -> float:
+        """Of the region, at the model's threshold."""
+        return float(self.foreground[self.shown_region.slices].mean())
+
+    @property
+    def area_share(self) -> float:
+        """The region's share of the window."""
+        return self.foreground[self.shown_region.slices].size / self.foreground.size
+
+    def to_mapping(self) -> dict[str, Any]:
+        """The numbers as JSON can hold them; places are (y, x) in voxels of the section."""
+        return {
+            "section": self.section,
+            "box": _corners(self.region),
+            "window": _corners(self.window),
+            "mean_probability": self.probability,
+            "foreground_share": self.foreground_share,
+            "levels": [self._level(level) for level in self.levels],
+        }
+
+    def _level(self, level: LevelExplanation) -> dict[str, Any]:
+        factor = level.response.factor
+        origin = np.array([self.window.y0, self.window.x0])
+        return {
+            "level": level.response.name,
+            "voxels_per_cell": factor,
+            "filters": level.response.response.shape[-1],
+            "map_share_in_box": level.share_in_region,
+            "strongest": [
+                {
+                    "filter": each.number,
+                    "stands_out": each.stands_out,
+                    "mean_in_box": each.mean_in_region,
+                    "mean_in_section": each.mean_in_section,
+                    "effect": each.effect,
+                    "answers_most_at": [
+                        (np.array(peak) * factor + factor // 2 + origin).tolist()
+                        for peak in each.peaks
+                    ],
+                }
+                for each in level.filters
+            ],
+        }
+
+
+def explain(model: Model, raw: np.ndarray, section: int, region: Region) -> Explanation:
+    """Looks for what the network went by in a region.
+
+    Args:
+        model: A single 2D U-Net, loaded in float32.
+        raw: The volume, (z, y, x).
+        section: Number of the section.
+        region: In voxels of the section.
+
+    Raises:
+        InputError: Section or region lie outside the volume, or the network is of another kind.
+    """
+    _check_place(raw, section, region)
+    window = region.window(*raw.shape[1:], _LARGEST_SIDE)
+    intensity = Intensity.measure(raw)
+    shown = region.moved(window.y0, window.x0)
+    image = _image(model, raw, section, window, intensity)
+    answer = respond(model.network, image, shown.slices)
+    size = window.y1 - window.y0, window.x1 - window.x0
+    probability = expit(answer.logits[: size[0], : size[1]])
+    return Explanation(
+        section=section,
+        region=region,
+        window=window,
+        gray=intensity.to_gray(raw[section][window.slices]),
+        foreground=(probability >= model.threshold).astype(np.uint8),
+        probability=float(probability[shown.slices].mean()),
+        levels=[_explain_level(level, shown, size) for level in answer.levels],
+    )
+
+
+def explain_files(
+    model: Path, raw: Path, section: int, region: Region, out: Path
+) -> dict[str, Any]:
+    """Explains a region of a stack in files.
+
+    Args:
+        model: A model folder.
+        raw: Image stack.
+        section: Number of the section, from 0.
+        region: In voxels of the section.
+        out: Gets `explain.html`, `explain.json` and the pictures.
+
+    Returns:
+        What `explain.json` holds: `{model, raw, section, box, window, mean_probability,
+        foreground_share, levels, files}`, each level as `{level, voxels_per_cell, filters,
+        map_share_in_box, strongest}`.
+
+    Raises:
+        InputError: A file cannot be used, in one line.
+    """
+    from trainer.device import configure_device
+
+    refuse_model_folder(out)
+    volume = read_stack(raw, role="raw").array
+    _check_place(volume, section, region)
+    configure_device()
+    loaded = load_model(model, stock=True)
+    explanation = explain(loaded, volume, section, region)
+    pictures = _draw(explanation)
+    facts = {
+        "model": str(model),
+        "raw": str(raw),
+        **explanation.to_mapping(),
+        "files": ["explain.html", *(f"{name}.png" for name in pictures)],
+    }
+    prepare_folder(out)
+    page = build_explanation_page(explanation, str(model), str(raw), pictures)
+    numbers = (json.dumps(facts, indent=2) + "\n").encode()
+    files = {f"{name}.png": encode_png(picture) for name, picture in pictures.items()}
+    write_files(out, {**files, "explain.json": numbers, "explain.html": page})
+    return facts
+
+
+def _check_place(raw: np.ndarray, section: int, region: Region) -> None:
+    if not 0 <= section < len(raw):
+        raise InputError(f"--section: expected 0 to {len(raw) - 1}, got {section}")
+    height, width = raw.shape[1:]
+    region.check_within(height, width)
+
+
+def _image(
+    model: Model, raw: np.ndarray, section: int, window: Region, intensity: Intensity
+) -> np.ndarray:
+    """The window with its neighbours as channels, mirrored to a size that the network takes."""
+    hyperparameters = model.hyperparameters
+    near = neighbours(section, hyperparameters.section_channels, range(len(raw)))
+    seen = intensity.scale(np.stack([raw[number][window.slices] for number in near], axis=-1))
+    height, width = seen.shape[:2]
+    halvings = hyperparameters.halvings
+    mode: Literal["reflect", "edge"] = "reflect" if min(height, width) > halvings else "edge"
+    padded = np.pad(seen, ((0, -height % halvings), (0, -width % halvings), (0, 0)), mode=mode)
+    return padded[np.newaxis]
+
+
+def _explain_level(level: LevelResponse, region: Region, size: tuple[int, int]) -> LevelExplanation:
+    filters = strongest_filters(level, region)
+    if level.name.startswith("down"):
+        return LevelExplanation(level, filters, None, None)
+    cells = level.activation_map
+    height, width = (side * level.factor for side in cells.shape)
+    whole = cv2.resize(cells, (width, height), interpolation=cv2.INTER_LINEAR)
+    strength = whole[: size[0], : size[1]]
+    total = float(strength.sum())
+    share = float(strength[region.slices].sum()) / total if total > 0 else None
+    return LevelExplanation(level, filters, strength, share)
+
+
+def _draw(explanation: Explanation) -> dict[str, np.ndarray]:
+    """The pictures by name, RGB, uint8 (y, x, 3)."""
+    gray, region = explanation.gray, explanation.shown_region
+    pictures = {"section": draw_region(gray, region, explanation.foreground)}
+    for level in explanation.levels:
+        name = level.response.name
+        if level.activation_map is not None:
+            pictures[f"map-{name}"] = draw_map(gray, level.activation_map, region)
+        pictures[f"filters-{name}"] = draw_filters(
+            gray, region, level.filters, level.response.factor
+        )
+    return pictures
+
+
+def _corners(region: Region) -> list[int]:
+    return [region.y0, region.x0, region.y1, region.x1]
