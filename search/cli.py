@@ -244,6 +244,24 @@ def explain(
 
 
 @app.command()
+def report(
+    config: ConfigFile,
+    out: Annotated[Path, typer.Option(help="Folder for report.html and report.json.")],
+    as_json: AsJson = False,
+) -> None:
+    """Write the study as one HTML page: course, importances, interactions, finalists."""
+    from search.report import write_report
+    from search.terminal import say
+
+    loaded, study = _open(config)
+    facts = write_report(loaded, study, out)
+    if as_json:
+        _print_json(facts)
+    else:
+        say(f"study {facts['study']} written to {facts['files'][0]}")
+
+
+@app.command()
 def dashboard(
     config: ConfigFile,
     port: Annotated[int, typer.Option(min=1, max=65535, help="To listen on.")] = 8080,
