@@ -22,13 +22,14 @@ def draw_history(runs: Sequence[Run]) -> bytes:
     with open_chart("trial", _DICE) as chart:
         done = [run for run in runs if run.value is not None]
         stopped = [run for run in runs if run.value is None and run.last is not None]
-        for some, style in (
+        styles: list[tuple[list[Run], dict[str, Any]]] = [
             (
                 stopped,
                 {"facecolors": "none", "edgecolors": MUTED, "label": "stopped before its end"},
             ),
             (done, {"color": BLUE, "label": "trained to its end"}),
-        ):
+        ]
+        for some, style in styles:
             if some:
                 x, y = [run.number for run in some], [run.last or 0.0 for run in some]
                 chart.axes.scatter(x, y, s=22, zorder=3, **style)
@@ -134,7 +135,7 @@ def draw_finalists(finalists: Sequence[Mapping[str, Any]]) -> bytes:
             )
             if each.get("mean") is not None:
                 chart.axes.hlines(
-                    each["mean"], at - 0.25, at + 0.25, color=GOLD, label="mean" if first else None
+                    each["mean"], at - 0.25, at + 0.25, color=GOLD, label="mean" if first else "_"
                 )
         chart.axes.set_xticks(
             range(len(finalists)), [f"trial {each['number']}" for each in finalists]

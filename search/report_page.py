@@ -169,8 +169,8 @@ def _combination(findings: Findings) -> str | None:
             return (
                 f"“{rows[run.number].name}” changes {len(changed)} values at once. By what each of "
                 f"them did alone ({', '.join(f'{gain:+.3f}' for gain in gains)}) it should have "
-                f"come to a Dice of {min(1.0, max(0.0, expected)):.3f}; it came to {run.last:.3f}. The "
-                "difference is what these values do to each other, which no search of one value at "
+                f"come to a Dice of {min(1.0, max(0.0, expected)):.3f}; it came to {run.last:.3f}. "
+                "The difference is what these values do to each other, which no search of one value at "
                 "a time can see."
             )
     return None
@@ -187,7 +187,8 @@ def _add_course(page: Page, findings: Findings) -> None:
     page.figure(
         report_charts.draw_history(findings.runs),
         "Each dot is a run, from the first to the last that was begun. The line is the best one "
-        "that was trained to its end so far: where it is flat for long, more trials are worth little.",
+        "that was trained to its end so far: where it is flat for long, more trials are "
+        "worth little.",
     )
     ranked = best_first(list(findings.runs))
     page.figure(
@@ -256,8 +257,8 @@ def _add_edges(page: Page, findings: Findings) -> None:
     for edge in findings.edges:
         wider = "lower" if edge.end == "low" else "higher"
         page.paragraph(
-            f"{edge.name}: {edge.crowded} of the {edge.best} best runs lie near its {edge.end} end, "
-            f"{_short(edge.bound)}. Better values may lie beyond: let the range reach {wider}."
+            f"{edge.name}: {edge.crowded} of the {edge.best} best runs lie near its {edge.end} "
+            f"end, {_short(edge.bound)}. Better values may lie beyond: let the range reach {wider}."
         )
 
 
