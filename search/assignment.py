@@ -24,8 +24,10 @@ class Task:
         study: Its name, for the trials' logs.
         logs: Folder of the trials' logs; without it none are written.
         memory_bytes: What a worker may use before it is ended; no limit without it.
+        gpu_share: Of a GPU that a worker has; from 1 on it is its own.
         artifacts: Folder of the trials' pictures; without it none are drawn.
         tensorboard: Folder of the trials' event files; without it none are written.
+        folds: Other ways to split, for repeats: fold 1 is the first of them, fold 0 the split.
     """
 
     volume: Volume
@@ -35,8 +37,10 @@ class Task:
     study: str = ""
     logs: Path | None = None
     memory_bytes: int | None = None
+    gpu_share: float = 1.0
     artifacts: Path | None = None
     tensorboard: Path | None = None
+    folds: tuple[Split, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ class Assignment:
         tiles_per_epoch: In tiles of 256 x 256.
         train_on: `train` sections, or `all` but the holdout and its gap.
         seed: Of weights and tiles.
+        fold: Which of the task's splits it is trained and judged by.
     """
 
     trial: int
@@ -58,6 +63,7 @@ class Assignment:
     tiles_per_epoch: int
     train_on: Literal["train", "all"]
     seed: int
+    fold: int = 0
 
 
 @dataclass(frozen=True)

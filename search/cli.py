@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import signal
 import sys
 from itertools import chain
@@ -12,17 +11,14 @@ from typing import Annotated, Any
 
 import typer
 
+from search import volume_commands
 from search.options import (
     AsJson,
     ConfigFile,
-    Mask,
     MaskInstead,
-    ModelFolder,
-    Raw,
     RawInstead,
     Share,
-    VoxelSize,
-    parse_voxel_size,
+    print_json,
 )
 
 # Nothing heavy is imported here: `--help` answers at once.
@@ -49,14 +45,14 @@ def main() -> None:
 
 def _run() -> int:
     from storage.errors import CheckpointError, StorageError
-    from trainer.errors import Diverged, InputError
+    from trainer.errors import Diverged, DownloadError, InputError
 
     try:
         code = app(standalone_mode=False)
         sys.stdout.flush()
     except typer.TyperException as error:
         return _refuse(f"{error.format_message().rstrip('.')}; see `unet-search --help`")
-    except (CheckpointError, Diverged) as error:
+    except (CheckpointError, Diverged, DownloadError) as error:
         _refuse(str(error))
         return 1
     except (InputError, StorageError) as error:
@@ -104,7 +100,7 @@ def run(
     )
     result = SearchRun(loaded, announce=say).run()
     if as_json:
-        _print_json(result_row(result))
+        print_json(result_row(result))
     else:
         options = {"--trials": trials, "--hours": hours, "--raw": raw, "--mask": mask}
         given = [(name, str(value)) for name, value in options.items() if value is not None]
@@ -124,7 +120,7 @@ def check(
     loaded = load_config(config, data__raw=raw and str(raw), data__mask=mask and str(mask))
     facts = check_search(loaded)
     if as_json:
-        _print_json(facts)
+        print_json(facts)
     else:
         present_check(facts)
 
@@ -136,9 +132,9 @@ def status(config: ConfigFile, as_json: AsJson = False) -> None:
     from search.results import status_row
 
     loaded, study = _open(config)
-    row = status_row(study, loaded.build_budget(), loaded.logs)
+    row = status_row(study, loaded.build_budget(), loaded.logs, loaded.checkpoints)
     if as_json:
-        _print_json(row)
+        print_json(row)
     else:
         present_status(row)
 
@@ -156,7 +152,7 @@ def enqueue(
     loaded, study = _open(config)
     number = enqueue_params(loaded, study, params)
     if as_json:
-        _print_json({"number": number})
+        print_json({"number": number})
     else:
         say(f"trial {number} is waiting: the search takes it next, or when it is run again")
 
@@ -174,7 +170,7 @@ def best(
     loaded, study = _open(config)
     rows = best_rows(study, loaded, top)
     if as_json:
-        _print_json(rows)
+        print_json(rows)
     else:
         present_best(rows)
 
@@ -184,63 +180,21 @@ def export(
     config: ConfigFile,
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     trial: Annotated[int | None, typer.Option(help="A trial in place of the winner.")] = None,
+    ensemble: Annotated[
+        bool, typer.Option("--ensemble", help="The best trials as one model.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write the winner's model, or another trial's: .keras, SavedModel and a model card."""
+    """Write the model as .keras, SavedModel, ONNX and bioimage.io package, with a model card."""
     from search.export import export_trial
-    from search.terminal import say
+    from search.presentation import present_export
 
     loaded, study = _open(config)
-    card = export_trial(loaded, study, out, trial)
+    card = export_trial(loaded, study, out, trial, ensemble=ensemble)
     if as_json:
-        _print_json(card)
+        print_json(card)
     else:
-        say(f"trial {card['trial']} written to {out}: {', '.join(sorted(card['files']))}")
-
-
-@app.command()
-def evaluate(
-    model: ModelFolder,
-    raw: Raw,
-    mask: Mask,
-    out: Annotated[Path | None, typer.Option(help="Folder for a page and its data.")] = None,
-    voxel_size_nm: VoxelSize = None,
-    objects: Annotated[
-        str, typer.Option(help="What the mask marks, in the plural, for the page.")
-    ] = "mitochondria",
-    as_json: AsJson = False,
-) -> None:
-    """Score a model on a volume."""
-    from search.presentation import present_evaluation
-    from trainer.evaluate import evaluate_files
-
-    size = parse_voxel_size(voxel_size_nm)
-    scores = evaluate_files(model, raw, mask, out=out, voxel_size_nm=size, objects=objects)
-    if as_json:
-        _print_json(scores)
-    else:
-        present_evaluation(scores)
-
-
-@app.command()
-def explain(
-    model: ModelFolder,
-    raw: Raw,
-    section: Annotated[int, typer.Option(help="Number of the section, from 0.")],
-    box: Annotated[str, typer.Option(metavar="Y0,X0,Y1,X1", help="In voxels of the section.")],
-    out: Annotated[Path, typer.Option(help="Folder for a page and its pictures.")],
-    as_json: AsJson = False,
-) -> None:
-    """Show what the network went by in a region of a section."""
-    from search.presentation import present_explanation
-    from trainer.explain import explain_files
-    from trainer.region import Region
-
-    facts = explain_files(model, raw, section, Region.parse(box), out)
-    if as_json:
-        _print_json(facts)
-    else:
-        present_explanation(facts, out)
+        present_export(card, out)
 
 
 @app.command()
@@ -318,7 +272,7 @@ def simulate(
     )
     forecast = simulate_search(loaded, assumptions, announce=say)
     if as_json:
-        _print_json(asdict(forecast))
+        print_json(asdict(forecast))
     else:
         present_simulation(forecast)
     return 0 if forecast.ending == "done" else 1
@@ -332,5 +286,4 @@ def _open(config: Path) -> tuple[Any, Any]:
     return loaded, find_study(loaded)
 
 
-def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+app.add_typer(volume_commands.app)

@@ -9,17 +9,29 @@ from typing import Any
 from search.config import Config
 from trainer.errors import InputError
 from trainer.phantom import build_phantom
-from trainer.split import Split, measure_guard_gap, split_sections
+from trainer.split import Split, fold_sections, measure_guard_gap, split_sections
 from trainer.stack import write_stack
 from trainer.volume import Volume, load_volume
 
 
 @dataclass(frozen=True, eq=False)
 class StudyData:
-    """A volume with its split."""
+    """A volume with its split.
+
+    Attributes:
+        volume: Image and mask.
+        split: The search's own.
+        folds: Further ones, that finalists are repeated on.
+    """
 
     volume: Volume
     split: Split
+    folds: tuple[Split, ...] = ()
+
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """All of them, by the number of the fold."""
+        return (self.split, *self.folds)
 
     def to_json(self) -> dict[str, Any]:
         """What is kept with the study, to know the data again."""
@@ -45,6 +57,11 @@ class StudyData:
             f"{self.volume.mask.mean():.2%} foreground",
             f"sections: train {_span(split.train)}, validate {_span(split.validation)}{held}, "
             f"gap {split.gap}",
+            *(
+                f"fold {number} of the finalists: train {_span(fold.train)}, validate "
+                f"{_span(fold.validation)}"
+                for number, fold in enumerate(self.folds, start=1)
+            ),
             *self.volume.notes,
         ]
 
@@ -63,15 +80,22 @@ def load_data(config: Config) -> StudyData:
         gap=measure_guard_gap(volume.raw) if gap == "auto" else gap,
         holdout=config.split.holdout,
     )
-    _check_blocks(volume, split)
-    largest, side = config.build_space().largest_tile(), min(volume.raw.shape[1:])
-    if largest > side:
-        raise InputError(
-            f"space.tile_size: expected at most {side}, the shorter side of the sections "
-            f"({volume.raw.shape[1]} x {volume.raw.shape[2]}), got {largest}; "
-            "set a smaller tile_size"
-        )
-    return StudyData(volume, split)
+    folds = _fold(split, config)
+    _check_blocks(volume, split, "split", "move them with split.validation and split.holdout")
+    for fold in folds[1:]:
+        _check_blocks(volume, fold, "finalists.folds", "ask for fewer folds")
+    for fold in folds:
+        _check_tiles(config, volume, fold)
+    return StudyData(volume, split, folds[1:])
+
+
+def _fold(split: Split, config: Config) -> tuple[Split, ...]:
+    if config.finalists.count == 1:
+        return (split,)
+    try:
+        return fold_sections(split, config.finalists.folds)
+    except InputError as error:
+        raise InputError(f"finalists.{error}") from None
 
 
 def _load_volume(config: Config) -> Volume:
@@ -84,14 +108,31 @@ def _load_volume(config: Config) -> Volume:
     return load_volume(data.raw, data.mask, voxel_size_nm=data.voxel_size_nm)
 
 
-def _check_blocks(volume: Volume, split: Split) -> None:
+def _check_blocks(volume: Volume, split: Split, key: str, remedy: str) -> None:
     """Without foreground in both, nothing can be learned or nothing told."""
     for name, block in (("training", split.train), ("validation", split.validation)):
         if not volume.mask[block.start : block.stop].any():
             raise InputError(
-                f"split: expected foreground in the {name} sections {_span(block)}, "
-                "found none; move the blocks with split.validation and split.holdout"
+                f"{key}: expected foreground in the {name} sections {_span(block)}, found none; "
+                f"{remedy}"
             )
+
+
+def _check_tiles(config: Config, volume: Volume, split: Split) -> None:
+    """Every tile has to fit into the sections that are trained on."""
+    space, side = config.build_space(), min(volume.raw.shape[1:])
+    if space.largest_tile() > side:
+        raise InputError(
+            f"space.tile_size: expected at most {side}, the shorter side of the sections "
+            f"({volume.raw.shape[1]} x {volume.raw.shape[2]}), got {space.largest_tile()}; "
+            "set a smaller tile_size"
+        )
+    if space.deepest_tile() > len(split.train):
+        raise InputError(
+            f"space.tile_sections: expected at most {len(split.train)}, the sections to train on "
+            f"({_span(split.train)}), got {space.deepest_tile()}; set fewer tile_sections, or "
+            "leave more sections to training with [split]"
+        )
 
 
 def _span(block: range) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,17 +13,22 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from search import lineage
-from search.budget import Budget
 from search.config import Config
 from search.data import StudyData
+from search.objectives import dice_of
+from search.plans import describe_plan, enqueue_plan, planned, retire_others, waiting_budget
 from search.provenance import describe_software
-from search.study import describe_identity, open_finalists
+from search.repeats import repeats_folder
+from search.results import FINALISTS
+from search.study import open_finalists
 from search.terms import Terms
 from storage.checkpoints import CheckpointStore
 from trainer.device import configure_device
 from trainer.errors import InputError
 from trainer.model import Model, build_model, in_precision, save_model
 from trainer.postprocess import tune
+
+_TUNED = ("threshold", "views", "z_median", "smallest_object_voxels")
 
 
 @dataclass(frozen=True)
@@ -42,9 +46,14 @@ class Source:
     trial: FrozenTrial
 
     @property
+    def is_repeat(self) -> bool:
+        """Whether it is a finalist's repeat."""
+        return lineage.FINALIST in self.trial.user_attrs
+
+    @property
     def is_final(self) -> bool:
-        """Whether it is the final training, and not a trial of the search."""
-        return self.study.study_name != self.config.study.name
+        """Whether it is the final training, and neither a trial of the search nor a repeat."""
+        return self.study.study_name != self.config.study.name and not self.is_repeat
 
     @property
     def trained_on_validation(self) -> bool:
@@ -53,8 +62,15 @@ class Source:
         return self.is_final and final is not None and final.train_on == "all"
 
     @property
+    def fold(self) -> int:
+        """Which of the study's splits it was trained by."""
+        return int(self.trial.user_attrs.get(lineage.FOLD, 0))
+
+    @property
     def checkpoints(self) -> Path:
         """The folder that the study's checkpoints lie in."""
+        if self.is_repeat:
+            return repeats_folder(self.config)
         return self.config.folder / ("finalists" if self.is_final else "trials")
 
 
@@ -64,14 +80,9 @@ def open_final(
     """The study of final trainings, with the winner's enqueued unless it is there already."""
     study, plan = open_finalists(config, storage), _plan(config, search, winner)
     lineage.recover(study)
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-        if trial.user_attrs.get(lineage.PLAN) != plan:
-            # What an earlier winner left unfinished is not worth going on with.
-            reason = "another final training has taken its place"
-            storage.set_trial_user_attr(trial._trial_id, lineage.REASON, reason)
-            storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
-    if not _planned(study, plan, TrialState.WAITING) and not _finished(config, study, plan):
-        study.enqueue_trial(winner.params, user_attrs={lineage.PLAN: plan})
+    retire_others(study, {plan})
+    if not planned(study, plan, TrialState.WAITING) and not _finished(config, study, plan):
+        enqueue_plan(study, plan, winner.params)
     return study
 
 
@@ -79,9 +90,7 @@ def final_terms(config: Config, study: optuna.Study) -> Terms:
     """The terms of the final training; its budget is that one trial."""
     if config.final is None:
         raise ValueError("a config without [final] has no final training")
-    counted = sum(map(lineage.counts_towards_budget, study.get_trials(deepcopy=False)))
-    waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-    new = sum(not lineage.is_continuation(trial) for trial in waiting)
+    budget = waiting_budget(study)
     return Terms(
         epochs=config.final.epochs,
         tiles_per_epoch=config.study.tiles_per_epoch,
@@ -89,9 +98,9 @@ def final_terms(config: Config, study: optuna.Study) -> Terms:
         seed=config.study.seed,
         retries=config.workers.retries,
         # Every winner's: a later one need not score higher on its own validation.
-        keep=counted + new,
+        keep=budget.trials or 1,
         epochs_expected=config.final.epochs,
-        budget=Budget(trials=counted + new),
+        budget=budget,
     )
 
 
@@ -101,36 +110,64 @@ def trained(config: Config, source: Source, study: optuna.Study) -> Source | str
     done = _finished(config, study, plan)
     if done:
         return replace(source, study=study, trial=done[-1])
-    ended = _planned(study, plan, TrialState.FAIL, TrialState.PRUNED, TrialState.COMPLETE)
+    ended = planned(study, plan, TrialState.FAIL, TrialState.PRUNED, TrialState.COMPLETE)
     if not ended:
         return "it has not begun"
     return str(ended[-1].user_attrs.get(lineage.REASON, "it was told by somebody else"))
 
 
-def save_winner(source: Source, search: Source, data: StudyData, folder: Path) -> Path:
-    """Writes the model of the search, its views, median along z and threshold tuned on validation.
+def save_winner(
+    source: Source, search: Source, data: StudyData, folder: Path, repeats: Sequence[Source] = ()
+) -> Path:
+    """Writes the model of the search, what follows the network tuned on validation.
 
     Args:
         source: Whose weights it has.
         search: The winner as the search ran it.
         data: The study's.
         folder: To write to.
+        repeats: The winner's, as far as their checkpoints are kept.
     """
     model = build_trial_model(source, search.trial, data.to_json())
-    # Sections that were trained on cannot judge: then the search's own model is tuned on them.
+    # Sections that were trained on cannot judge: others of its kind do, each on sections that are
+    # new to it.
     seen = source.trained_on_validation
-    judge = build_trial_model(search, search.trial, data.to_json()) if seen else model
-    fast = in_precision(judge, configure_device().precision)
+    judges = _choose_judges(search, repeats) if seen else [source]
+    models = [
+        build_trial_model(judge, search.trial, data.to_json()) if seen else model
+        for judge in judges
+    ]
+    precision = configure_device().precision
+    (judge, block), *beside = [
+        (in_precision(each, precision), data.splits[source.fold].validation)
+        for each, source in zip(models, judges, strict=True)
+    ]
     # A threshold belongs to the network that it was found for: one that was trained longer and on
     # more is surer of itself, and the other's threshold would suit it less than one half.
     threshold = 0.5 if seen else None
-    tuned, scores = tune(fast, data.volume, data.split.validation, threshold=threshold)
-    judged = "the search's trial" if seen else "this model"
-    validation = asdict(scores) | {"of": f"{judged}, on sections that it did not train on"}
-    card = {**model.card, "validation": validation}
-    settings = {name: getattr(tuned, name) for name in ("threshold", "views", "z_median")}
+    tuned, scores = tune(judge, data.volume, block, threshold=threshold, beside=beside)
+    card = {
+        **model.card,
+        "validation": asdict(scores) | {"of": _judged_by(judges, seen=seen)},
+        "finalists": search.study.user_attrs.get(FINALISTS, []),
+    }
+    settings = {name: getattr(tuned, name) for name in _TUNED}
     save_model(replace(model, **settings, card=card), folder)
     return folder
+
+
+def _choose_judges(search: Source, repeats: Sequence[Source]) -> list[Source]:
+    """One for each fold: the first of its repeats, and at least the search's own trial."""
+    judges = {0: search} | {repeat.fold: repeat for repeat in reversed(repeats)}
+    return [judges[fold] for fold in sorted(judges)]
+
+
+def _judged_by(judges: Sequence[Source], *, seen: bool) -> str:
+    if not seen:
+        return "this model, on sections that it did not train on"
+    repeated = any(judge.is_repeat for judge in judges)
+    who = "repeats of the search's trial, each" if repeated else "the search's trial,"
+    return f"{who} on sections that it did not train on"
 
 
 def build_trial_model(source: Source, winner: FrozenTrial, data: Mapping[str, Any]) -> Model:
@@ -154,9 +191,10 @@ def build_trial_model(source: Source, winner: FrozenTrial, data: Mapping[str, An
         "train_on": final.train_on if final else "train",
         "epochs": checkpoint.epoch,
         "tiles_per_epoch": source.config.study.tiles_per_epoch,
-        "seed": source.config.study.seed,
+        "seed": source.trial.user_attrs.get(lineage.SEED, source.config.study.seed),
+        "fold": source.fold,
         "validation": {
-            "dice": source.trial.value,
+            "dice": dice_of(source.trial),
             "precision": checkpoint.facts["precision"],
             "recall": checkpoint.facts["recall"],
             "of": "sections that it trained on"
@@ -167,7 +205,7 @@ def build_trial_model(source: Source, winner: FrozenTrial, data: Mapping[str, An
         "software": describe_software(),
     }
     return build_model(
-        source.config.build_space().complete(winner.params),
+        source.config.build_space().for_voxels(data.get("voxel_size_nm")).complete(winner.params),
         checkpoint.arrays,
         threshold=float(checkpoint.facts["threshold"]),
         card=card,
@@ -175,21 +213,14 @@ def build_trial_model(source: Source, winner: FrozenTrial, data: Mapping[str, An
 
 
 def _plan(config: Config, search: optuna.Study, winner: FrozenTrial) -> str:
-    """What tells one final training from another, also from those of a study since deleted."""
     if config.final is None:
         raise ValueError("a config without [final] has no final training")
-    plan = {
-        "trial": winner.number,
-        "params": winner.params,
-        "begun": str(winner.datetime_start),
-        "study": describe_identity(search),
-    }
-    return json.dumps(plan | config.final.model_dump())
+    return describe_plan(search, winner, **config.final.model_dump())
 
 
 def _finished(config: Config, study: optuna.Study, plan: str) -> list[FrozenTrial]:
     epochs = config.final.epochs if config.final else 0
-    done = _planned(study, plan, TrialState.COMPLETE)
+    done = planned(study, plan, TrialState.COMPLETE)
     # One whose checkpoint cannot be read any more is trained anew.
     store = CheckpointStore(config.folder / "finalists")
     return [
@@ -197,8 +228,3 @@ def _finished(config: Config, study: optuna.Study, plan: str) -> list[FrozenTria
         for trial in done
         if lineage.is_candidate(trial, epochs) and store.load(trial.number) is not None
     ]
-
-
-def _planned(study: optuna.Study, plan: str, *states: TrialState) -> list[FrozenTrial]:
-    trials = study.get_trials(deepcopy=False, states=states)
-    return [trial for trial in trials if trial.user_attrs.get(lineage.PLAN) == plan]

@@ -9,8 +9,12 @@ import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
+
+if TYPE_CHECKING:
+    from trainer.device import Device
 
 _GB = 1e9
 _INTERVAL_SECONDS = 0.25
@@ -123,8 +127,15 @@ def resident_bytes() -> int:
     return int(info.rss - getattr(info, "shared", 0))
 
 
-def room_bytes(limit: int | None) -> int:
-    """Memory that a worker can have at the most: its limit, or all of its host's."""
+def room_bytes(limit: int | None, device: Device) -> int | None:
+    """Memory that a worker can train in at the most; None where nobody knows.
+
+    Args:
+        limit: What it may use of its host's memory; all of it without one.
+        device: That it trains on. A GPU has its own memory.
+    """
+    if device.kind == "gpu":
+        return device.memory_bytes
     return int(psutil.virtual_memory().total) if limit is None else limit
 
 

@@ -27,6 +27,9 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
     # A value that fits no member of a union fails each in its way: the most telling is shown.
     first, *others = sorted(error.errors(), key=_vagueness)
     key = _key(first)
+    if not key:
+        # What sections have to fit each other in; the message names the one that does not.
+        return str(first["msg"]).removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
         return f"{key}: {_unknown(first['loc'], model)}"
     if first["type"] == "missing":
@@ -70,8 +73,9 @@ def _unknown(location: tuple[int | str, ...], model: type[BaseModel]) -> str:
 
 def _keys_beside(location: tuple[int | str, ...], model: type[BaseModel]) -> list[str]:
     fields: Mapping[str, Any] = model.model_fields
-    for part in location[:-1]:
-        kind = fields[str(part)].annotation
+    # A list's entries are all of one kind.
+    for part in (part for part in location[:-1] if isinstance(part, str)):
+        kind = fields[part].annotation
         models = [m for m in (kind, *getattr(kind, "__args__", ())) if hasattr(m, "model_fields")]
         fields = models[0].model_fields
     return sorted(fields)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import optuna
@@ -12,19 +12,26 @@ from optuna.trial import FrozenTrial
 
 from search import finalists
 from search.assignment import Task
+from search.choice import Choice, choose_winner
 from search.config import Config
 from search.coordinator import Coordinator
 from search.data import load_data, write_unseen_phantom
 from search.exhibits import Exhibits
 from search.interruption import Interruption
+from search.members import repeat_sources
 from search.progress import Progress
 from search.pruners import expected_epochs
-from search.results import WINNER, model_folder, ranked
+from search.remaining import Remaining
+from search.repeats import Repeats, repeats_folder
+from search.results import WINNER, describe_repeats, model_folder, ranked
 from search.runner import TrialRunner
+from search.samplers import PLANNED
 from search.standing import Standing
+from search.strategy import describe_price, describe_strategy
 from search.study import open_study
 from search.study_note import StudyNote
 from search.terms import Ending, Terms
+from search.verdict import Finalist
 from search.workers import InlineWorkers, Workers
 from storage.artifacts import ArtifactFolder
 from storage.checkpoints import CheckpointStore
@@ -44,6 +51,8 @@ class Result:
     Attributes:
         ending: How.
         winner: The best trial, where one has finished.
+        finalists: The trials that were repeated, the winner first; none where there was nothing
+            to choose between.
         model: The folder of its model, where it was made.
         unseen: Image and mask of a second synthetic volume, where the first was synthetic.
     """
@@ -52,6 +61,7 @@ class Result:
     winner: FrozenTrial | None
     model: Path | None
     unseen: tuple[Path, Path] | None = None
+    finalists: tuple[Finalist, ...] = ()
 
 
 class SearchRun:
@@ -100,8 +110,10 @@ class SearchRun:
             _make_folder(config.folder)
             study = open_study(config, self._data, self._storage)
             self._storage.claim(study.study_name)
-            for line in self._data.describe():
+            for line in (*self._data.describe(), *describe_strategy(config)):
                 self._announce(line)
+            if config.study.sampler in PLANNED:
+                self._announce(describe_price(study, config))
             self._note = StudyNote(study, config)
             with self._interruption:
                 result = self._run(study)
@@ -124,40 +136,79 @@ class SearchRun:
             train_on="train",
             seed=config.study.seed,
             retries=config.workers.retries,
-            keep=config.study.keep,
+            # Whoever may win is worth as much as the best.
+            keep=max(config.study.keep, config.finalists.count),
             epochs_expected=expected_epochs(
                 config.study.pruner, epochs=config.study.epochs_per_trial
             ),
             budget=config.build_budget(),
             devices_per_trial=config.workers.gpus_per_trial or 1.0,
+            constraints=config.build_constraints(),
+            second_objective=config.study.second_objective,
         )
-        return self._coordinate(study, terms, config.folder / "trials", config.study.name)
+        return self._coordinate(study, terms, config.checkpoints, config.study.name)
 
     def _finish(self, study: optuna.Study, ending: Ending) -> Result:
-        winner = _first(study, self._config)
-        if winner is None:
+        best = ranked(study, self._config)[: self._config.finalists.count]
+        if not best:
             return Result(Ending("failed", f"no trial has finished: {ending.reason}"), None, None)
-        search = source = finalists.Source(config=self._config, study=study, trial=winner)
-        if self._config.final is not None:
-            final = finalists.open_final(self._config, self._storage, study, winner)
-            self._storage.claim(final.study_name)
-            terms = finalists.final_terms(self._config, final)
-            folder = self._config.folder / "finalists"
-            seen = " (Dice on sections that it trains on)" if terms.train_on == "all" else ""
-            title = f"final training of trial {winner.number}{seen}"
-            last = self._coordinate(final, terms, folder, title, alone=True)
-            if last.kind != "done":
-                return Result(last, winner, None)
-            trained = finalists.trained(self._config, source, final)
+        choice, last = self._choose(study, best)
+        if last.kind != "done":
+            return Result(last, choice.winner, None)
+        choice.write(study)
+        if choice.missing:
+            ending = _lacking(choice)
+        return self._make_model(study, choice, ending)
+
+    def _choose(self, study: optuna.Study, best: list[FrozenTrial]) -> tuple[Choice, Ending]:
+        """Repeats the finalists; one alone has won, and its repeats would change nothing."""
+        choice, ending = Choice(best[0]), Ending("done", "there was nothing to repeat")
+        if len(best) < 2:
+            return choice, ending
+        repeats = Repeats(self._config, study, best)
+        repeated = repeats.open(self._storage)
+        self._storage.claim(repeated.study_name)
+        if repeats.are_waiting(repeated):
+            numbers = ", ".join(str(trial.number) for trial in best)
+            title, folder = f"finalists {numbers} repeated", repeats_folder(self._config)
+            ending = self._coordinate(repeated, repeats.terms(repeated), folder, title)
+        if ending.kind == "done":
+            choice = choose_winner(study, repeats, repeated)
+            for finalist in choice.finalists:
+                told = describe_repeats(finalist.to_json())
+                self._announce(f"finalist {finalist.number}: Dice {told}")
+        return choice, ending
+
+    def _make_model(self, study: optuna.Study, choice: Choice, ending: Ending) -> Result:
+        config, winner = self._config, choice.winner
+        search = source = finalists.Source(config, study, winner)
+        if config.final is not None:
+            trained = self._train_final(search)
+            if isinstance(trained, Ending):
+                return Result(trained, winner, None, finalists=choice.finalists)
             if isinstance(trained, str):
                 # The search was paid for: its winner has a model of its own.
                 reason = f"the final training failed: {trained}; the model is the search's own"
                 ending = Ending("failed", reason)
             else:
                 source = trained
-        model = finalists.save_winner(source, search, self._data, model_folder(self._config))
+        # Of a winner that was not repeated there may be repeats of an earlier run.
+        repeats = repeat_sources(config, study, winner.number) if choice.finalists else []
+        folder = model_folder(config)
+        model = finalists.save_winner(source, search, self._data, folder, repeats)
         study.set_user_attr(WINNER, winner.number)
-        return Result(ending, winner, model, write_unseen_phantom(self._config))
+        return Result(ending, winner, model, write_unseen_phantom(config), choice.finalists)
+
+    def _train_final(self, search: finalists.Source) -> finalists.Source | str | Ending:
+        """Trains the winner anew; a text says why that failed, an ending that it has not ended."""
+        config, winner = self._config, search.trial
+        final = finalists.open_final(config, self._storage, search.study, winner)
+        self._storage.claim(final.study_name)
+        terms = finalists.final_terms(config, final)
+        seen = " (Dice on sections that it trains on)" if terms.train_on == "all" else ""
+        title = f"final training of trial {winner.number}{seen}"
+        last = self._coordinate(final, terms, config.folder / "finalists", title, alone=True)
+        return finalists.trained(config, search, final) if last.kind == "done" else last
 
     def _coordinate(
         self,
@@ -170,20 +221,20 @@ class SearchRun:
     ) -> Ending:
         """Runs one study; `alone` gives its one trial all cores of a node where it has no GPU."""
         config = self._config
-        task = self._build_task(study.study_name, checkpoints, alone=alone)
+        task = self._build_task(study.study_name, checkpoints)
         workers = self._build_workers(task, alone=alone)
         exhibits = Exhibits(ArtifactFolder(config.artifacts), task.logs, epochs=terms.epochs)
-        with Progress(title, terms.budget) as progress:
+        budget = terms.budget if alone else replace(terms.budget, trials=config.most_trials())
+        with Progress(title, budget) as progress:
 
             def show(standing: Standing) -> None:
                 progress.show(standing)
-                running = len(standing.running)
-                self._note.keep(f"{title}: {running} trial{'s' * (running != 1)} running")
+                self._note.keep(_doing(title, len(standing.running), progress.remaining(standing)))
 
             try:
                 return Coordinator(
                     study,
-                    config.build_space(),
+                    config.build_space().for_voxels(self._data.volume.voxel_size_nm),
                     workers,
                     CheckpointStore(checkpoints),
                     terms,
@@ -221,15 +272,16 @@ class SearchRun:
             minutes = round(_OUTAGE_SECONDS / 60)
             self._announce(f"{error}; waiting for it, up to {minutes} minutes")
 
-    def _build_task(self, study: str, checkpoints: Path, *, alone: bool) -> Task:
+    def _build_task(self, study: str, checkpoints: Path) -> Task:
         config = self._config.workers
-        # The final training is another study's, and its trials are numbered from 0 as well.
-        place = Path(checkpoints.name) if alone else Path()
+        # The trials of the study beside it are numbered from 0 as well.
+        place = Path() if study == self._config.study.name else Path("finalists")
         logs, tensorboard = self._config.logs / place, self._config.tensorboard
         gigabytes = config.memory_gb_per_trial
         return Task(
             volume=self._data.volume,
             split=self._data.split,
+            folds=self._data.folds,
             checkpoints=checkpoints.absolute(),
             threads=config.cpus_per_trial,
             study=study,
@@ -237,6 +289,7 @@ class SearchRun:
             artifacts=self._config.artifacts.absolute(),
             tensorboard=tensorboard and (tensorboard / place).absolute(),
             memory_bytes=None if gigabytes is None else round(gigabytes * 1e9),
+            gpu_share=config.gpus_per_trial or 1.0,
         )
 
     def _build_workers(self, task: Task, *, alone: bool) -> Workers:
@@ -255,6 +308,16 @@ class SearchRun:
         )
 
 
+def _doing(title: str, running: int, remaining: Remaining | None) -> str:
+    """What the search is doing and has before it, for whoever reads the dashboard."""
+    trials = f"{title}: {running} trial{'s' * (running != 1)} running"
+    if remaining is None:
+        return trials
+    device_hours = remaining.describe()
+    to_come = f"{trials}; about {remaining.seconds / 3600:.1f} hours to come"
+    return f"{to_come}, {device_hours}" if device_hours else to_come
+
+
 def _next_step(result: Result) -> str:
     """What to do with the result, for whoever reads the dashboard."""
     if result.ending.kind == "interrupted":
@@ -265,6 +328,13 @@ def _next_step(result: Result) -> str:
         f"{result.ending.reason}; the model lies in `{result.model}`, and "
         "`unet-search export CONFIG --out DIR` writes it for other tools"
     )
+
+
+def _lacking(choice: Choice) -> Ending:
+    """The winner is named from the repeats that there are; the next run completes them."""
+    first, *others = choice.missing
+    more = f" and {len(others)} more" if others else ""
+    return Ending("failed", f"a repeat of a finalist failed: {first}{more}; run it again")
 
 
 def _first(study: optuna.Study, config: Config) -> FrozenTrial | None:

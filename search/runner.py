@@ -83,14 +83,14 @@ class TrialRunner:
         self.close()
         self._assignment, self._history, self._collapsed = assignment, (), 0
         if self._device is None:
-            self._device = configure_device(self._task.threads)
+            self._device = configure_device(self._task.threads, gpu_share=self._task.gpu_share)
         from trainer.session import TrainingPlan, TrainingSession
 
         self._log.write(assignment.trial, 0, f"begun: {_described(assignment, self._device)}")
-        if self._device.kind == "cpu":
-            room = room_bytes(self._task.memory_bytes)
+        room = room_bytes(self._task.memory_bytes, self._device)
+        if room is not None:
             check_footprint(assignment.hyperparameters, self._device.precision, room)
-        split = self._task.split
+        split = (self._task.split, *self._task.folds)[assignment.fold]
         self._session = TrainingSession(
             self._task.volume,
             assignment.hyperparameters,
@@ -122,13 +122,22 @@ class TrialRunner:
         assignment, session = _given(self._assignment), _given(self._session)
         metrics = session.advance()
         self._history = (*self._history, metrics.scores.dice)
-        facts = {**_facts(metrics), "parameters": session.parameters}
+        facts = {
+            **_facts(metrics),
+            "parameters": session.parameters,
+            "prediction_seconds_per_megavoxel": self._prediction_seconds(metrics),
+        }
         self._log.write(assignment.trial, metrics.epoch, _scored(facts, metrics))
         self._look_for_collapse(metrics)
         kept = {**facts, "history": list(self._history), "collapsed_epochs": self._collapsed}
         self._store.save(assignment.trial, Checkpoint(metrics.epoch, session.state(), kept))
         self._show(assignment, metrics, facts)
         return EpochReport(metrics.epoch, metrics.scores.dice, self._history, facts)
+
+    def _prediction_seconds(self, metrics: EpochMetrics) -> float:
+        """Of a megavoxel of the validation sections."""
+        voxels = len(self._task.split.validation) * int(self._task.volume.raw[0].size)
+        return round(float(metrics.seconds - metrics.training_seconds) / voxels * 1e6, 4)
 
     def _show(
         self, assignment: Assignment, metrics: EpochMetrics, facts: Mapping[str, Any]
@@ -183,6 +192,7 @@ def _described(assignment: Assignment, device: Device) -> str:
         "epochs": assignment.epochs,
         "tiles_per_epoch": assignment.tiles_per_epoch,
         "seed": assignment.seed,
+        "fold": assignment.fold,
         "device": device.name,
         "precision": device.precision,
     }
@@ -192,6 +202,8 @@ def _described(assignment: Assignment, device: Device) -> str:
 def _facts(metrics: EpochMetrics) -> dict[str, Any]:
     return {
         "loss": round(metrics.loss, 6),
+        "train_dice": round(metrics.train_dice, 6),
+        "validation_loss": round(metrics.validation_loss, 6),
         "threshold": round(metrics.scores.threshold, 4),
         "precision": round(metrics.scores.precision, 6),
         "recall": round(metrics.scores.recall, 6),

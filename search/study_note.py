@@ -11,7 +11,8 @@ from optuna_dashboard import get_note, save_note
 
 from search import lineage
 from search.config import Config
-from search.results import best_trials, budget_row
+from search.objectives import dice_of
+from search.results import FINALISTS, best_trials, budget_row, describe_repeats
 
 # Definitions of links that nothing refers to: Markdown shows nothing of them.
 _BEGIN = '[//]: # "unet-search writes from here"'
@@ -67,15 +68,22 @@ class StudyNote:
     def _lines(self, next_step: str) -> Iterator[str]:
         best = best_trials(self._study, self._config, 1)
         yield f"- **Best so far:** {_describe(best[0]) if best else 'no trial has finished yet'}"
+        finalists = self._study.user_attrs.get(FINALISTS, [])
+        if finalists:
+            told = (f"trial {each['number']}: {describe_repeats(each)}" for each in finalists)
+            yield f"- **Finalists, repeated:** {'; '.join(told)}"
         yield f"- **Spent:** {self._spent()}"
         yield f"- **Next:** {next_step}"
 
     def _spent(self) -> str:
         trials = self._study.get_trials(deepcopy=False)
         row = budget_row(self._study, self._config.build_budget(), trials)
+        promoted = lineage.promoted(trials)
         ends = {
             state.name.lower(): sum(
-                trial.state is state and not trial.user_attrs.get(lineage.GOES_ON)
+                trial.state is state
+                and not trial.user_attrs.get(lineage.GOES_ON)
+                and trial.number not in promoted
                 for trial in trials
             )
             for state in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
@@ -97,7 +105,7 @@ def _describe(trial: FrozenTrial) -> str:
     attributes = trial.user_attrs
     params = ", ".join(f"{name} {_short(value)}" for name, value in trial.params.items())
     return (
-        f"trial {trial.number}, validation Dice {trial.value:.4f} "
+        f"trial {trial.number}, validation Dice {dice_of(trial):.4f} "
         f"(precision {attributes['precision']:.3f}, recall {attributes['recall']:.3f} at "
         f"threshold {attributes['threshold']:.2f}): {params}"
     )

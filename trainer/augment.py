@@ -72,16 +72,18 @@ def draw_cell(
         Row and column of the tile's centre.
     """
     size = hyperparameters.tile_size
-    centre = []
-    for extent in section:
-        cells = math.ceil(extent / size)
-        cell = int(random.integers(0, cells))
-        start = 0.0 if cells == 1 else cell * (extent - size) / (cells - 1)
-        centre.append(round(start) + (size - 1) / 2)
-    if _happens(random, hyperparameters.shift_probability):
+    centre = [draw_cell_start(random, extent, size) + (size - 1) / 2 for extent in section]
+    if happens(random, hyperparameters.shift_probability):
         reach = hyperparameters.shift * size
         centre = [place + random.uniform(-reach, reach) for place in centre]
     return centre[0], centre[1]
+
+
+def draw_cell_start(random: np.random.Generator, extent: int, size: int) -> int:
+    """Draws the first voxel of a cell, along one axis of the grid."""
+    cells = math.ceil(extent / size)
+    cell = int(random.integers(0, cells))
+    return 0 if cells == 1 else round(cell * (extent - size) / (cells - 1))
 
 
 def change_intensity(
@@ -92,21 +94,28 @@ def change_intensity(
     Args:
         random: The tile's own generator.
         hyperparameters: Probability and strength of each.
-        tile: float32 (y, x, channel).
+        tile: float32 (y, x, channel), or sections in the place of channels.
     """
     hp = hyperparameters
-    if _happens(random, hp.blur_probability):
+    if happens(random, hp.blur_probability):
         tile = _blurred(tile, random.uniform(0, hp.blur_sigma))
     factor, shift = 1.0, 0.0
-    if _happens(random, hp.contrast_probability):
+    if happens(random, hp.contrast_probability):
         factor += random.uniform(-hp.contrast, hp.contrast)
-    if _happens(random, hp.brightness_probability):
+    if happens(random, hp.brightness_probability):
         shift = random.uniform(-hp.brightness, hp.brightness)
     tile = (tile - np.float32(0.5)) * np.float32(factor) + np.float32(0.5 + shift)
-    if _happens(random, hp.noise_probability):
+    if happens(random, hp.noise_probability):
         deviation = np.float32(random.uniform(0, hp.noise))
         tile = tile + deviation * random.standard_normal(tile.shape, dtype=np.float32)
     return tile
+
+
+def happens(random: np.random.Generator, probability: float) -> bool:
+    """Draws whether something of that probability happens; nothing where nothing is open."""
+    if probability in (0.0, 1.0):
+        return probability == 1.0
+    return bool(random.random() < probability)
 
 
 def _blurred(tile: np.ndarray, sigma: float) -> np.ndarray:
@@ -114,13 +123,6 @@ def _blurred(tile: np.ndarray, sigma: float) -> np.ndarray:
         return tile
     blurred = cv2.GaussianBlur(tile, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)
     return blurred.reshape(tile.shape)  # cv2 drops a single channel
-
-
-def _happens(random: np.random.Generator, probability: float) -> bool:
-    """Draws nothing where there is nothing to decide."""
-    if probability in (0.0, 1.0):
-        return probability == 1.0
-    return bool(random.random() < probability)
 
 
 def _offsets(
@@ -131,7 +133,7 @@ def _offsets(
     matrix = _draw_matrix(random, hp)
     line = np.arange(hp.tile_size, dtype=np.float64) - (hp.tile_size - 1) / 2
     y, x = line[:, np.newaxis], line[np.newaxis, :]
-    if _happens(random, hp.elastic_probability):
+    if happens(random, hp.elastic_probability):
         shape = (hp.tile_size, hp.tile_size)
         y = y + draw_displacement(random, shape, hp.elastic_alpha, hp.elastic_sigma)
         x = x + draw_displacement(random, shape, hp.elastic_alpha, hp.elastic_sigma)
@@ -142,9 +144,9 @@ def _draw_matrix(random: np.random.Generator, hyperparameters: Hyperparameters) 
     """The 2 x 2 matrix of flips, rotation and zoom, for coordinates (y, x)."""
     hp = hyperparameters
     angle, zoom = 0.0, 1.0
-    if _happens(random, hp.rotation_probability):
+    if happens(random, hp.rotation_probability):
         angle = np.deg2rad(random.uniform(-1, 1) * hp.rotation_degrees)
-    if _happens(random, hp.zoom_probability):
+    if happens(random, hp.zoom_probability):
         zoom = (1 + hp.zoom) ** random.uniform(-1, 1)
     mirrored = np.array([hp.flip_axes != "horizontal", hp.flip_axes != "vertical"])
     flips = np.where(mirrored & (random.random(2) < hp.flip_probability), -1.0, 1.0)

@@ -7,10 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from trainer.gpu_memory import read_card_bytes, share_of_memory
 
 _CPU_BFLOAT16_FLAGS = {"amx_bf16", "avx512_bf16"}
 _CPU_WIDE_FLAG = "avx512f"
-_AMPERE = 8
+_VOLTA, _AMPERE = 7, 8
+_MEGABYTE = 1 << 20  # as TensorFlow counts a limit
 
 
 @dataclass(frozen=True)
@@ -22,22 +26,30 @@ class Device:
         kind: `gpu` or `cpu`.
         precision: The Keras dtype policy that is fastest here without loss of accuracy.
         gpus: How many this machine has.
+        memory_bytes: Of a GPU, what this process may take; None where nobody knows, or on a CPU.
     """
 
     name: str
     kind: str
     precision: str
     gpus: int = 0
+    memory_bytes: int | None = None
 
 
-def configure_device(threads: int | None = None) -> Device:
+def configure_device(threads: int | None = None, *, gpu_share: float = 1.0) -> Device:
     """Sets this process up for training; called before the first network is built.
 
-    A GPU's memory is taken as it is needed, so that several processes can share one.
+    A process that has a GPU to itself takes its memory as it is needed; one that has a share of it
+    never takes more than that, since what it takes its neighbours lack.
 
     Args:
         threads: CPU cores to use; all of them by default. TensorFlow fixes it at its first
             operation, a later call cannot change it.
+        gpu_share: Of a GPU, where several processes share it; from 1 on it is its own. The same
+            holds for it.
+
+    Raises:
+        InputError: The share is too small to train in.
     """
     # JAX would take most of a GPU's memory at once.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
@@ -48,7 +60,7 @@ def configure_device(threads: int | None = None) -> Device:
         import keras
 
     if keras.backend.backend() == "tensorflow":
-        return _configure_tensorflow(threads or os.cpu_count() or 1)
+        return _configure_tensorflow(threads or os.cpu_count() or 1, gpu_share)
     return Device(f"{keras.backend.backend()}'s default device", "cpu", cpu_precision())
 
 
@@ -66,21 +78,32 @@ def _cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> set[str]:
     return set(next((line for line in text.splitlines() if line.startswith("flags")), "").split())
 
 
-def _configure_tensorflow(threads: int) -> Device:
+def gpu_precision(capability: tuple[int, int]) -> str:
+    """The policy that a GPU of that compute capability multiplies fastest in.
+
+    bfloat16 from Ampere (8.0) on; Volta and Turing have float16 alone; before them neither is fast.
+    """
+    if capability[0] >= _AMPERE:
+        return "mixed_bfloat16"
+    return "mixed_float16" if capability[0] >= _VOLTA else "float32"
+
+
+def _configure_tensorflow(threads: int, gpu_share: float) -> Device:
     import tensorflow as tf
 
     # Same seed, same device, same result: also what makes a search repeatable.
     tf.config.experimental.enable_op_determinism()
+    gpus = tf.config.list_physical_devices("GPU")
+    memory = _find_room(gpu_share) if gpus else None
     try:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(1)
-        for gpu in tf.config.list_physical_devices("GPU"):
-            tf.config.experimental.set_memory_growth(gpu, True)
-    except RuntimeError:
+        _bound_memory(tf, gpus, memory if gpu_share < 1 else None)
+    except (RuntimeError, ValueError):
+        # An earlier call has started TensorFlow, or divided the card: it stays as it is.
         threads = tf.config.threading.get_intra_op_parallelism_threads() or threads
     with _quiet():
         tf.zeros(1)  # starts the runtime, which has more to say
-    gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
         if _CPU_WIDE_FLAG not in _cpu_flags():
             # A convolution with the normalization behind it in one operation is oneDNN's slowest
@@ -88,9 +111,27 @@ def _configure_tensorflow(threads: int) -> Device:
             tf.config.optimizer.set_experimental_options({"remapping": False})
         return Device(f"{threads} CPU core{'s' if threads > 1 else ''}", "cpu", cpu_precision())
     details = tf.config.experimental.get_device_details(gpus[0])
-    capability = details.get("compute_capability", (0, 0))
-    precision = "mixed_bfloat16" if capability[0] >= _AMPERE else "float32"
-    return Device(details.get("device_name", "GPU"), "gpu", precision, len(gpus))
+    precision = gpu_precision(details.get("compute_capability", (0, 0)))
+    return Device(details.get("device_name", "GPU"), "gpu", precision, len(gpus), memory)
+
+
+def _find_room(gpu_share: float) -> int | None:
+    total = read_card_bytes()
+    return None if total is None else share_of_memory(total, gpu_share)
+
+
+def _bound_memory(tf: Any, gpus: list[Any], limit: int | None) -> None:
+    """Sets a limit, or lets memory grow with what is needed.
+
+    Raises:
+        RuntimeError: TensorFlow has been started already.
+    """
+    for gpu in gpus:
+        if limit is None:
+            tf.config.experimental.set_memory_growth(gpu, True)
+            continue
+        bounded = tf.config.LogicalDeviceConfiguration(memory_limit=limit // _MEGABYTE)
+        tf.config.set_logical_device_configuration(gpu, [bounded])
 
 
 @contextmanager

@@ -105,7 +105,7 @@ def evaluate(model: Model, volume: Volume) -> Evaluation:
     """Predicts the whole volume and compares it with the mask."""
     probability = model.predict(volume.raw)
     histogram = PooledHistogram()
-    for section, mask in zip(probability, volume.mask, strict=True):
+    for section, mask in zip(model.without_small_objects(probability), volume.mask, strict=True):
         histogram.add(section, mask)
     prediction = model.segment(probability)
     whole = Overlap.measure(volume.mask, prediction)

@@ -15,6 +15,7 @@ from trainer.section_scores import SectionScore
 
 _MANY_POINTS = 2000
 _NM3_PER_UM3 = 1e9
+_FEW_DECADES = 1000
 
 
 def draw_dice_along_z(scores: Sequence[SectionScore], shown: Sequence[int]) -> bytes:
@@ -79,8 +80,10 @@ def draw_sizes(rows: Sequence[ObjectRow], voxel_size_nm: Sequence[float] | None)
             )
         axes.axhline(0.5, color=MUTED, linewidth=1, linestyle="--")
         if objects:
+            sizes = [row.voxels for row in objects]
+            steps = (1, 2, 5) if max(sizes) < _FEW_DECADES * min(sizes) else (1,)
             axes.set_xscale("log")
-            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.xaxis.set_major_locator(LogLocator(subs=steps))
             axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
             axes.xaxis.set_minor_locator(NullLocator())
         axes.set_ylim(-0.03, 1.03)

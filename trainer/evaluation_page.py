@@ -213,7 +213,9 @@ def _add_threshold(page: Page, evaluation: Evaluation) -> None:
 
 def _add_pictures(page: Page, evaluation: Evaluation, pictures: Mapping[int, np.ndarray]) -> None:
     page.heading("The worst sections")
-    page.paragraph("Those with the most voxels wrong.")
+    page.paragraph(
+        "Those with the most voxels wrong, some way apart, since neighbours are almost copies."
+    )
     page.legend(overlay_legend())
     for section, picture in pictures.items():
         score = evaluation.sections[section]

@@ -132,7 +132,8 @@ def explain(model: Model, raw: np.ndarray, section: int, region: Region) -> Expl
         InputError: Section or region lie outside the volume, or the network is of another kind.
     """
     _check_place(raw, section, region)
-    window = region.window(*raw.shape[1:], _LARGEST_SIDE)
+    height, width = raw.shape[1:]
+    window = region.window(height, width, _LARGEST_SIDE)
     intensity = Intensity.measure(raw)
     shown = region.moved(window.y0, window.x0)
     image = _image(model, raw, section, window, intensity)

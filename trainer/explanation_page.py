@@ -88,7 +88,7 @@ def _map_caption(explanation: Explanation, level: LevelExplanation) -> str:
     if level.share_in_region is None:
         return start + "The map is empty: nothing at this level speaks for foreground in the box."
     return start + (
-        f"{level.share_in_region:.0%} of the map lies within the box, which is "
+        f"{level.share_in_region:.1%} of the map lies within the box, which is "
         f"{explanation.area_share:.1%} of the section."
     )
 

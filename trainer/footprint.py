@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from trainer.errors import TooLarge
 from trainer.hyperparameters import Hyperparameters
 
@@ -14,21 +16,29 @@ _LARGEST_AT_ONCE = 2
 
 def count_weights(hyperparameters: Hyperparameters) -> int:
     """Weights of the convolutions, which nearly all are."""
-    side, repeats = hyperparameters.convolutions
-    size = side**2
-    *levels, centre = filters = hyperparameters.level_filters
-    before = (hyperparameters.section_channels, *filters)
+    hp = hyperparameters
+    side, repeats = hp.convolutions
+    *levels, centre = filters = hp.level_filters
+    before = (hp.input_channels, *filters)
+    sizes = [math.prod(hp.kernel_shape(level, side)) for level in range(len(filters))]
     down = sum(
-        size * (a * b + (repeats - 1) * b * b) for a, b in zip(before, filters, strict=False)
+        size * (a * b + (repeats - 1) * b * b)
+        for size, a, b in zip(sizes, before, filters, strict=False)
     )
     # On the way up: twice the resolution, then a level that begins with both halves.
     below = (*levels[1:], centre)
-    up_size = 4 if hyperparameters.upsampling == "transpose" else 9
     up = sum(
-        up_size * a * b + size * (2 * a * a + (repeats - 1) * a * a)
-        for a, b in zip(levels, below, strict=True)
+        _enlarging_size(hp, level) * a * b + size * (2 * a * a + (repeats - 1) * a * a)
+        for level, (size, a, b) in enumerate(zip(sizes, levels, below, strict=False))
     )
     return down + up
+
+
+def _enlarging_size(hyperparameters: Hyperparameters, level: int) -> int:
+    """Voxels of the kernel that a level on the way up begins with."""
+    hp = hyperparameters
+    transpose = hp.upsampling == "transpose"
+    return math.prod(hp.pooling[level] if transpose else hp.kernel_shape(level, 3))
 
 
 def estimate_training_bytes(hyperparameters: Hyperparameters, precision: str) -> int:
@@ -43,12 +53,13 @@ def estimate_training_bytes(hyperparameters: Hyperparameters, precision: str) ->
         precision: The Keras dtype policy.
     """
     hp = hyperparameters
-    each = 4 if precision == "float32" else 2
+    wide = 4 if precision == "float32" else 2
     maps = [_kept_maps(hp, level) for level in range(len(hp.level_filters))]
-    voxels = [hp.batch_size * (hp.tile_size >> level) ** 2 for level in range(len(maps))]
+    coarser = [math.prod(map(math.prod, hp.pooling[:level])) for level in range(len(maps))]
+    voxels = [hp.batch_size * math.prod(hp.tile_shape) // each for each in coarser]
     kept = sum(count * voxel for count, voxel in zip(maps, voxels, strict=True))
     passing = _LARGEST_AT_ONCE * hp.level_filters[0] * voxels[0]
-    return _WEIGHT_BYTES * count_weights(hp) + each * (kept + passing)
+    return _WEIGHT_BYTES * count_weights(hp) + wide * (kept + passing)
 
 
 def check_footprint(hyperparameters: Hyperparameters, precision: str, room: int) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import Field, asdict, dataclass, field, fields
 from typing import Any
 
+from trainer.anisotropy import plan_pooling
 from trainer.errors import InputError
 
 Conditions = Mapping[str, tuple[str, ...] | None]
@@ -74,10 +76,18 @@ class Hyperparameters:
     tversky_alpha: float = _number(
         0.3, 0.0, 1.0, "Weight of false foreground against missed; 0.5 is Dice.", loss=("tversky",)
     )
+    dimensions: str = _word(
+        "2d",
+        ("2d", "3d"),
+        "Whether convolutions see a section, or a stack of them that is segmented as a whole.",
+    )
     depth: int = _number(5, 1, 8, "How often the resolution is halved on the way to the centre.")
     filters: int = _number(32, 1, 1024, "Of the first level; each one below has twice as many.")
     outer_levels: int = _number(
-        0, 0, 4, "Levels added at both ends, each with half the filters of the next."
+        0,
+        -2,
+        4,
+        "Levels added at both ends, each with half the filters of the next; removed below 0.",
     )
     centre_levels: int = _number(
         0, 0, 4, "Levels added at the centre, each with twice the filters of the one above."
@@ -85,7 +95,7 @@ class Hyperparameters:
     kernel: str = _word(
         "3x3",
         tuple(_KERNELS),
-        "Of a level: two 3 x 3 convolutions, three of them, or two true 5 x 5.",
+        "Of a level: two 3 x 3 convolutions, three of them, or two true 5 x 5; cubes in 3D.",
     )
     activation: str = _word(
         "relu", ("relu", "elu", "leaky_relu", "gelu", "silu"), "After each convolution."
@@ -112,9 +122,22 @@ class Hyperparameters:
         "Whether the level below weighs what passes straight across.",
     )
     section_channels: int = _number(
-        1, 1, 15, "Sections that the network sees, an odd number around the one it segments."
+        1,
+        1,
+        15,
+        "Sections that the network sees, an odd number around the one it segments.",
+        dimensions=("2d",),
+    )
+    planar_levels: int = _number(
+        0,
+        0,
+        8,
+        "First levels that convolve and pool in the plane alone; by default as many as the voxels "
+        "of the volume ask for.",
+        dimensions=("3d",),
     )
     tile_size: int = _number(256, 8, 4096, "Side of the square tiles, in voxels.")
+    tile_sections: int = _number(16, 1, 1024, "Sections of a tile.", dimensions=("3d",))
     tile_placement: str = _word(
         "random",
         ("random", "grid"),
@@ -123,11 +146,13 @@ class Hyperparameters:
     foreground_share: float = _number(
         0.0, 0.0, 1.0, "Share of tiles that are centred on foreground.", tile_placement=("random",)
     )
-    flip_probability: float = _number(0.5, 0.0, 1.0, "Of a mirrored tile, along each axis.")
+    flip_probability: float = _number(
+        0.5, 0.0, 1.0, "Of a mirrored tile, along each axis; along z as well in 3D."
+    )
     flip_axes: str = _word(
         "both",
         ("both", "vertical", "horizontal"),
-        "Which way tiles are mirrored.",
+        "Which way tiles are mirrored in the plane.",
         flip_probability=None,
     )
     rotation_probability: float = _number(1.0, 0.0, 1.0, "Of a turned tile.")
@@ -189,7 +214,13 @@ class Hyperparameters:
                 f"section_channels: expected an odd number, got {self.section_channels}; "
                 "as many sections are seen above as below"
             )
-        if self.filters % 2**self.outer_levels:
+        if self.outer_levels + self.depth + self.centre_levels < 1:
+            raise InputError(
+                f"outer_levels: expected at least {1 - self.depth - self.centre_levels}, so that "
+                f"of depth = {self.depth} a level is left, got {self.outer_levels}; "
+                "change outer_levels or depth"
+            )
+        if self.filters % 2 ** max(0, self.outer_levels):
             raise InputError(
                 f"outer_levels: expected as many as filters = {self.filters} can be halved, "
                 f"got {self.outer_levels}; change outer_levels or filters"
@@ -200,11 +231,17 @@ class Hyperparameters:
                 f"{len(self.level_filters) - 1} times), got {self.tile_size}; "
                 "change tile_size or depth"
             )
+        if self.tile_sections % self.section_halvings:
+            raise InputError(
+                f"tile_sections: expected a multiple of {self.section_halvings} (the network "
+                f"halves it until about 4 are left), got {self.tile_sections}; "
+                "change tile_sections"
+            )
 
     @property
     def level_filters(self) -> tuple[int, ...]:
         """Features of every level, from the first one to the centre."""
-        first = self.filters // 2**self.outer_levels
+        first = int(self.filters * 2.0**-self.outer_levels)
         levels = self.outer_levels + self.depth + self.centre_levels
         return tuple(first * 2**level for level in range(levels + 1))
 
@@ -214,9 +251,44 @@ class Hyperparameters:
         return _KERNELS[self.kernel]
 
     @property
+    def is_3d(self) -> bool:
+        """Whether axes are z, y, x, and not y, x."""
+        return self.dimensions == "3d"
+
+    @property
+    def pooling(self) -> tuple[tuple[int, ...], ...]:
+        """By which factors each level but the centre is made coarser, (y, x) or (z, y, x)."""
+        levels = len(self.level_filters)
+        if not self.is_3d:
+            return ((2, 2),) * (levels - 1)
+        return plan_pooling(levels, self.planar_levels, self.tile_sections)
+
+    @property
     def halvings(self) -> int:
-        """The factor between the first level's resolution and the centre's."""
+        """The factor between the first level's rows and columns and the centre's."""
         return int(2 ** (len(self.level_filters) - 1))
+
+    @property
+    def section_halvings(self) -> int:
+        """The factor between the first level's sections and the centre's: 1 in 2D."""
+        return math.prod(factors[0] for factors in self.pooling) if self.is_3d else 1
+
+    @property
+    def tile_shape(self) -> tuple[int, ...]:
+        """Voxels of a tile, (y, x) or (z, y, x)."""
+        plane = (self.tile_size, self.tile_size)
+        return (self.tile_sections, *plane) if self.is_3d else plane
+
+    @property
+    def input_channels(self) -> int:
+        """Of the network's input: in 3D sections are an axis, and no channels."""
+        return 1 if self.is_3d else self.section_channels
+
+    def kernel_shape(self, level: int, side: int) -> tuple[int, ...]:
+        """A kernel of a level, (y, x) or (z, y, x), whose side is given."""
+        if not self.is_3d:
+            return (side, side)
+        return (1 if level < self.planar_levels else side, side, side)
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Hyperparameters:

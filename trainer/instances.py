@@ -162,16 +162,24 @@ def _check(truth: NDArray[Any], prediction: NDArray[Any], dimensions: tuple[int,
         raise ValueError(f"a mask of {dimensions} dimensions is needed, this has {truth.ndim}")
 
 
+def label_objects(mask: NDArray[np.bool_]) -> NDArray[Any]:
+    """Numbers the connected components of a mask (z, y, x) or (y, x) from 1; 0 is background."""
+    if not mask.any():
+        return mask.view(np.uint8)
+    connectivity: Any = FULL_CONNECTIVITY[mask.ndim]
+    # cc3d 4.1.1 makes room for too few labels where the image is binary and a side is odd: single
+    # voxels at the border are lost or counted together. As numbers the same mask is labelled right.
+    labels: NDArray[Any] = cc3d.connected_components(mask.view(np.uint8), connectivity=connectivity)
+    return labels
+
+
 def _components(
     mask: NDArray[np.bool_],
 ) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.float64]]:
     """Labels from 1, and the size and the centre of each component."""
-    if not mask.any():
-        return mask.view(np.uint8), np.zeros(0, np.int64), np.zeros((0, mask.ndim))
-    connectivity: Any = FULL_CONNECTIVITY[mask.ndim]
-    # cc3d 4.1.1 makes room for too few labels where the image is binary and a side is odd: single
-    # voxels at the border are lost or counted together. As numbers the same mask is labelled right.
-    labels = cc3d.connected_components(mask.view(np.uint8), connectivity=connectivity)
+    labels = label_objects(mask)
+    if not labels.any():
+        return labels, np.zeros(0, np.int64), np.zeros((0, mask.ndim))
     facts: Any = cc3d.statistics(labels)
     sizes = np.asarray(facts["voxel_counts"][1:], np.int64)
     return labels, sizes, np.asarray(facts["centroids"][1:], np.float64)

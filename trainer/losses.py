@@ -6,13 +6,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import numpy as np
 from keras import ops
 
 from trainer.hyperparameters import Hyperparameters
 
 Loss = Callable[[Any, Any], Any]
-"""Takes the mask and the logits, both (tile, y, x, 1), and gives one number."""
+"""Takes the mask and the logits, both (tile, y, x, 1) or (tile, z, y, x, 1), and gives a number."""
 
+_STEPS = np.clip(np.arange(256), 0.25, 254.75) / 255
+_LOGITS = np.log(_STEPS / (1 - _STEPS)).astype(np.float32)
 _SMOOTH = 1.0
 """Added above and below, so that a batch without foreground has a Dice, and a gradient."""
 
@@ -24,6 +27,22 @@ def build_loss(hyperparameters: Hyperparameters) -> Loss:
     if hyperparameters.loss == "tversky":
         return partial(_tversky, alpha=hyperparameters.tversky_alpha)
     return _LOSSES[hyperparameters.loss]
+
+
+def loss_of_probability(loss: Loss, mask: np.ndarray, probability: np.ndarray) -> float:
+    """The loss of a section whose prediction is kept as uint8, 255 for 1.
+
+    Each of the 256 steps counts as the middle of the probabilities that are rounded to it, so that
+    none is certain, and the loss is finite.
+
+    Args:
+        loss: As `build_loss` gave it.
+        mask: The truth (y, x), every value but 0 is foreground.
+        probability: uint8 (y, x).
+    """
+    truth = (mask != 0).astype(np.float32)
+    shape = (1, *mask.shape, 1)
+    return float(loss(truth.reshape(shape), _LOGITS[probability].reshape(shape)))
 
 
 def _soft_dice(mask: Any, logits: Any) -> Any:

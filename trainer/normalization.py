@@ -20,7 +20,7 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[
     """
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        """Normalizes over examples, rows and columns; inputs are (example, y, x, channel)."""
+        """Normalizes each channel; inputs are (example, y, x, channel) or with z before y."""
         import tensorflow as tf
 
         training = bool(training) and self.trainable
@@ -31,6 +31,7 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[
             mean=tf.zeros((0,)) if training else tf.convert_to_tensor(self.moving_mean),
             variance=tf.zeros((0,)) if training else tf.convert_to_tensor(self.moving_variance),
             epsilon=self.epsilon,
+            data_format="NDHWC" if len(inputs.shape) == 5 else "NHWC",
             is_training=training,
         )
         if training:
@@ -48,8 +49,8 @@ def build_normalization(kind: str, filters: int, *, dtype: Any, stock: bool, nam
     """Builds the layer that `kind` names, or None for `none`.
 
     Args:
-        kind: `batch`, `layer` (Ba et al. 2016, arXiv 1607.06450: per example, over rows, columns
-            and features, each with a scale of its own), `group` (Wu and He 2018, arXiv 1803.08494)
+        kind: `batch`, `layer` (Ba et al. 2016, arXiv 1607.06450: per example, over voxels and
+            features, each with a scale of its own), `group` (Wu and He 2018, arXiv 1803.08494)
             or `none`.
         filters: Channels of the layer's input.
         dtype: Keras dtype policy.

@@ -43,10 +43,27 @@ class WarmUp(schedules.LearningRateSchedule):  # type: ignore[misc]
         )
 
 
-def build_optimizer(hyperparameters: Hyperparameters, steps: int) -> keras.optimizers.Optimizer:
-    """The optimizer with its learning rate, or its schedule over a run of so many steps."""
+def build_optimizer(
+    hyperparameters: Hyperparameters, steps: int, *, precision: str = "float32"
+) -> keras.optimizers.Optimizer:
+    """The optimizer with its learning rate, or its schedule over a run of so many steps.
+
+    Gradients in float16 vanish below 6e-8: there the loss is scaled, and a step whose gradients
+    overflow is skipped (Micikevicius et al. 2018, arXiv 1710.03740).
+
+    Args:
+        hyperparameters: Of the run.
+        steps: Of the whole run.
+        precision: The Keras dtype policy that the network computes in.
+    """
+    optimizer = _build_inner(hyperparameters, _build_schedule(hyperparameters, steps))
+    if precision != "mixed_float16":
+        return optimizer
+    return keras.optimizers.LossScaleOptimizer(optimizer, name="loss_scale")
+
+
+def _build_inner(hyperparameters: Hyperparameters, rate: Any) -> keras.optimizers.Optimizer:
     hp = hyperparameters
-    rate = _build_schedule(hp, steps)
     # By default Keras numbers the names, and with them those of a checkpoint's arrays.
     name = hp.optimizer
     if name == "sgd":

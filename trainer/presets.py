@@ -16,6 +16,7 @@ _REPORT_2019: Mapping[str, Any] = {
     # The report names no batch size; its tutorial's is 3, and it tried 5, 10 and 20.
     "batch_size": 3,
     "loss": "bce",
+    "dimensions": "2d",
     "depth": 5,
     "filters": 32,
     "outer_levels": 0,
@@ -46,7 +47,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
     "report_2019": _REPORT_2019,
     "report_2019_16_filters_added": {**_REPORT_2019, "outer_levels": 1},
     "report_2019_2048_filters_added": {**_REPORT_2019, "centre_levels": 1},
-    "report_2019_32_filters_removed": {**_REPORT_2019, "filters": 64, "depth": 4},
+    "report_2019_32_filters_removed": {**_REPORT_2019, "outer_levels": -1},
 }
 """Values by the preset's name; each preset stands for one whole run.
 

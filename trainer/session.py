@@ -16,12 +16,13 @@ from trainer.errors import Diverged, InputError
 from trainer.example import Example
 from trainer.hyperparameters import Hyperparameters
 from trainer.intensity import Intensity
-from trainer.losses import build_loss
+from trainer.losses import build_loss, loss_of_probability
 from trainer.metrics import PooledHistogram, Scores
 from trainer.optimizer import build_optimizer
 from trainer.predict import predict_sections
 from trainer.state import read_state, write_state
 from trainer.tiles import TileSource
+from trainer.training_counts import TrainingCounts, pooled_dice
 from trainer.unet import build_unet, with_probability
 from trainer.volume import Volume
 
@@ -56,6 +57,10 @@ class EpochMetrics:
     Attributes:
         epoch: Epochs done so far, 1 after the first.
         loss: Mean over the epoch's steps.
+        train_dice: At a threshold of 0.5, over all voxels of the epoch's tiles as the network saw
+            them: augmented, and with the weights that it had at each step.
+        validation_loss: The run's own loss, a mean over the validation sections; of probabilities
+            as they are kept, in 256 steps.
         scores: On the validation sections, at the threshold that suits them best.
         collapsed_to: The one class that was predicted, where that was without any skill.
         seconds: For training and validation.
@@ -65,6 +70,8 @@ class EpochMetrics:
 
     epoch: int
     loss: float
+    train_dice: float
+    validation_loss: float
     scores: Scores
     collapsed_to: Literal["background", "foreground"] | None
     seconds: float
@@ -88,7 +95,7 @@ class TrainingSession:
         precision: str = "float32",
         threads: int = 1,
     ) -> None:
-        _check_size(volume, hyperparameters)
+        _check_size(volume, hyperparameters, plan.train)
         keras.utils.set_random_seed(plan.seed)
         self.hyperparameters = hyperparameters
         self.plan = plan
@@ -103,10 +110,14 @@ class TrainingSession:
         )
         self._network = build_unet(hyperparameters, precision=precision)
         self._predictor = with_probability(self._network)
+        self._loss = build_loss(hyperparameters)
+        steps = self.steps_per_epoch * plan.epochs
         self._network.compile(
-            optimizer=build_optimizer(hyperparameters, self.steps_per_epoch * plan.epochs),
-            loss=build_loss(hyperparameters),
-            # On a CPU XLA compiles for half a minute and then runs slower.
+            optimizer=build_optimizer(hyperparameters, steps, precision=precision),
+            loss=self._loss,
+            metrics=[TrainingCounts()],
+            # On a CPU XLA compiles for half a minute and then runs slower; on a GPU
+            # `benchmarks/execution_modes.py` measures both.
             jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
         )
         self._network.optimizer.build(self._network.trainable_variables)
@@ -114,7 +125,8 @@ class TrainingSession:
     @property
     def steps_per_epoch(self) -> int:
         """Steps that come nearest to the epoch's fixed number of voxels, at least one."""
-        voxels = self.hyperparameters.batch_size * self.hyperparameters.tile_size**2
+        hp = self.hyperparameters
+        voxels = hp.batch_size * math.prod(hp.tile_shape)
         return max(1, round(self.plan.tiles_per_epoch * TILE_VOXELS / voxels))
 
     @property
@@ -129,13 +141,15 @@ class TrainingSession:
             Diverged: The loss is no longer finite, or the probabilities are no numbers.
         """
         started = time.monotonic()
-        loss, waited = self._train()
+        loss, train_dice, waited = self._train()
         trained = time.monotonic()
-        histogram = self._validate()
+        histogram, validation_loss = self._validate()
         self.epoch += 1
         return EpochMetrics(
             epoch=self.epoch,
             loss=loss,
+            train_dice=train_dice,
+            validation_loss=validation_loss,
             scores=histogram.best(),
             collapsed_to=histogram.collapsed_to(),
             seconds=time.monotonic() - started,
@@ -173,40 +187,49 @@ class TrainingSession:
         keras.backend.clear_session()
         gc.collect()
 
-    def _train(self) -> tuple[float, float]:
-        """The mean loss, and the seconds in which no tiles were ready."""
+    def _train(self) -> tuple[float, float, float]:
+        """The mean loss, Dice, and the seconds in which no tiles were ready."""
         steps = self.steps_per_epoch
         losses, waited, asked = [], 0.0, time.monotonic()
+        counts = np.zeros(3)
         for images, masks in self._tiles.batches(self.epoch * steps, steps, threads=self._threads):
             waited += time.monotonic() - asked
-            losses.append(float(self._network.train_on_batch(images, masks)))
+            step = self._network.train_on_batch(images, masks, return_dict=True)
+            losses.append(float(step["loss"]))
             if not math.isfinite(losses[-1]):
                 raise Diverged(f"the loss became {losses[-1]} in epoch {self.epoch + 1}")
+            counts += [float(step[name]) for name in ("overlap", "predicted", "foreground")]
             asked = time.monotonic()
-        return float(np.mean(losses)), waited
+        return float(np.mean(losses)), pooled_dice(*counts.tolist()), waited
 
-    def _validate(self) -> PooledHistogram:
-        histogram = PooledHistogram()
+    def _validate(self) -> tuple[PooledHistogram, float]:
+        histogram, losses = PooledHistogram(), []
         for section, probability in self._predict(self.plan.validation):
-            histogram.add(probability, self._volume.mask[section])
+            mask = self._volume.mask[section]
+            histogram.add(probability, mask)
+            losses.append(loss_of_probability(self._loss, mask, probability))
             self._example.take(section, probability)
-        return histogram
+        return histogram, float(np.mean(losses))
 
     def _predict(self, sections: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
         return predict_sections(
             self._predictor,
             self._volume.raw,
             self._intensity,
-            halvings=self.hyperparameters.halvings,
-            channels=self.hyperparameters.section_channels,
+            self.hyperparameters,
             sections=sections,
         )
 
 
-def _check_size(volume: Volume, hyperparameters: Hyperparameters) -> None:
+def _check_size(volume: Volume, hyperparameters: Hyperparameters, train: Sequence[int]) -> None:
     height, width = volume.raw.shape[1:]
     if min(height, width) < hyperparameters.tile_size:
         raise InputError(
             f"tile_size: expected at most {min(height, width)}, the shorter side of the sections "
             f"({height} x {width}), got {hyperparameters.tile_size}; choose a smaller tile_size"
+        )
+    if hyperparameters.is_3d and len(train) < hyperparameters.tile_sections:
+        raise InputError(
+            f"tile_sections: expected at most {len(train)}, the sections to train on, got "
+            f"{hyperparameters.tile_sections}; choose fewer tile_sections"
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -79,6 +79,26 @@ def split_sections(
     return Split(train, chosen, kept, gap, available)
 
 
+def fold_sections(split: Split, folds: int) -> tuple[Split, ...]:
+    """Cuts further blocks to validate on, each as long as the split's own.
+
+    They are cut from the run outside the holdout and its gap, one after the other where most is
+    left to train on, and share no section with each other; a fold trains on the largest run that
+    is left beyond the gap on both sides of its block. A fold does not depend on how many follow.
+
+    Args:
+        split: The first fold.
+        folds: How many there are, the first included.
+
+    Raises:
+        InputError: There is no room for so many.
+    """
+    found = [split]
+    while len(found) < folds:
+        found.append(_next_fold(split, [fold.validation for fold in found], folds))
+    return tuple(found)
+
+
 def measure_guard_gap(raw: np.ndarray) -> int:
     """Return how many sections apart the sections of a volume (z, y, x) cease to look alike.
 
@@ -93,6 +113,28 @@ def measure_guard_gap(raw: np.ndarray) -> int:
         if products.sum() < _UNRELATED * max(1, int(np.count_nonzero(pairs))):
             return distance
     return largest
+
+
+def _next_fold(split: Split, taken: list[range], folds: int) -> Split:
+    length, run = len(split.validation), split.all
+    blocks = [range(z, z + length) for z in range(run.start, run.stop - length + 1)]
+    free = [block for block in blocks if not any(_overlap(block, other) for other in taken)]
+    found = [
+        replace(split, train=_largest(_without([run], block, split.gap)), validation=block)
+        for block in free
+    ]
+    best = max(found, key=lambda fold: len(fold.train), default=None)
+    if best is None or not best.train:
+        raise InputError(
+            f"folds = {folds} in sections {_shown(run)} with blocks of {length} and a gap of "
+            f"{split.gap}; there is room for {len(taken)}: ask for fewer, or give a smaller "
+            "validation block or gap"
+        )
+    return best
+
+
+def _overlap(one: range, other: range) -> bool:
+    return one.start < other.stop and other.start < one.stop
 
 
 def _profiles(raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

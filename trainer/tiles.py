@@ -9,14 +9,24 @@ from functools import cached_property
 
 import numpy as np
 
-from trainer.augment import Field, change_intensity, draw_cell, draw_field
+from trainer.augment import (
+    Field,
+    change_intensity,
+    draw_cell,
+    draw_cell_start,
+    draw_field,
+    happens,
+)
 from trainer.hyperparameters import Hyperparameters
 from trainer.intensity import Intensity
 from trainer.neighbours import neighbours
 from trainer.volume import Volume
 
 Batch = tuple[np.ndarray, np.ndarray]
-"""Images (tile, y, x, section) and masks (tile, y, x, 1) of a step, float32."""
+"""Images (tile, y, x, section) and masks (tile, y, x, 1) of a step, float32.
+
+In 3D both are (tile, z, y, x, 1).
+"""
 
 
 class TileSource:
@@ -37,15 +47,18 @@ class TileSource:
         self._seed = seed
 
     def tile(self, number: int) -> Batch:
-        """Makes one tile: image (y, x, section) and mask (y, x)."""
+        """Makes one tile: image (y, x, section) and mask (y, x), or (z, y, x, 1) and (z, y, x)."""
         random = np.random.default_rng((self._seed, number))
         section, field = self._place(random)
-        image = np.stack(
-            [field.sample(self._volume.raw[near]) for near in self._around(section)], axis=-1
-        )
+        seen = self._seen(random, section)
+        image = np.stack([field.sample(self._volume.raw[near]) for near in seen], axis=-1)
         image = change_intensity(random, self._hyperparameters, self._intensity.scale(image))
-        mask = field.sample(self._volume.mask[section], labels=True)
-        return image, mask.astype(np.float32)
+        labelled = seen if self._hyperparameters.is_3d else [section]
+        mask = np.stack([field.sample(self._volume.mask[near], labels=True) for near in labelled])
+        mask = mask.astype(np.float32)
+        if not self._hyperparameters.is_3d:
+            return image, mask[0]
+        return np.moveaxis(image, -1, 0)[..., np.newaxis], mask
 
     def batch(self, number: int) -> Batch:
         """Makes the tiles of one step."""
@@ -71,14 +84,30 @@ class TileSource:
                     future.cancel()
 
     def _place(self, random: np.random.Generator) -> tuple[int, Field]:
+        """A section, in 3D the first one of the tile, and where the tile lies in it."""
         hp, shape = self._hyperparameters, self._volume.raw.shape[1:]
-        section = self._sections[int(random.integers(len(self._sections)))]
+        section = self._draw_section(random)
         target: tuple[float, float] | None = None
         if hp.tile_placement == "grid":
             target = draw_cell(random, hp, shape)
         elif random.random() < hp.foreground_share and self._foreground[-1]:
             section, target = self._draw_foreground(random)
+            section = self._first_around(section) if hp.is_3d else section
         return section, draw_field(random, hp, shape, target)
+
+    def _draw_section(self, random: np.random.Generator) -> int:
+        hp, count = self._hyperparameters, len(self._sections)
+        if not hp.is_3d:
+            return self._sections[int(random.integers(count))]
+        if hp.tile_placement == "grid":
+            return self._sections[draw_cell_start(random, count, hp.tile_sections)]
+        return self._sections[int(random.integers(count - hp.tile_sections + 1))]
+
+    def _first_around(self, section: int) -> int:
+        """The first section of the tile whose middle lies nearest to this one, within the block."""
+        tile = self._hyperparameters.tile_sections
+        first, last = self._sections[0], self._sections[-1] - tile + 1
+        return min(max(section - tile // 2, first), last)
 
     def _draw_foreground(self, random: np.random.Generator) -> tuple[int, tuple[float, float]]:
         """A voxel of the foreground, all of them alike (nnU-Net draws a third of its tiles so)."""
@@ -95,5 +124,10 @@ class TileSource:
         mask = self._volume.mask
         return np.cumsum([np.count_nonzero(mask[section]) for section in self._sections])
 
-    def _around(self, section: int) -> list[int]:
-        return neighbours(section, self._hyperparameters.section_channels, self._sections)
+    def _seen(self, random: np.random.Generator, section: int) -> list[int]:
+        """The sections of the image, in their order; in 3D those of the tile, or mirrored."""
+        hp = self._hyperparameters
+        if not hp.is_3d:
+            return neighbours(section, hp.section_channels, self._sections)
+        tile = list(range(section, section + hp.tile_sections))
+        return tile[::-1] if happens(random, hp.flip_probability) else tile

@@ -1,4 +1,4 @@
-"""The network: a U-Net (Ronneberger et al. 2015, arXiv 1505.04597) over single sections."""
+"""The network: a U-Net (Ronneberger et al. 2015, arXiv 1505.04597) over sections or stacks."""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ def build_unet(
 ) -> keras.Model:
     """Builds the network from intensities (0 to 1 for most voxels) to logits.
 
-    Input is (example, y, x, section), output (example, y, x, 1), with y and x any multiple of
-    `hyperparameters.halvings`. Every level on the way down ends in a 2 x 2 max pooling, every
-    level on the way up begins with twice the resolution and the features of its counterpart.
+    In 2D the input is (example, y, x, section) and the output (example, y, x, 1), in 3D both are
+    (example, z, y, x, 1), with y and x any multiple of `hyperparameters.halvings` and z of
+    `hyperparameters.section_halvings`. Every level on the way down ends in a max pooling by 2 (in
+    3D: in the plane alone, where the sections are too coarse or too few), every level on the way
+    up begins with that resolution again and the features of its counterpart (3D: Cicek et al.
+    2016, arXiv 1606.06650).
 
     Args:
         hyperparameters: What the network looks like.
@@ -40,31 +43,37 @@ class _Builder:
         self._hp = hyperparameters
         self._policy = policy
         self._stock = stock
+        dimensions = "3D" if hyperparameters.is_3d else "2D"
+        self._convolution = getattr(keras.layers, f"Conv{dimensions}")
+        self._transpose = getattr(keras.layers, f"Conv{dimensions}Transpose")
+        self._pool = getattr(keras.layers, f"MaxPooling{dimensions}")
+        self._repeat = getattr(keras.layers, f"UpSampling{dimensions}")
 
     def build(self) -> keras.Model:
         hp = self._hp
-        inputs = keras.Input((None, None, hp.section_channels), name="raw")
+        axes = (None,) * len(hp.tile_shape)
+        inputs = keras.Input((*axes, hp.input_channels), name="raw")
         # Centred, with a spread near 1, as the initializers of the convolutions expect.
         x = keras.layers.Rescaling(4.0, offset=-2.0, dtype="float32", name="centred")(inputs)
         bridges = []
         *levels, centre = hp.level_filters
         for level, filters in enumerate(levels):
-            x = self._level(x, filters, f"down_{level}")
+            x = self._level(x, level, filters, f"down_{level}")
             bridges.append(x)
-            x = keras.layers.MaxPooling2D(2, dtype=self._policy, name=f"down_{level}_pool")(x)
-        x = self._level(x, centre, "centre")
+            x = self._pool(hp.pooling[level], dtype=self._policy, name=f"down_{level}_pool")(x)
+        x = self._level(x, len(levels), centre, "centre")
         for level in reversed(range(len(levels))):
-            x = self._up(x, bridges[level], levels[level], f"up_{level}")
-        logits = keras.layers.Conv2D(1, 1, dtype="float32", name="logits")(x)
+            x = self._up(x, bridges[level], level, levels[level], f"up_{level}")
+        logits = self._convolution(1, 1, dtype="float32", name="logits")(x)
         return keras.Model(inputs, logits, name="unet")
 
-    def _level(self, x: Any, filters: int, name: str) -> Any:
-        size, repeats = self._hp.convolutions
+    def _level(self, x: Any, level: int, filters: int, name: str) -> Any:
+        side, repeats = self._hp.convolutions
         entry = x
         for index in range(repeats):
-            x = keras.layers.Conv2D(
+            x = self._convolution(
                 filters,
-                size,
+                self._hp.kernel_shape(level, side),
                 padding="same",
                 kernel_initializer="he_normal",
                 # A normalization takes the mean away, and a bias with it.
@@ -91,21 +100,23 @@ class _Builder:
         return keras.layers.Add(dtype=self._policy, name=f"{name}_sum")([entry, x])
 
     def _pointwise(self, x: Any, filters: int, name: str) -> Any:
-        return keras.layers.Conv2D(
+        return self._convolution(
             filters, 1, kernel_initializer="he_normal", dtype=self._policy, name=name
         )(x)
 
-    def _doubled(self, x: Any, filters: int, name: str) -> Any:
-        """Twice as many rows and columns."""
+    def _enlarged(self, x: Any, level: int, filters: int, name: str) -> Any:
+        """As many voxels as the level had before its pooling."""
+        factors = self._hp.pooling[level]
         common = {"kernel_initializer": "he_normal", "dtype": self._policy}
         if self._hp.upsampling == "transpose":
-            layer = keras.layers.Conv2DTranspose(
-                filters, 2, strides=2, name=f"{name}_transpose", **common
+            layer = self._transpose(
+                filters, factors, strides=factors, name=f"{name}_transpose", **common
             )
             return layer(x)
         # Odena et al. 2016, "Deconvolution and checkerboard artifacts".
-        x = keras.layers.UpSampling2D(2, dtype=self._policy, name=f"{name}_resize")(x)
-        return keras.layers.Conv2D(filters, 3, padding="same", name=f"{name}_smooth", **common)(x)
+        x = self._repeat(factors, dtype=self._policy, name=f"{name}_resize")(x)
+        shape = self._hp.kernel_shape(level, 3)
+        return self._convolution(filters, shape, padding="same", name=f"{name}_smooth", **common)(x)
 
     def _gated(self, bridge: Any, x: Any, filters: int, name: str) -> Any:
         """Weighs each voxel of the bridge by what comes from below (arXiv 1804.03999)."""
@@ -121,12 +132,12 @@ class _Builder:
         weight = keras.layers.Activation("sigmoid", dtype=self._policy, name=f"{name}_gate")(weight)
         return keras.layers.Multiply(dtype=self._policy, name=f"{name}_gated")([bridge, weight])
 
-    def _up(self, x: Any, bridge: Any, filters: int, name: str) -> Any:
-        x = self._doubled(x, filters, name)
+    def _up(self, x: Any, bridge: Any, level: int, filters: int, name: str) -> Any:
+        x = self._enlarged(x, level, filters, name)
         if self._hp.gate == "attention":
             bridge = self._gated(bridge, x, filters, name)
         x = keras.layers.Concatenate(dtype=self._policy, name=f"{name}_bridge")([bridge, x])
-        return self._level(x, filters, name)
+        return self._level(x, level, filters, name)
 
     def _normalized(self, x: Any, filters: int, name: str) -> Any:
         layer = build_normalization(

@@ -37,6 +37,7 @@ class FakeWorkers:
         slots: Trials at a time.
         script: What becomes of a trial in an epoch in place of a report; epoch 0 is its begin.
             `Killed` comes after the epoch's checkpoint was written.
+        luck: Added to the curve of an assignment, as its seed and fold may do.
         trained: (trial, epoch) in the order in which they were trained.
         begun: Assignments in the order in which they came.
     """
@@ -45,6 +46,8 @@ class FakeWorkers:
     slots: int = 1
     script: Mapping[tuple[int, int], Failure | type[BaseException]] = field(default_factory=dict)
     curve: Callable[[Hyperparameters, int], float] = learning_curve
+    luck: Callable[[Assignment], float] = lambda assignment: 0.0
+    facts: Callable[[Hyperparameters, int], dict[str, float]] = lambda run, epoch: {}
     trained: list[tuple[int, int]] = field(default_factory=list)
     begun: list[Assignment] = field(default_factory=list)
     held: dict[int, Assignment] = field(default_factory=dict)
@@ -100,10 +103,11 @@ class FakeWorkers:
         epoch = len(self.history[trial]) + 1
         if isinstance(self.script.get((trial, epoch)), Failure):
             return self._scripted(trial, epoch)
-        value = self.curve(self.held[trial].hyperparameters, epoch)
+        assignment = self.held[trial]
+        value = self.curve(assignment.hyperparameters, epoch) + self.luck(assignment)
         self.history[trial] = (*self.history[trial], value)
         self.trained.append((trial, epoch))
-        facts = facts_after(epoch)
+        facts = facts_after(epoch) | self.facts(self.held[trial].hyperparameters, epoch)
         self.checkpoints.save(
             trial,
             Checkpoint(

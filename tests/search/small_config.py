@@ -13,6 +13,7 @@ TABLE: dict[str, Any] = {
     "data": {"phantom": {"sections": 12, "height": 32, "width": 32, "seed": 1}},
     "split": {"gap": 1},
     "workers": {"where": "inline"},
+    "finalists": {"count": 1},
     "space": {
         "learning_rate": {"low": 1e-4, "high": 1e-2, "log": True},
         "loss": ["bce", "dice"],

@@ -1,1 +1,43 @@
+"""What `check` shows of a search before it is started; its figures are tested in a real one."""
+
 from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from search.memory_watch import room_bytes
+from search.presentation import present_check
+from trainer.device import Device
+
+CPU = Device("2 CPU cores", "cpu", "float32")
+
+
+def test_a_gpu_has_its_own_memory_and_may_not_say_how_much() -> None:
+    assert room_bytes(5, Device("Made Up", "gpu", "float32", 1, memory_bytes=3)) == 3
+    assert room_bytes(5, Device("Made Up", "gpu", "float32", 1)) is None
+    assert room_bytes(5, CPU) == 5
+    assert (room_bytes(None, CPU) or 0) > 10**8
+
+
+FACTS: dict[str, Any] = {
+    "notes": ["volume: a note"],
+    "database": "sqlite",
+    "device": {"name": "2 cores", "precision": "float32", "slots": 2},
+    "nodes": None,
+    "rungs": [[1, 3]],
+    "parameters": 1000,
+    "epoch_seconds": 2.0,
+    "finalists": {"count": 3, "seeds": 2, "folds": 1, "repeats": 6},
+    "hours": {"search_expected": 1.0, "search_at_most": 2.0, "finalists": 0.5, "final": 0.25},
+    "cost": {"device_hours": 1.0, "money": None},
+    "disk_bytes": 1e6,
+}
+
+
+def test_the_repeats_of_the_finalists_are_told_first(capsys: pytest.CaptureFixture[str]) -> None:
+    present_check(FACTS)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "finalists: 6 trials at full length, beside the budget: about 30 minutes" in shown
+    present_check(FACTS | {"finalists": {"repeats": 0}})
+    assert "finalists" not in capsys.readouterr().out

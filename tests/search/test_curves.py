@@ -74,6 +74,16 @@ def test_some_runs_collapse(space: Space) -> None:
     assert len(collapsed) / len(runs()) == pytest.approx(0.2, abs=0.08)
 
 
+def test_a_3d_network_takes_longer_than_the_same_in_2d(space: Space) -> None:
+    curves = parametric(space, spread=0, collapse_share=0)
+    flat, planar, solid = (
+        curves.curve(Hyperparameters(loss="bce", depth=3, filters=8, **values)).epoch_seconds[0]
+        for values in ({}, {"dimensions": "3d", "planar_levels": 8}, {"dimensions": "3d"})
+    )
+    assert flat == pytest.approx(planar)
+    assert 1.5 * flat < solid < 3 * flat
+
+
 def test_larger_networks_take_longer(space: Space) -> None:
     curves = parametric(space, spread=0)
     (small, *_), (large, *_) = (

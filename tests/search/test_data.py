@@ -104,6 +104,15 @@ def test_a_tile_that_is_larger_than_the_sections_is_refused(files: Files) -> Non
     assert "64" in message
 
 
+def test_a_tile_of_more_sections_than_are_trained_on_is_refused(files: Files) -> None:
+    space = {**TABLE["space"], "dimensions": ["2d", "3d"], "tile_sections": [8, 16]}
+    message = files.refusal(space=space, split={"gap": 2})
+    assert message.startswith("space.tile_sections: expected at most 14, the sections to train on")
+    assert "(0 to 13), got 16; " in message
+    files.load(space=space | {"tile_sections": 8}, split={"gap": 2})
+    files.load(space=TABLE["space"] | {"tile_sections": 16}, split={"gap": 2})
+
+
 @pytest.mark.parametrize("block", ["training", "validation"])
 def test_a_block_without_foreground_is_refused(files: Files, block: str) -> None:
     files.mask[slice(0, 15) if block == "training" else slice(15, 20)] = 0
@@ -145,3 +154,25 @@ def test_real_data_brings_its_own_unseen_volume(tmp_path: Path) -> None:
 def test_other_kinds_of_grey_values_are_taken_as_they_are(files: Files, kind: type) -> None:
     files.raw = files.raw.astype(kind)
     assert files.load().volume.raw.dtype == kind
+
+
+def test_finalists_are_repeated_on_further_folds(files: Files) -> None:
+    data = files.load(split={"gap": 2}, finalists={"count": 2, "folds": 2})
+    (second,) = data.folds
+    assert data.splits == (data.split, second)
+    assert (second.validation, second.train) == (range(4), range(6, 20))
+    assert "fold 1 of the finalists: train 6 to 19, validate 0 to 3" in data.describe()
+    # A study is known again whatever its finalists are repeated on.
+    assert data.to_json() == files.load(split={"gap": 2}).to_json()
+
+
+def test_where_nothing_is_repeated_there_are_no_folds(files: Files) -> None:
+    assert files.load(split={"gap": 2}, finalists={"count": 1, "folds": 99}).folds == ()
+
+
+def test_folds_that_cannot_be_are_refused_before_anything_is_trained(files: Files) -> None:
+    refusal = files.refusal(split={"gap": 2}, finalists={"count": 2, "folds": 9})
+    assert refusal.startswith("finalists.folds = 9 in sections [0, 20] with blocks of 4")
+    files.mask[:4] = 0
+    refusal = files.refusal(split={"gap": 2}, finalists={"count": 2, "folds": 2})
+    assert refusal.startswith("finalists.folds: expected foreground in the validation sections 0")

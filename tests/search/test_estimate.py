@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from small_config import build_config
 
-from search.estimate import estimate_cost, estimate_hours
+from search.estimate import count_repeats, estimate_cost, estimate_hours
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,23 @@ def test_cost_is_that_of_the_devices_that_trials_hold(tmp_path: Path) -> None:
     )
     assert estimate_cost(priced, trial_hours=8.0) == {"device_hours": 4.0, "money": 12.0}
     assert estimate_cost(build_config(tmp_path), trial_hours=8.0)["money"] is None
+
+
+@pytest.mark.parametrize(
+    ("budget", "finalists", "repeats", "hours"),
+    [
+        # Each is 3 epochs of half an hour; two run at a time.
+        ({}, {"count": 1}, 0, 0.0),
+        ({}, {"count": 3, "seeds": 1, "folds": 1}, 3, 3.0),
+        ({}, {"count": 3, "seeds": 2, "folds": 2}, 12, 9.0),
+        ({"trials": 2}, {"count": 3, "seeds": 2, "folds": 1}, 4, 3.0),
+        ({"trials": 1}, {"count": 3, "seeds": 2, "folds": 1}, 0, 0.0),
+        ({"trials": None, "epochs": 90}, {"count": 2, "seeds": 1, "folds": 1}, 2, 1.5),
+    ],
+)
+def test_repeats_fill_the_slots_in_waves(
+    tmp_path: Path, budget: dict[str, Any], finalists: dict[str, Any], repeats: int, hours: float
+) -> None:
+    config = build_config(tmp_path, budget=budget, finalists=finalists)
+    assert count_repeats(config) == repeats
+    assert estimate_hours(config, epoch_seconds=1800, slots=2)["finalists"] == hours

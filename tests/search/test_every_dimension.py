@@ -24,8 +24,10 @@ from trainer.volume import Volume
 SMALL = {
     "batch_size": [2, 4],
     "filters": [4, 8],
-    "depth": {"low": 1, "high": 2},
+    "depth": {"low": 2, "high": 3},
+    "outer_levels": [-1, 1],
     "tile_size": [32, 64],
+    "tile_sections": [4, 8],
     # Whether a run of some steps learns at its ends is not the network's affair.
     "learning_rate": {"low": 2e-3, "high": 1e-2, "log": True},
     "epsilon": {"low": 1e-8, "high": 1e-3, "log": True},
@@ -74,7 +76,7 @@ def volume() -> Volume:
 
 def open_session(volume: Volume, values: Values) -> TrainingSession:
     run = Hyperparameters.from_mapping(values)
-    plan = TrainingPlan(3, 4, train=range(14), validation=range(20, 24), seed=1)
+    plan = TrainingPlan(3, 2, train=range(14), validation=range(20, 24), seed=1)
     return TrainingSession(volume, run, plan)
 
 

@@ -158,7 +158,7 @@ def test_a_new_winner_takes_the_place_of_one_that_was_not_finished(finals: Final
     study = finals.open(winner=1)
     assert states(study) == [FAIL, FAIL, COMPLETE]
     assert finals.result(winner=1).params == finals.winner(1).params
-    assert finals.trained(winner=0) == "another final training has taken its place"
+    assert finals.trained(winner=0) == "another training has taken its place"
 
 
 def test_a_new_winner_keeps_its_checkpoint_though_an_older_one_scored_higher(

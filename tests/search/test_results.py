@@ -10,8 +10,17 @@ from small_config import build_config
 
 from search.budget import Budget
 from search.config import Config
-from search.results import WINNER, best_rows, best_trials, model_folder, ranked, status_row
+from search.results import (
+    FINALISTS,
+    WINNER,
+    best_rows,
+    best_trials,
+    model_folder,
+    ranked,
+    status_row,
+)
 from search.standing import DEVICE_SECONDS_SPENT, SECONDS_SPENT
+from search.verdict import Finalist, Score
 
 VALUES = (0.7, 0.9, 0.8, 0.9)
 
@@ -82,14 +91,34 @@ def test_rows_of_the_best_are_what_json_prints(study: optuna.Study, config: Conf
     assert json.loads(json.dumps(rows)) == [
         {
             "number": 1,
+            "values": [0.9],
             "value": 0.9,
             "state": "COMPLETE",
             "params": study.trials[1].params,
             "epochs": 2,
             "user_attrs": {"threshold": 0.4},
             "model": None,
+            "repeats": None,
         }
     ]
+
+
+def test_a_finalist_is_told_with_its_repeats(study: optuna.Study, config: Config) -> None:
+    named = Finalist(2, 0.8, (Score(6, 0, 0.7), Score(7, 1, 0.8)))
+    study.set_user_attr(FINALISTS, [named.to_json()])
+    study.set_user_attr(WINNER, 2)
+    first, second = json.loads(json.dumps(best_rows(study, config, 2)))
+    assert (first["number"], first["value"]) == (2, 0.8)
+    assert first["repeats"] == {
+        "mean": 0.75,
+        "std": pytest.approx(0.0707, abs=1e-4),
+        "n": 2,
+        "scores": [
+            {"seed": 6, "fold": 0, "dice": 0.7},
+            {"seed": 7, "fold": 1, "dice": 0.8},
+        ],
+    }
+    assert second["repeats"] is None
 
 
 def test_the_model_stands_beside_the_winner_once_it_is_there(

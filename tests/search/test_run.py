@@ -77,7 +77,7 @@ def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, closing_storages: Non
 
 
 def _tune(
-    model: Model, _: Volume, sections: range, *, threshold: float | None
+    model: Model, _: Volume, sections: range, *, threshold: float | None, beside: Any
 ) -> tuple[Model, Scores]:
     """Tells by its Dice which model was asked to judge: by the epochs that it was trained."""
     chosen = 0.25 if threshold is None else threshold
@@ -181,3 +181,46 @@ def test_a_lock_that_is_lost_ends_the_run_without_a_model(
     assert scene.cards == []
     assert scene.workers[0].held == {}, "its workers were not closed"
     assert scene.run().ending.kind == "done"
+
+
+@pytest.mark.parametrize(("gpus", "share"), [(0.0, 1.0), (0.25, 0.25), (1.0, 1.0), (2.0, 2.0)])
+def test_a_worker_is_told_its_share_of_a_gpu(tmp_path: Path, gpus: float, share: float) -> None:
+    search = SearchRun(build_config(tmp_path, workers={"gpus_per_trial": gpus}))
+    assert search._build_task("mito", tmp_path, alone=False).gpu_share == share
+
+
+def test_trials_and_the_model_are_of_the_same_space_for_the_volumes_voxels(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space = {
+        "dimensions": "3d",
+        "tile_sections": 2,
+        "depth": {"low": 1, "high": 2},
+        "tile_size": 16,
+    }
+    scene.config = build_config(scene.config.study.runs, space=space, final={"epochs": 5})
+    load, begun, built = run.load_data, [], []
+
+    def load_coarse(config: Config) -> Any:
+        data = load(config)
+        return replace(data, volume=replace(data.volume, voxel_size_nm=(20.0, 5.0, 5.0)))
+
+    def build_model(hyperparameters: Any, *arguments: Any, **options: Any) -> Model:
+        built.append(hyperparameters.planar_levels)
+        return scene.build_model(hyperparameters, *arguments, **options)
+
+    class Watched(FakeWorkers):
+        def begin(self, assignment: Any) -> None:
+            begun.append(assignment.hyperparameters.planar_levels)
+            super().begin(assignment)
+
+    monkeypatch.setattr(run, "load_data", load_coarse)
+    monkeypatch.setattr(finalists, "build_model", build_model)
+    monkeypatch.setattr(
+        run,
+        "InlineWorkers",
+        lambda task, *, runner: Watched(CheckpointStore(task.checkpoints), script={}),
+    )
+    assert scene.run().ending.kind == "done"
+    assert len(begun) > 4
+    assert {*begun, *built} == {2}

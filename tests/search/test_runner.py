@@ -18,7 +18,7 @@ from search.trial_log import read_log_tail
 from storage.artifacts import ArtifactFolder
 from trainer.device import Device
 from trainer.hyperparameters import Hyperparameters
-from trainer.split import split_sections
+from trainer.split import fold_sections, split_sections
 from trainer.volume import Volume
 
 
@@ -37,7 +37,14 @@ class Session:
         self.epoch += 1
         scores = SimpleNamespace(dice=self.epoch / 10, threshold=0.5, precision=0.5, recall=0.5)
         return SimpleNamespace(
-            epoch=self.epoch, loss=0.5, scores=scores, collapsed_to=planned, seconds=1.0
+            epoch=self.epoch,
+            loss=0.5,
+            train_dice=0.25,
+            validation_loss=0.75,
+            scores=scores,
+            collapsed_to=planned,
+            seconds=1.0,
+            training_seconds=0.75,
         )
 
     def state(self) -> dict[str, np.ndarray]:
@@ -60,7 +67,8 @@ def build(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Tria
     module.__dict__.update(TrainingSession=Session, TrainingPlan=lambda **options: None)
     monkeypatch.setitem(sys.modules, "trainer.session", module)
     monkeypatch.setattr(
-        "search.runner.configure_device", lambda threads: Device("2 CPU cores", "cpu", "float32")
+        "search.runner.configure_device",
+        lambda threads, gpu_share: Device("2 CPU cores", "cpu", "float32"),
     )
     raw = np.zeros((20, 8, 8), np.uint8)
     volume, split = Volume(raw, raw, None, ()), split_sections(20, gap=1)
@@ -72,9 +80,41 @@ def _assignment(trial: int = 0) -> Assignment:
     return Assignment(trial, Hyperparameters(), 9, 1, "train", 0)
 
 
+def test_a_repeat_is_trained_and_judged_by_its_fold(
+    build: Callable[..., TrialRunner], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans: list[dict[str, Any]] = []
+    build()
+    monkeypatch.setattr(
+        sys.modules["trainer.session"], "TrainingPlan", lambda **options: plans.append(options)
+    )
+    raw, split = np.zeros((20, 8, 8), np.uint8), split_sections(20, gap=1)
+    first, second, third = fold_sections(split, 3)
+    task = Task(Volume(raw, raw, None, ()), first, tmp_path, 1, folds=(second, third))
+    for fold in (0, 2):
+        TrialRunner(task).begin(replace(_assignment(), fold=fold, seed=10 + fold))
+    known = [(plan["train"], plan["validation"], plan["seed"]) for plan in plans]
+    assert known == [
+        (first.train, first.validation, 10),
+        (third.train, third.validation, 12),
+    ]
+
+
 def _advance(runner: TrialRunner, times: int) -> EpochReport | Failure:
     outcomes = [runner.advance() for _ in range(times)]
     return outcomes[-1]
+
+
+def test_the_time_of_prediction_is_that_of_the_validation_sections(
+    build: Callable[..., TrialRunner],
+) -> None:
+    runner = build(None)
+    runner.begin(_assignment())
+    report = _advance(runner, 1)
+    assert isinstance(report, EpochReport)
+    # A quarter of a second for 4 sections of 8 x 8 voxels.
+    voxels = len(split_sections(20, gap=1).validation) * 64
+    assert report.facts["prediction_seconds_per_megavoxel"] == pytest.approx(0.25e6 / voxels)
 
 
 def test_three_collapsed_epochs_in_a_row_end_a_trial(build: Callable[..., TrialRunner]) -> None:
@@ -178,8 +218,47 @@ def test_the_section_and_the_event_file_of_an_epoch_are_written(
 def test_a_network_that_cannot_fit_is_refused_before_it_is_built(
     build: Callable[..., TrialRunner], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("search.runner.room_bytes", lambda limit: 10**9)
+    _assert_refused(build(None), monkeypatch, Device("2 CPU cores", "cpu", "float32"))
+
+
+def test_a_network_that_cannot_fit_a_share_of_a_gpu_is_refused(
+    build: Callable[..., TrialRunner], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shares = []
+    gpu = Device("Made Up", "gpu", "mixed_float16", 1, memory_bytes=10**9)
+
+    def configure(threads: int, *, gpu_share: float) -> Device:
+        shares.append(gpu_share)
+        return gpu
+
     runner = build(None)
+    monkeypatch.setattr("search.runner.configure_device", configure)
+    runner._task = replace(runner._task, gpu_share=0.25, memory_bytes=10**12)
+    _assert_refused(runner, monkeypatch, gpu)
+    assert shares == [0.25]
+
+
+def test_where_nobody_knows_the_gpus_memory_the_network_is_tried(
+    build: Callable[..., TrialRunner], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = build(None)
+    gpu = Device("Made Up", "gpu", "mixed_float16", 1)
+    monkeypatch.setattr("search.runner.configure_device", lambda threads, gpu_share: gpu)
+    large = Hyperparameters(batch_size=64, filters=256)
+    assert runner.begin(Assignment(0, large, 9, 1, "train", 0)) == Begun(None)
+
+
+def test_what_an_epoch_brought_is_kept_by_name(build: Callable[..., TrialRunner]) -> None:
+    runner = build(None)
+    runner.begin(_assignment())
+    report = runner.advance()
+    assert isinstance(report, EpochReport)
+    assert (report.facts["train_dice"], report.facts["validation_loss"]) == (0.25, 0.75)
+
+
+def _assert_refused(runner: TrialRunner, monkeypatch: pytest.MonkeyPatch, device: Device) -> None:
+    if device.kind == "cpu":
+        monkeypatch.setattr("search.runner.room_bytes", lambda limit, device: 10**9)
     large = Hyperparameters(batch_size=64, filters=256)
     refused = runner.begin(Assignment(0, large, 9, 1, "train", 0))
     assert isinstance(refused, Failure)

@@ -116,7 +116,7 @@ def test_whole_bounds_of_a_real_dimension_make_a_real_range() -> None:
         ({"learning_rate": {"low": math.nan}}, ["space.learning_rate.low", "a number"]),
         (
             {"learning_rate": {"lo": 1e-4}},
-            ["space.learning_rate", "low, high, log or step", "'lo'"],
+            ["space.learning_rate", "low, high, log, step or points", "'lo'"],
         ),
         ({"dropout": {"log": 1}}, ["space.dropout.log", "true or false"]),
         ({"dropout": {"log": True}}, ["space.dropout", "low above 0", "low = 0.0"]),
@@ -368,3 +368,70 @@ def test_levels_and_tiles_have_to_fit_each_other() -> None:
     table = {"depth": 4, "outer_levels": {"low": 0, "high": 2}, "tile_size": 48}
     assert refusal(table).startswith("space.tile_size: expected a multiple of 32 ")
     assert refusal({"filters": 2, "outer_levels": 2}).startswith("space.outer_levels: expected as ")
+
+
+SOLID = {"dimensions": ["2d", "3d"], "tile_size": 256}
+
+
+@pytest.mark.parametrize(
+    ("table", "deepest"),
+    [
+        ({}, 1),
+        ({"tile_sections": 64}, 1),
+        ({"dimensions": "3d"}, 16),
+        (SOLID, 16),
+        ({**SOLID, "tile_sections": [8, 32]}, 32),
+    ],
+)
+def test_the_deepest_tile_is_known(table: dict[str, Any], deepest: int) -> None:
+    assert build_space(table).deepest_tile() == deepest
+
+
+def test_the_voxels_of_a_volume_decide_over_the_planar_levels() -> None:
+    space = build_space(SOLID).for_voxels((40.0, 4.0, 4.0))
+    assert space.complete({"dimensions": "3d"}).planar_levels == 3
+    assert [each.name for each in space.dimensions] == ["dimensions"]
+    # As a study keeps them, and as one that was exported comes back.
+    assert build_space(SOLID).for_voxels([40.0, 4.0, 4.0]) == space
+
+
+@pytest.mark.parametrize(
+    ("table", "voxels"),
+    [
+        (SOLID, None),
+        ({}, (40.0, 4.0, 4.0)),
+        ({**SOLID, "planar_levels": 0}, (40.0, 4.0, 4.0)),
+        ({**SOLID, "planar_levels": {}}, (40.0, 4.0, 4.0)),
+    ],
+)
+def test_what_the_config_says_of_planar_levels_goes_before_the_voxels(
+    table: dict[str, Any], voxels: tuple[float, float, float] | None
+) -> None:
+    space = build_space(table)
+    assert space.for_voxels(voxels) == space
+
+
+@pytest.mark.parametrize(
+    ("table", "parts"),
+    [
+        (
+            {"dimensions": ["2d", "3d"], "tile_sections": [8, 18]},
+            ["space.tile_sections", "multiple of 4", "18"],
+        ),
+        ({"tile_sections": {}}, ["space.tile_sections", "expected dimensions to be 3d", "2d"]),
+        (
+            {"dimensions": "3d", "section_channels": {}},
+            ["space.section_channels", "expected dimensions to be 2d", "3d"],
+        ),
+        (
+            {"outer_levels": [-1, 0], "depth": {"low": 1, "high": 3}},
+            ["space.outer_levels", "at least 0", "depth"],
+        ),
+    ],
+)
+def test_a_space_of_networks_that_cannot_be_built_is_refused(
+    table: dict[str, Any], parts: list[str]
+) -> None:
+    message = refusal(table)
+    for part in parts:
+        assert part in message

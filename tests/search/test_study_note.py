@@ -4,11 +4,15 @@ from pathlib import Path
 
 import optuna
 import pytest
+from optuna.trial import TrialState
 from optuna_dashboard import get_note, save_note
 from small_config import build_config
 
+from search import lineage
 from search.config import Config
+from search.results import FINALISTS
 from search.study_note import StudyNote
+from search.verdict import Finalist, Score
 
 
 @pytest.fixture
@@ -45,6 +49,27 @@ def test_the_note_says_what_is_best_what_was_spent_and_what_is_next(
     assert "1 complete" in text
     assert "**Next:** 2 trials running" in text
     assert text.count("Best so far") == 1
+
+
+def test_the_note_tells_the_finalists_with_their_spread(
+    study: optuna.Study, config: Config
+) -> None:
+    scores = (Score(6, 0, 0.7), Score(7, 0, 0.8))
+    named = [Finalist(3, 0.9, scores), Finalist(1, 0.8, scores[:1]), Finalist(2, 0.7, ())]
+    study.set_user_attr(FINALISTS, [finalist.to_json() for finalist in named])
+    StudyNote(study, config).write("all done")
+    assert (
+        "**Finalists, repeated:** trial 3: 0.7500 ± 0.0707 over 2 repeats; "
+        "trial 1: 0.7000 over 1 repeat; trial 2: not repeated"
+    ) in get_note(study)
+
+
+def test_a_promoted_trial_is_counted_once(study: optuna.Study, config: Config) -> None:
+    for _ in range(2):
+        study.tell(study.ask(), state=TrialState.PRUNED)
+    lineage.enqueue_promotion(study, 0)
+    StudyNote(study, config).write("going on")
+    assert "2 of 4 trials (1 pruned)" in get_note(study)
 
 
 @pytest.mark.parametrize("before", ["", "mine, before\n"])

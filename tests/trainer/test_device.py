@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from trainer.device import Device, _quiet, configure_device, cpu_precision
+from trainer import device as module
+from trainer.device import Device, _quiet, configure_device, cpu_precision, gpu_precision
+from trainer.errors import InputError
 
 
 def cpuinfo(folder: Path, flags: str) -> Path:
@@ -47,7 +51,7 @@ def test_the_device_has_a_name_a_kind_and_a_precision(device: Device) -> None:
     assert device.name
     assert device.kind in ("cpu", "gpu")
     assert (device.gpus > 0) == (device.kind == "gpu")
-    assert device.precision in ("float32", "mixed_bfloat16")
+    assert device.precision in ("float32", "mixed_bfloat16", "mixed_float16")
     if device.kind == "cpu":
         assert device.precision == cpu_precision()
 
@@ -92,3 +96,94 @@ def test_an_error_still_comes_through_and_stderr_back(
 def test_convolutions_are_those_of_onednn() -> None:
     configure_device(1)
     assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("capability", "precision"),
+    [
+        ((6, 1), "float32"),
+        ((7, 0), "mixed_float16"),
+        ((7, 5), "mixed_float16"),
+        ((8, 0), "mixed_bfloat16"),
+        ((8, 6), "mixed_bfloat16"),
+        ((9, 0), "mixed_bfloat16"),
+        ((12, 0), "mixed_bfloat16"),
+        ((0, 0), "float32"),
+    ],
+)
+def test_a_gpu_has_the_precision_that_it_multiplies(
+    capability: tuple[int, int], precision: str
+) -> None:
+    assert gpu_precision(capability) == precision
+
+
+@pytest.fixture
+def two_cards(device: Device, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Any]]:
+    """TensorFlow with two GPUs of 16 GB, and what it was told of them."""
+    import tensorflow as tf
+
+    told: dict[str, list[Any]] = {"growth": [], "limits": []}
+    details = {"device_name": "Made Up", "compute_capability": (7, 5)}
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["first", "second"])
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: details)
+    monkeypatch.setattr(
+        tf.config.experimental,
+        "set_memory_growth",
+        lambda gpu, enable: told["growth"].append((gpu, enable)),
+    )
+    monkeypatch.setattr(
+        tf.config,
+        "set_logical_device_configuration",
+        lambda gpu, parts: told["limits"].append((gpu, *(part.memory_limit for part in parts))),
+    )
+    monkeypatch.setattr(module, "read_card_bytes", lambda: 16_000_000_000)
+    return told
+
+
+def test_a_process_with_a_card_to_itself_takes_memory_as_it_needs_it(
+    two_cards: dict[str, list[Any]],
+) -> None:
+    found = configure_device(device_threads())
+    assert found == Device("Made Up", "gpu", "mixed_float16", 2, 15_000_000_000)
+    assert two_cards == {"growth": [("first", True), ("second", True)], "limits": []}
+
+
+def test_a_process_with_a_share_never_takes_more(two_cards: dict[str, list[Any]]) -> None:
+    found = configure_device(device_threads(), gpu_share=0.25)
+    assert found.memory_bytes == 3_000_000_000
+    megabytes = 3_000_000_000 // 2**20
+    assert two_cards == {"growth": [], "limits": [("first", megabytes), ("second", megabytes)]}
+
+
+def test_without_a_word_of_the_driver_memory_grows(
+    two_cards: dict[str, list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "read_card_bytes", lambda: None)
+    assert configure_device(device_threads(), gpu_share=0.25).memory_bytes is None
+    assert len(two_cards["growth"]) == 2
+    assert not two_cards["limits"]
+
+
+def test_a_share_that_is_too_small_is_refused_before_anything_is_set(
+    two_cards: dict[str, list[Any]],
+) -> None:
+    with pytest.raises(InputError, match=r"^workers\.gpus_per_trial: expected at least 0\.09"):
+        configure_device(device_threads(), gpu_share=0.01)
+    assert two_cards == {"growth": [], "limits": []}
+
+
+@pytest.mark.parametrize("error", [RuntimeError("started"), ValueError("virtual devices")])
+def test_what_was_set_by_an_earlier_call_stays(
+    two_cards: dict[str, list[Any]], monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    import tensorflow as tf
+
+    monkeypatch.setattr(tf.config.experimental, "set_memory_growth", _raising(error))
+    assert configure_device(device_threads()).kind == "gpu"
+
+
+def _raising(error: Exception) -> Callable[..., None]:
+    def fail(*arguments: Any) -> None:
+        raise error
+
+    return fail

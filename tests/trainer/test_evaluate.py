@@ -38,6 +38,15 @@ def model(threshold: float = 0.5) -> Model:
     return Model(Echo(), HP, threshold, {})
 
 
+def test_objects_too_small_to_be_kept_have_no_part_in_the_scores() -> None:
+    scores = evaluate(replace(model(0.6), smallest_object_voxels=25), volume())
+    # The 24 false voxels are gone.
+    assert scores.scores.precision == 1.0
+    assert scores.scores.recall == pytest.approx(60 / 92)
+    assert scores.instances_3d.predicted == 1
+    assert scores.best.dice >= scores.scores.dice
+
+
 def volume() -> Volume:
     """Two objects, of 60 and 32 voxels.
 

@@ -24,6 +24,9 @@ def run(**values: Any) -> Hyperparameters:
         {"upsampling": "resize"},
         {"section_channels": 5},
         {"outer_levels": 1, "centre_levels": 1},
+        {"outer_levels": -1, "depth": 3},
+        {"dimensions": "3d", "section_channels": 5},
+        {"dimensions": "3d", "upsampling": "resize", "planar_levels": 1, "tile_sections": 8},
     ],
 )
 def test_the_weights_are_those_of_the_network(values: dict[str, Any]) -> None:
@@ -36,7 +39,15 @@ def test_the_weights_are_those_of_the_network(values: dict[str, Any]) -> None:
 
 
 @pytest.mark.usefixtures("device")
-@pytest.mark.parametrize("values", [{}, {"dropout": 0.2}, {"normalization": "none"}])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"dropout": 0.2},
+        {"normalization": "none"},
+        {"dimensions": "3d", "tile_sections": 8},
+    ],
+)
 def test_the_feature_maps_are_those_of_the_network(values: dict[str, Any]) -> None:
     from trainer.unet import build_unet
 
@@ -45,7 +56,7 @@ def test_the_feature_maps_are_those_of_the_network(values: dict[str, Any]) -> No
     import keras
 
     probe = keras.Model(network.inputs, [layer.output for layer in network.layers[2:]])
-    outputs = probe.compute_output_spec(keras.KerasTensor((1, 64, 64, 1)))
+    outputs = probe.compute_output_spec(keras.KerasTensor((1, *hp.tile_shape, 1)))
     built = 4 * sum(math.prod(output.shape) for output in outputs)
     maps = estimate_training_bytes(hp, "float32") - 16 * count_weights(hp)
     assert maps == pytest.approx(built, rel=0.2)
@@ -60,6 +71,7 @@ def test_more_of_anything_needs_more() -> None:
         {"depth": 3},
         {"kernel": "effective_5x5"},
         {"centre_levels": 1},
+        {"dimensions": "3d"},
     ):
         assert estimate_training_bytes(run(**values), "mixed_bfloat16") > small
     assert estimate_training_bytes(run(), "float32") > small

@@ -38,7 +38,7 @@ def test_the_categorical_ones_are_those_with_choices() -> None:
 
 
 @pytest.mark.parametrize("name", NUMBERS)
-@pytest.mark.parametrize("value", ["3", None, True, float("nan"), float("inf"), -1e-9, -1])
+@pytest.mark.parametrize("value", ["3", None, True, float("nan"), float("inf"), -1e-9, -3])
 def test_what_is_no_number_in_range_is_refused_by_its_name(name: str, value: Any) -> None:
     message = refusal(**{name: value})
     assert message.startswith(f"{name}: expected a")
@@ -69,6 +69,45 @@ def test_a_tile_that_the_depth_cannot_halve_is_refused(depth: int, tile_size: in
     message = refusal(depth=depth, tile_size=tile_size)
     assert message.startswith(f"tile_size: expected a multiple of {2**depth} ")
     assert f"got {tile_size};" in message
+
+
+@pytest.mark.parametrize(
+    ("values", "filters"),
+    [
+        ({"outer_levels": 1}, (16, 32, 64, 128)),
+        ({"outer_levels": 0}, (32, 64, 128)),
+        ({"outer_levels": -1}, (64, 128)),
+        ({"outer_levels": -1, "centre_levels": 1}, (64, 128, 256)),
+        ({"outer_levels": -2, "depth": 3}, (128, 256)),
+    ],
+)
+def test_the_outermost_levels_can_be_removed(
+    values: dict[str, int], filters: tuple[int, ...]
+) -> None:
+    run = Hyperparameters(**{"depth": 2, "filters": 32, **values})
+    assert run.level_filters == filters
+    assert run.halvings == 2 ** (len(filters) - 1)
+
+
+@pytest.mark.parametrize("values", [{"depth": 1, "outer_levels": -1}, {"outer_levels": -2}])
+def test_one_level_at_least_is_left(values: dict[str, int]) -> None:
+    run = {"depth": 2, **values}
+    assert refusal(**run) == (
+        f"outer_levels: expected at least {1 - run['depth']}, so that of depth = {run['depth']} a "
+        f"level is left, got {run['outer_levels']}; change outer_levels or depth"
+    )
+
+
+def test_a_3d_tile_has_sections_that_can_be_halved() -> None:
+    for sections in (1, 7, 8, 10, 16, 20):
+        Hyperparameters(dimensions="3d", tile_sections=sections)
+    assert refusal(dimensions="3d", tile_sections=18) == (
+        "tile_sections: expected a multiple of 4 (the network halves it until about 4 are left), "
+        "got 18; change tile_sections"
+    )
+    # What does not halve them takes any number.
+    Hyperparameters(tile_sections=18)
+    Hyperparameters(dimensions="3d", tile_sections=18, planar_levels=8)
 
 
 def test_values_come_back_from_json() -> None:

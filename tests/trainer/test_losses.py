@@ -5,7 +5,7 @@ import pytest
 from keras import ops
 
 from trainer.hyperparameters import CHOICES, Hyperparameters
-from trainer.losses import build_loss
+from trainer.losses import build_loss, loss_of_probability
 
 pytestmark = pytest.mark.usefixtures("device")
 
@@ -132,3 +132,25 @@ def test_tversky_with_one_half_is_dice_and_with_less_forgives_false_foreground()
         for a in (0.1, 0.5, 0.9)
     ]
     assert losses == sorted(losses)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_loss_of_kept_probabilities_is_that_of_the_logits(name: str) -> None:
+    random = np.random.default_rng(4)
+    logits = random.normal(0, 2, (40, 50)).astype(np.float32)
+    mask = (random.random((40, 50)) < 0.3).astype(np.uint8)
+    loss = build_loss(Hyperparameters(loss=name))
+    kept = np.rint(255 / (1 + np.exp(-logits))).astype(np.uint8)
+    exact = float(loss(mask[None, ..., None].astype(np.float32), logits[None, ..., None]))
+    assert loss_of_probability(loss, mask * np.uint8(200), kept) == pytest.approx(exact, rel=0.02)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("truth", [0, 1])
+@pytest.mark.parametrize("level", [0, 255])
+def test_no_kept_probability_makes_an_infinite_loss(name: str, truth: int, level: int) -> None:
+    loss = build_loss(Hyperparameters(loss=name))
+    mask, kept = np.full((9, 9), truth, np.uint8), np.full((9, 9), level, np.uint8)
+    found = loss_of_probability(loss, mask, kept)
+    assert np.isfinite(found)
+    assert found <= loss_of_probability(loss, mask, 255 - kept) or truth != bool(level)

@@ -17,13 +17,13 @@ def example(seed: int = 0, shape: tuple[int, ...] = SHAPE) -> np.ndarray:
     return np.random.default_rng(seed).normal(2, 3, shape).astype(np.float32)
 
 
-def pair(**options: Any) -> tuple[Any, Any]:
+def pair(shape: tuple[int, ...] = SHAPE, **options: Any) -> tuple[Any, Any]:
     """The fused layer and Keras's own, both with the same weights of some training."""
     layers = (FusedBatchNormalization(**options), keras.layers.BatchNormalization(**options))
     random = np.random.default_rng(7)
     weights = [random.uniform(0.5, 2, SHAPE[-1]).astype(np.float32) for _ in range(4)]
     for layer in layers:
-        layer.build(SHAPE)
+        layer.build(shape)
         layer.set_weights(weights)
     return layers
 
@@ -32,11 +32,12 @@ def assert_same(one: Any, other: Any, tolerance: float = 1e-5) -> None:
     np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.parametrize("shape", [SHAPE, (2, 3, 4, 6, 5)])
 @pytest.mark.parametrize("training", [False, True])
-def test_outputs_and_statistics_are_those_of_keras(training: bool) -> None:
-    fused, stock = pair(momentum=0.9)
+def test_outputs_and_statistics_are_those_of_keras(training: bool, shape: tuple[int, ...]) -> None:
+    fused, stock = pair(shape, momentum=0.9)
     for seed in range(3):
-        x = example(seed)
+        x = example(seed, shape)
         assert_same(fused(x, training=training), stock(x, training=training))
     for one, other in zip(fused.weights, stock.weights, strict=True):
         assert_same(one, other)
@@ -50,12 +51,13 @@ def test_a_single_voxel_has_statistics(shape: tuple[int, ...]) -> None:
     assert_same(fused.moving_variance, stock.moving_variance)
 
 
-def test_gradients_are_those_of_keras() -> None:
+@pytest.mark.parametrize("shape", [SHAPE, (2, 3, 4, 6, 5)])
+def test_gradients_are_those_of_keras(shape: tuple[int, ...]) -> None:
     import tensorflow as tf
 
-    x, weight = tf.constant(example()), example(9)
+    x, weight = tf.constant(example(shape=shape)), example(9, shape)
     gradients = []
-    for layer in pair():
+    for layer in pair(shape):
         with tf.GradientTape() as tape:
             tape.watch(x)
             value = tf.reduce_sum(weight * layer(x, training=True) ** 2)

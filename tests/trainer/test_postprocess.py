@@ -106,3 +106,38 @@ def test_only_the_sections_that_are_named_judge() -> None:
     raw[2, 10:14, 10:14] = 200
     tuned, _ = tune(_model(), _volume(raw, mask), range(6, 12))
     assert tuned.z_median == 1
+
+
+def _with_speck() -> tuple[np.ndarray, np.ndarray]:
+    """An object through all sections, and one that is false and as deep, but thin."""
+    mask = np.zeros((12, 32, 32), np.uint8)
+    mask[:, 4:14, 4:14] = 1
+    raw = mask * np.uint8(200)
+    raw[:, 25, 25] = 200
+    return raw, mask
+
+
+def test_small_objects_are_taken_away_where_they_are_false() -> None:
+    raw, mask = _with_speck()
+    tuned, scores = tune(_model(), _volume(raw, mask), range(12))
+    assert (tuned.smallest_object_voxels, tuned.z_median, tuned.views) == (13, 1, 1)
+    assert scores.dice == 1.0
+    np.testing.assert_array_equal(tuned.segment(tuned.predict(raw)), mask)
+
+
+def test_a_step_that_is_worth_next_to_nothing_is_not_taken() -> None:
+    raw, mask = _with_speck()
+    raw[1:, 25, 25] = 0  # one voxel of 1,201, which a median would take away as well
+    tuned, scores = tune(_model(), _volume(raw, mask), range(12))
+    assert (tuned.smallest_object_voxels, tuned.z_median) == (0, 1)
+    assert scores.dice == pytest.approx(2400 / 2401)
+
+
+def test_models_beside_it_are_judged_together_with_it() -> None:
+    raw, mask = _with_speck()
+    true = mask.copy()
+    true[6:, 25, 25] = 1  # in the second half it is an object
+    alone, _ = tune(_model(), _volume(raw, true), range(6))
+    both, scores = tune(_model(), _volume(raw, true), range(6), beside=[(_model(), range(6, 12))])
+    assert (alone.smallest_object_voxels, both.smallest_object_voxels) == (7, 0)
+    assert scores.voxels == mask.size

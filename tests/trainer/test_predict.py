@@ -26,9 +26,16 @@ class Echo:
         return images
 
 
-def predict(raw: np.ndarray, network: Any = None, **options: Any) -> dict[int, np.ndarray]:
-    values = {"halvings": 8, **options}
-    return dict(predict_sections(network or Echo(), raw, IDENTITY, **values))
+def predict(
+    raw: np.ndarray,
+    network: Any = None,
+    *,
+    depth: int = 3,
+    section_channels: int = 1,
+    **options: Any,
+) -> dict[int, np.ndarray]:
+    run = Hyperparameters(depth=depth, section_channels=section_channels)
+    return dict(predict_sections(network or Echo(), raw, IDENTITY, run, **options))
 
 
 def example(*shape: int) -> np.ndarray:
@@ -39,10 +46,10 @@ SIZES = [(1, 1), (1, 40), (3, 5), (7, 8), (8, 8), (9, 17), (33, 31), (64, 40), (
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("halvings", [2, 8, 32])
-def test_any_size_comes_back_as_it_was(size: tuple[int, int], halvings: int) -> None:
-    raw, network = example(2, *size), Echo()
-    sections = predict(raw, network, halvings=halvings)
+@pytest.mark.parametrize("depth", [1, 3, 5])
+def test_any_size_comes_back_as_it_was(size: tuple[int, int], depth: int) -> None:
+    raw, network, halvings = example(2, *size), Echo(), 2**depth
+    sections = predict(raw, network, depth=depth)
     for number in range(2):
         assert sections[number].dtype == np.uint8
         assert np.array_equal(sections[number], np.rint(raw[number] * 255))
@@ -88,7 +95,7 @@ def test_large_sections_go_through_the_network_in_small_batches(
 
 def test_the_scale_of_the_volume_is_applied() -> None:
     raw = np.array([[[100, 150, 200, 250]]], np.uint16)
-    ((_, found),) = predict_sections(Echo(), raw, Intensity(100.0, 200.0), halvings=2)
+    ((_, found),) = predict_sections(Echo(), raw, Intensity(100.0, 200.0), Hyperparameters(depth=1))
     assert found.tolist() == [[0, 128, 255, 255]]
 
 
@@ -114,7 +121,7 @@ class Spread:
 @pytest.mark.parametrize("views", [1, 8])
 def test_a_network_sees_its_neighbours_within_the_block(views: int) -> None:
     raw = np.arange(8, dtype=np.float32)[:, None, None] / 100 * np.ones((8, 16, 16), np.float32)
-    found = predict(raw, Spread(), channels=5, sections=range(2, 7), views=views)
+    found = predict(raw, Spread(), section_channels=5, sections=range(2, 7), views=views)
     below = {section: int(probability[3, 4]) for section, probability in found.items()}
     # Two sections apart is 0.02, 5 of 255; at the lower end of the block there is none below.
     assert below == {2: 0, 3: 3, 4: 5, 5: 5, 6: 5}

@@ -19,6 +19,13 @@ def test_the_levels_are_those_of_the_report(name: str, filters: tuple[int, ...])
     assert Hyperparameters.from_mapping(PRESETS[name]).level_filters == filters
 
 
+def test_each_change_of_the_report_is_one_of_a_single_value() -> None:
+    base = PRESETS["report_2019"]
+    changes = [{n: v for n, v in values.items() if v != base[n]} for values in PRESETS.values()]
+    assert changes == [{}, {"outer_levels": 1}, {"centre_levels": 1}, {"outer_levels": -1}]
+    assert base["dimensions"] == "2d"
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_nothing_of_the_report_was_augmented_or_scheduled(name: str) -> None:
     run = Hyperparameters.from_mapping(PRESETS[name])

@@ -62,6 +62,13 @@ def test_the_worst_are_those_with_the_most_voxels_wrong() -> None:
     assert worst_sections(drawn(), 2) == [1, 2]
 
 
+def test_neighbours_of_the_worst_are_passed_over() -> None:
+    wrong = np.zeros((48, 4, 8), np.uint8)
+    for section, voxels in ((20, 30), (21, 29), (22, 28), (18, 27), (17, 26), (40, 5)):
+        wrong[section].flat[:voxels] = 1
+    assert worst_sections(scores(np.zeros_like(wrong), wrong)) == [20, 17, 40, 0]
+
+
 def test_without_any_foreground_there_is_nothing_to_average() -> None:
     nothing = np.zeros((2, 3, 3), np.uint8)
     summary = summarize(scores(nothing, nothing))

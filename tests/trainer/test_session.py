@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from trainer.hyperparameters import Hyperparameters
 from trainer.intensity import Intensity
 from trainer.session import EpochMetrics, TrainingPlan, TrainingSession
 from trainer.tiles import TileSource
+from trainer.training_counts import pooled_dice
 from trainer.volume import Volume
 
 pytestmark = pytest.mark.usefixtures("device")
@@ -100,7 +102,7 @@ def test_the_score_is_that_of_the_best_threshold_on_the_validation_sections(
         model.network,
         phantom.raw,
         Intensity.measure(phantom.raw[train[0] : train[-1] + 1]),
-        halvings=learner.hyperparameters.halvings,
+        learner.hyperparameters,
         sections=sections,
     )
     prediction = model.segment(np.stack([probability for _, probability in predicted]))
@@ -120,6 +122,7 @@ def test_parameters_are_those_that_training_changes(shared: TrainingSession) -> 
     ("tiles", "batch_size", "tile_size", "steps"),
     [(64, 8, 256, 8), (64, 8, 64, 128), (10, 4, 256, 2), (11, 4, 256, 3), (1, 16, 512, 1)],
 )
+@pytest.mark.parametrize("sections", [1, 4])
 def test_an_epoch_is_the_same_number_of_voxels_for_every_tile(
     shared: TrainingSession,
     monkeypatch: pytest.MonkeyPatch,
@@ -127,12 +130,61 @@ def test_an_epoch_is_the_same_number_of_voxels_for_every_tile(
     batch_size: int,
     tile_size: int,
     steps: int,
+    sections: int,
 ) -> None:
-    values = Hyperparameters(batch_size=batch_size, tile_size=tile_size)
-    plan = TrainingPlan(epochs=1, tiles_per_epoch=tiles, train=range(1), validation=range(1))
+    solid = {"dimensions": "3d", "tile_sections": sections} if sections > 1 else {}
+    values = Hyperparameters(batch_size=batch_size, tile_size=tile_size, **solid)
+    plan = TrainingPlan(1, tiles * sections, train=range(1), validation=range(1))
     monkeypatch.setattr(shared, "hyperparameters", values)
     monkeypatch.setattr(shared, "plan", plan)
     assert shared.steps_per_epoch == steps
+
+
+def test_dice_of_the_tiles_is_counted_as_the_network_saw_them(
+    phantom: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = open_session(phantom, seed=3, batch_size=16)
+    counted = np.zeros(3)
+    train = session._network.train_on_batch
+
+    def watch(images: np.ndarray, masks: np.ndarray, **options: Any) -> Any:
+        before = session.state()
+        step = train(images, masks, **options)
+        after = session.state()
+        session.restore(before)
+        seen = np.asarray(session._network(images, training=True)) >= 0
+        session.restore(after)
+        counted[:] += [np.sum(seen * masks), seen.sum(), masks.sum()]
+        return step
+
+    monkeypatch.setattr(session._network, "train_on_batch", watch)
+    found = session.advance().train_dice
+    assert 0 < found < 1
+    assert found == pytest.approx(2 * counted[0] / (counted[1] + counted[2]), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("counts", "dice"), [((0, 0, 0), 1.0), ((0, 3, 0), 0.0), ((2, 3, 5), 0.5), ((4, 4, 4), 1.0)]
+)
+def test_dice_of_counts(counts: tuple[int, int, int], dice: float) -> None:
+    assert pooled_dice(*counts) == dice
+
+
+def test_the_loss_of_validation_is_the_mean_of_its_sections(
+    epochs: list[EpochMetrics], learner: TrainingSession, phantom: Volume
+) -> None:
+    from trainer.losses import build_loss
+
+    scale = Intensity.measure(phantom.raw[:12])
+    loss = build_loss(learner.hyperparameters)
+    expected = []
+    for section in learner.plan.validation:
+        logits = learner._network(
+            scale.scale(phantom.raw[section])[None, ..., None], training=False
+        )
+        mask = phantom.mask[section].astype(np.float32)[None, ..., None]
+        expected.append(float(loss(mask, np.asarray(logits))))
+    assert epochs[-1].validation_loss == pytest.approx(np.mean(expected), rel=0.01)
 
 
 def test_every_epoch_has_tiles_of_its_own_and_their_mean_loss(
@@ -150,8 +202,14 @@ def test_every_epoch_has_tiles_of_its_own_and_their_mean_loss(
         assert session.advance().loss == pytest.approx(np.mean(masks), rel=1e-4)
 
 
-def test_a_restored_run_goes_on_to_the_bit(phantom: Volume) -> None:
-    options = {"dropout": 0.3, "epochs": 2, "seed": 4}
+SOLID = {"dimensions": "3d", "tile_sections": 8, "batch_size": 2}
+
+
+@pytest.mark.parametrize(
+    "kind", [{}, SOLID, {"precision": "mixed_float16"}], ids=["2d", "3d", "float16"]
+)
+def test_a_restored_run_goes_on_to_the_bit(phantom: Volume, kind: dict[str, Any]) -> None:
+    options = {"dropout": 0.3, "epochs": 2, "seed": 4, **kind}
     straight = open_session(phantom, **options)
     first = straight.advance()
     kept = straight.state()
@@ -164,7 +222,8 @@ def test_a_restored_run_goes_on_to_the_bit(phantom: Volume) -> None:
     assert_identical(other.state(), kept)
     again = other.advance()
     assert (first.epoch, second.epoch, again.epoch) == (1, 2, 2)
-    assert (again.loss, again.scores) == (second.loss, second.scores)
+    timed = {"seconds": 0.0, "training_seconds": 0.0, "waiting_seconds": 0.0}
+    assert replace(again, **timed) == replace(second, **timed)
     assert_identical(other.state(), straight.state())
 
 
@@ -242,10 +301,10 @@ def test_weights_that_are_no_numbers_after_the_last_step_are_divergence(
 ) -> None:
     before = shared.state()
 
-    def spoil() -> tuple[float, float]:
+    def spoil() -> tuple[float, float, float]:
         kernel = np.full_like(before["model/logits/kernel"], np.nan)
         shared.restore({**before, "model/logits/kernel": kernel})
-        return 0.5, 0.0
+        return 0.5, 0.5, 0.0
 
     monkeypatch.setattr(shared, "_train", spoil)
     with pytest.raises(Diverged, match="probabilities"):
@@ -271,3 +330,44 @@ def test_bfloat16_trains_and_goes_on_in_float32_state(phantom: Volume) -> None:
     assert np.isfinite(session.advance().loss)
     weights = {n: a for n, a in session.state().items() if n.startswith("model/")}
     assert {array.dtype.name for array in weights.values()} == {"float32"}
+
+
+def test_an_overflow_of_float16_skips_the_step_and_is_no_divergence(phantom: Volume) -> None:
+    session = open_session(phantom, precision="mixed_float16", normalization="none", epochs=9)
+    before = session.state()
+    scale, steps = "optimizer/loss_scale/dynamic_scale", "optimizer/adam/iteration"
+    session.restore({**before, scale: np.float32(2.0**60)})
+    metrics = session.advance()
+    after = session.state()
+    assert np.isfinite([metrics.loss, metrics.validation_loss]).all()
+    # Halved at each of the 16 steps, none of which changed a weight.
+    assert (after[scale], after[steps]) == (2.0**44, 0)
+    assert_identical(
+        {name: array for name, array in after.items() if name.startswith("model/")},
+        {name: array for name, array in before.items() if name.startswith("model/")},
+    )
+    session.restore({**after, scale: before[scale]})
+    assert session.advance().loss < metrics.loss
+    assert session.state()[steps] == 16
+
+
+def test_a_tile_of_more_sections_than_there_are_to_train_on_is_refused(phantom: Volume) -> None:
+    with pytest.raises(InputError) as caught:
+        open_session(phantom, dimensions="3d", tile_sections=16)
+    assert str(caught.value) == (
+        "tile_sections: expected at most 12, the sections to train on, got 16; "
+        "choose fewer tile_sections"
+    )
+
+
+def test_a_3d_run_draws_its_example_and_its_sections_are_the_models(phantom: Volume) -> None:
+    from trainer.model import build_model
+
+    session = open_session(phantom, **SOLID, planar_levels=1)
+    metrics = session.advance()
+    assert session.draw_example(0.5).shape[2] == 3
+    model = build_model(session.hyperparameters, session.state(), threshold=0.5, card={})
+    # A block of fewer sections than a tile, as those of validation are.
+    probability = model.predict(phantom.raw[20:24, :50, :61])
+    assert probability.shape == (4, 50, 61)
+    assert metrics.scores.voxels == 4 * 96 * 96

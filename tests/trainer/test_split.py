@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainer.errors import InputError
-from trainer.split import Split, measure_guard_gap, split_sections
+from trainer.split import Split, fold_sections, measure_guard_gap, split_sections
 
 
 def noise_that_drifts(sections: int, kept: float, seed: int = 0) -> np.ndarray:
@@ -124,6 +124,59 @@ def test_a_split_is_refused_only_where_no_section_can_be_trained_on(
     else:
         with pytest.raises(InputError):
             split_sections(sections, validation=share, gap=gap)
+
+
+def test_folds_are_cut_where_most_is_left_to_train_on() -> None:
+    split = split_sections(165, validation=(95, 115), gap=30, holdout=(145, 165))
+    first, second, third = fold_sections(split, 3)
+    assert first == split
+    assert (second.validation, second.train) == (range(20), range(50, 115))
+    assert (third.validation, third.train) == (range(20, 40), range(70, 115))
+
+
+def test_one_fold_is_the_split_itself() -> None:
+    split = split_sections(100, gap=5)
+    assert fold_sections(split, 1) == (split,)
+
+
+def test_more_folds_than_there_is_room_for_are_refused_in_one_line() -> None:
+    split = split_sections(10, validation=0.5, gap=1)
+    with pytest.raises(InputError, match=r"^folds = 3 in sections .* there is room for 2"):
+        fold_sections(split, 3)
+
+
+@given(
+    sections=st.integers(1, 120),
+    gap=st.integers(0, 30),
+    validation=st.floats(0.01, 0.99) | ranges(120),
+    holdout=st.none() | ranges(120),
+    folds=st.integers(1, 8),
+)
+def test_no_fold_learns_near_its_block_or_sees_the_holdout(
+    sections: int,
+    gap: int,
+    validation: float | tuple[int, int],
+    holdout: tuple[int, int] | None,
+    folds: int,
+) -> None:
+    try:
+        split = split_sections(sections, validation=validation, gap=gap, holdout=holdout)
+        found = fold_sections(split, folds)
+    except InputError:
+        return
+    assert found[0] == split
+    assert len(found) == folds
+    for one, other in itertools.combinations(found, 2):
+        assert not set(one.validation) & set(other.validation)
+    for fold in found:
+        assert len(fold.validation) == len(split.validation)
+        assert (fold.holdout, fold.gap, fold.all) == (split.holdout, split.gap, split.all)
+        for one, other in itertools.combinations(blocks(fold), 2):
+            assert sections_between(one, other) >= gap
+    for fold in found[1:]:
+        assert fold.train
+        assert {*fold.train, *fold.validation} <= set(split.all)
+    assert all(fold_sections(split, less) == found[:less] for less in range(1, folds))
 
 
 def test_the_guard_gap_is_where_sections_cease_to_correlate() -> None:

@@ -229,3 +229,64 @@ def test_the_voxel_that_was_drawn_is_the_centre() -> None:
     assert all(labels[7:9, 7:9].any() for _, labels in drawn)
     centres = [float(image.mean()) for image, _ in drawn]
     assert min(centres) < 33 < 85 < max(centres)
+
+
+SOLID = {"dimensions": "3d", "tile_sections": 3}
+
+
+def marked(sections: int = 8) -> Volume:
+    """A volume whose every voxel says where it lies, in its values and in its mask."""
+    z, y, x = np.mgrid[:sections, :48, :60]
+    raw = (z * 4000 + y * 60 + x).astype(np.uint16)
+    return Volume(raw, ((y // 6 + x // 6 + z) % 2).astype(np.uint8), None)
+
+
+def test_a_3d_tile_is_cut_out_of_neighbouring_sections() -> None:
+    whole = marked()
+    batch = source(whole, range(1, 8), **SOLID, **STILL).batch(0)
+    assert [part.shape for part in batch] == [(3, 3, 16, 16, 1)] * 2
+    assert {part.dtype.name for part in batch} == {"float32"}
+    for image, mask in zip(*batch, strict=True):
+        z, rest = np.divmod(np.rint(image[..., 0]).astype(int), 4000)
+        y, x = np.divmod(rest, 60)
+        assert (np.diff(z[:, 0, 0]) == 1).all()
+        assert 1 <= z.min() <= z.max() < 8
+        assert np.array_equal(mask[..., 0], whole.mask[z, y, x])
+
+
+def test_a_3d_tile_is_mirrored_along_z_with_its_mask() -> None:
+    whole = marked()
+    tiles = source(whole, range(8), **SOLID, **(STILL | {"flip_probability": 0.5}))
+    upwards = set()
+    for number in range(30):
+        image, mask = tiles.tile(number)
+        z, rest = np.divmod(np.rint(image[..., 0]).astype(int), 4000)
+        assert np.array_equal(mask, whole.mask[z, rest // 60, rest % 60])
+        upwards.add(int(z[1, 0, 0] - z[0, 0, 0]))
+    assert upwards == {-1, 1}
+
+
+def test_one_field_deforms_all_sections_of_a_3d_tile() -> None:
+    same = Volume(np.repeat(volume().raw[:1], 6, axis=0), volume().mask[:1].repeat(6, 0), None)
+    image, mask = source(same, **SOLID, elastic_probability=1.0, zoom=0.5, noise=0.0).tile(2)
+    assert image.std() > 0
+    for section in (1, 2):
+        assert np.array_equal(image[0], image[section])
+        assert np.array_equal(mask[0], mask[section])
+
+
+@pytest.mark.parametrize("placement", ["random", "grid"])
+def test_3d_tiles_reach_all_of_the_block_and_nothing_else(placement: str) -> None:
+    tiles = source(marked(), range(1, 8), **SOLID, tile_placement=placement, **STILL)
+    starts = {int(tiles.tile(number)[0].min() // 4000) for number in range(120)}
+    assert starts == ({1, 2, 3, 4, 5} if placement == "random" else {1, 3, 5})
+
+
+def test_a_3d_tile_is_centred_on_the_voxel_that_was_drawn() -> None:
+    mask = np.zeros((9, 96, 120), np.uint8)
+    mask[6, 40, 60] = mask[0, 50, 70] = 1
+    tiles = source(Volume(mask, mask, None), range(9), **SOLID, foreground_share=1.0, **STILL)
+    found = [np.argwhere(tiles.tile(number)[1]).tolist() for number in range(20)]
+    # In the middle section, or in the first where the block begins.
+    assert {tuple(place[0][:1]) for place in found} == {(1,), (0,)}
+    assert all(place[0][1] in (7, 8) and place[0][2] in (7, 8) for place in found)

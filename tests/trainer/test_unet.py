@@ -176,3 +176,62 @@ def test_a_gate_weighs_each_voxel_of_its_bridge_between_0_and_1() -> None:
     assert weight.shape == (1, 16, 16, 1)
     assert 0 < weight.min() < weight.max() < 1
     np.testing.assert_allclose(gated, bridge * weight, rtol=1e-5)
+
+
+def solid(**values: Any) -> Hyperparameters:
+    return hyperparameters(**{"dimensions": "3d", "tile_sections": 8, "depth": 2, **values})
+
+
+@pytest.mark.parametrize("stock", [False, True])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {
+            "planar_levels": 1,
+            "normalization": "layer",
+            "upsampling": "resize",
+            "block": "residual",
+            "gate": "attention",
+            "kernel": "5x5",
+            "dropout": 0.1,
+        },
+        {"normalization": "group", "filters": 16, "kernel": "effective_5x5", "centre_levels": 1},
+        {"normalization": "none", "planar_levels": 8, "outer_levels": -1},
+    ],
+)
+def test_a_3d_network_keeps_the_size_of_any_multiple(values: dict[str, Any], stock: bool) -> None:
+    run = solid(**values)
+    network = build_unet(run, stock=stock)
+    shape = (1, 3 * run.section_halvings, 2 * run.halvings, run.halvings)
+    output = np.asarray(predict(network, *shape))
+    assert output.shape == (*shape, 1)
+    assert np.isfinite(output).all()
+    assert output.std() > 0
+
+
+def test_planar_levels_look_at_no_other_section() -> None:
+    network = build_unet(solid(planar_levels=8, normalization="none"))
+    raw = np.random.default_rng(0).random((1, 5, 8, 8, 1)).astype(np.float32)
+    whole = np.asarray(network(raw))
+    for section in range(5):
+        alone = np.asarray(network(raw[:, section : section + 1]))
+        np.testing.assert_allclose(whole[:, section : section + 1], alone, atol=1e-5)
+
+
+def test_the_first_level_pools_and_convolves_where_the_plan_says() -> None:
+    network = build_unet(solid(planar_levels=1, depth=3, tile_sections=16))
+    kernels = {layer.name: layer.kernel_size for layer in layers(network, keras.layers.Conv3D)}
+    assert {kernels[f"{way}_0_conv_{n}"] for way in ("down", "up") for n in (0, 1)} == {(1, 3, 3)}
+    assert {size for name, size in kernels.items() if "_1_conv" in name} == {(3, 3, 3)}
+    pools = [layer.pool_size for layer in layers(network, keras.layers.MaxPooling3D)]
+    assert pools == [(1, 2, 2), (2, 2, 2), (2, 2, 2)]
+    ups = [layer.strides for layer in layers(network, keras.layers.Conv3DTranspose)]
+    assert ups == pools[::-1]
+
+
+def test_fused_and_stock_3d_networks_share_their_weights() -> None:
+    fused, stock = (build_unet(solid(), stock=flag) for flag in (False, True))
+    stock.set_weights(fused.get_weights())
+    raw = (2, 8, 16, 8)
+    np.testing.assert_allclose(predict(fused, *raw), predict(stock, *raw), atol=1e-5)

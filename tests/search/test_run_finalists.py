@@ -1,0 +1,354 @@
+"""A whole search with repeats of its finalists: kills, larger budgets, failures."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from fake_workers import FakeWorkers, Killed
+from optuna.trial import TrialState
+from small_config import build_config
+
+from search import finalists, run
+from search.assignment import Assignment, Failure, Task
+from search.config import Config
+from search.members import finalist_sources, repeat_sources
+from search.results import FINALISTS, WINNER, best_rows, ranked
+from search.run import Result, SearchRun
+from search.study import find_finalists, find_study
+from storage.checkpoints import CheckpointStore
+from trainer.device import Device
+from trainer.metrics import Scores
+from trainer.model import Model
+from trainer.volume import Volume
+
+Script = Mapping[tuple[int, int], Failure | type[BaseException]]
+DIVERGED = Failure("diverged", "the loss became nan in epoch 2")
+
+
+@dataclass
+class Scene:
+    """A search whose best trial was lucky: repeated, it is worse than all others.
+
+    Attributes:
+        config: Of the search.
+        scripts: What goes wrong, by the folder of the checkpoints.
+        workers: All that ran, by the same, in their order.
+        cards: Of the models that were made.
+        judged: The blocks that models were tuned on.
+        lucky: The learning rate of the search's best trial.
+    """
+
+    config: Config
+    scripts: dict[str, Script] = field(default_factory=dict)
+    workers: list[tuple[str, FakeWorkers]] = field(default_factory=list)
+    cards: list[dict[str, Any]] = field(default_factory=list)
+    judged: list[list[tuple[int, range]]] = field(default_factory=list)
+    lucky: float = 0.0
+
+    def build_workers(self, task: Task, *, runner: type) -> FakeWorkers:
+        stage = task.checkpoints.name
+        if stage == "repeats":
+            self.lucky = ranked(self.study, self.config)[0].params["learning_rate"]
+        store, script = CheckpointStore(task.checkpoints), self.scripts.get(stage, {})
+        workers = FakeWorkers(store, slots=2, script=script, luck=self.luck)
+        self.workers.append((stage, workers))
+        return workers
+
+    def luck(self, assignment: Assignment) -> float:
+        """Of a repeat: nothing for the trial that was the best in the search."""
+        if assignment.seed == self.config.study.seed:
+            return 0.0
+        lucky = assignment.hyperparameters.learning_rate == self.lucky
+        return -0.5 if lucky else 0.001 * (assignment.seed + 10 * assignment.fold)
+
+    def build_model(
+        self, hyperparameters: Any, _: Any, *, threshold: float, card: dict[str, Any]
+    ) -> Model:
+        return Model(None, hyperparameters, threshold, card)
+
+    def tune(
+        self, model: Model, _: Volume, sections: range, *, threshold: float | None, beside: Any
+    ) -> tuple[Model, Scores]:
+        judges = [(model, sections), *beside]
+        self.judged.append([(judge.card["seed"], block) for judge, block in judges])
+        return replace(model, smallest_object_voxels=7), Scores(0.5, 0.5, 0.5, 0.5, 0.5, 9)
+
+    def save_model(self, model: Model, folder: Path) -> None:
+        self.cards.append({**model.card, "smallest": model.smallest_object_voxels})
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "model.json").write_text("model")
+
+    def run(self, **sections: dict[str, Any]) -> Result:
+        for name, changes in sections.items():
+            section = getattr(self.config, name).model_copy(update=changes)
+            self.config = self.config.model_copy(update={name: section})
+        return SearchRun(self.config).run()
+
+    def trained(self, stage: str) -> list[tuple[int, int]]:
+        """(trial, epoch) of a stage, over all runs."""
+        return [each for name, workers in self.workers if name == stage for each in workers.trained]
+
+    def begun(self, stage: str) -> list[Assignment]:
+        return [each for name, workers in self.workers if name == stage for each in workers.begun]
+
+    @property
+    def study(self) -> optuna.Study:
+        return find_study(self.config)
+
+    @property
+    def repeated(self) -> optuna.Study:
+        study = find_finalists(self.config, self.study)
+        assert study is not None
+        return study
+
+
+@pytest.fixture
+def scene(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    closing_storages: None,
+    empty_database: Path,
+) -> Scene:
+    shutil.copy(empty_database, tmp_path)
+    repeats = {"count": 3, "seeds": 1, "folds": 2}
+    config = build_config(
+        tmp_path, finalists=repeats, study={"pruner": "none", "keep": 1}, final={"epochs": 5}
+    )
+    scene = Scene(config)
+    monkeypatch.setattr(run, "InlineWorkers", scene.build_workers)
+    monkeypatch.setattr(finalists, "configure_device", lambda: Device("cpu", "", "float32", 0))
+    monkeypatch.setattr(finalists, "in_precision", lambda model, precision: model)
+    monkeypatch.setattr(finalists, "build_model", scene.build_model)
+    monkeypatch.setattr(finalists, "save_model", scene.save_model)
+    monkeypatch.setattr(finalists, "tune", scene.tune)
+    return scene
+
+
+def test_the_luckiest_run_of_the_search_does_not_win(scene: Scene) -> None:
+    result = scene.run()
+    luckiest, second, third = ranked(scene.study, scene.config)[:3]
+    assert result.ending.kind == "done"
+    assert result.winner is not None
+    assert result.winner.number == second.number
+    assert [each.number for each in result.finalists] == [
+        second.number, third.number, luckiest.number
+    ]  # fmt: skip
+    named = result.finalists[0]
+    assert named.mean == pytest.approx((second.value or 0) + 0.001 * (6 + 5))
+    assert named.std == pytest.approx(0.01 / 2**0.5)
+    assert [(score.seed, score.fold) for score in named.scores] == [(6, 0), (6, 1)]
+    assert scene.study.user_attrs[FINALISTS] == [each.to_json() for each in result.finalists]
+    rows = best_rows(scene.study, scene.config, 10)
+    assert rows[0]["number"] == scene.study.user_attrs[WINNER] == second.number
+    assert [row["repeats"] is None for row in rows] == [False, False, False, True]
+    (card,) = scene.cards
+    assert (card["trial"], card["finalists"], card["smallest"]) == (
+        second.number, scene.study.user_attrs[FINALISTS], 7
+    )  # fmt: skip
+
+
+def test_every_finalist_is_repeated_with_each_seed_on_each_fold(scene: Scene) -> None:
+    scene.run(finalists={"seeds": 2})
+    begun = scene.begun("repeats")
+    assert Counter((each.seed, each.fold) for each in begun) == dict.fromkeys(
+        [(6, 0), (7, 0), (6, 1), (7, 1)], 3
+    )
+    assert {(each.epochs, each.train_on) for each in begun} == {(3, "train")}
+    assert {each.seed for each in scene.begun("trials")} == {5}
+    assert len(scene.trained("repeats")) == 12 * 3
+    # The search has its own budget: repeats are no trials of it.
+    assert len(scene.study.trials) == 4
+
+
+def test_nothing_is_repeated_twice(scene: Scene) -> None:
+    first = scene.run()
+    again = scene.run()
+    assert (again.winner, again.finalists) == (first.winner, first.finalists)
+    assert len(scene.trained("repeats")) == 6 * 3
+    assert len(scene.begun("finalists")) == 1
+
+
+def test_a_search_killed_among_its_repeats_goes_on_with_them(scene: Scene) -> None:
+    scene.scripts["repeats"] = {(2, 2): Killed}
+    with pytest.raises(Killed):
+        scene.run()
+    assert WINNER not in scene.study.user_attrs
+    scene.scripts.clear()
+    result = scene.run()
+    assert result.ending.kind == "done"
+    assert result.winner is not None
+    assert result.winner.number == ranked(scene.study, scene.config)[1].number
+    assert all(len(each.scores) == 2 for each in result.finalists)
+    # What the kill cost is at most the epoch that was under way in each slot.
+    assert 18 <= len(scene.trained("repeats")) <= 20
+    gone_on = [t for t in scene.repeated.trials if "retried_from" in t.user_attrs]
+    assert gone_on
+    for trial in gone_on:
+        before = scene.repeated.trials[trial.user_attrs["retried_from"]]
+        for name in ("plan", "finalist", "repeat_seed", "fold"):
+            assert trial.user_attrs[name] == before.user_attrs[name]
+
+
+def test_an_interrupted_repeat_names_no_winner(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        stages = [stage for stage, _ in scene.workers]
+        patch.setattr(run.Interruption, "requested", lambda _: len(scene.trained("repeats")) >= 4)
+        result = scene.run()
+        assert (result.ending.kind, result.model, stages) == ("interrupted", None, [])
+    assert {FINALISTS, WINNER}.isdisjoint(scene.study.user_attrs)
+    assert scene.run().ending.kind == "done"
+    assert len(scene.trained("repeats")) == 18
+
+
+def test_a_larger_budget_names_the_winner_anew_from_what_is_new(scene: Scene) -> None:
+    first = scene.run()
+    before = len(scene.trained("repeats"))
+    second = scene.run(budget={"trials": 9})
+    best = [trial.number for trial in ranked(scene.study, scene.config)[:3]]
+    assert {each.number for each in second.finalists} == set(best)
+    known = {each.number for each in first.finalists}
+    new = set(best) - known
+    assert new, "the larger search found nothing better: choose another seed"
+    assert len(scene.trained("repeats")) - before == len(new) * 2 * 3
+    assert second.winner is not None
+    assert second.winner.number == second.finalists[0].number != first.finalists[0].number
+    # Checkpoints of those that are finalists no longer are not kept.
+    kept = CheckpointStore(scene.config.folder / "repeats").trials()
+    trials = scene.repeated.trials
+    assert {trials[number].user_attrs["finalist"] for number in kept} == set(best)
+
+
+def test_a_repeat_that_diverges_counts_against_its_finalist(scene: Scene) -> None:
+    # Trials 0 and 1 repeat the luckiest, 2 and 3 the second, on either fold.
+    scene.scripts["repeats"] = {(2, 2): DIVERGED}
+    result = scene.run()
+    _, second, third = ranked(scene.study, scene.config)[:3]
+    assert result.ending.kind == "done"
+    assert result.winner is not None
+    assert result.winner.number == third.number
+    spoiled = next(each for each in result.finalists if each.number == second.number)
+    assert spoiled.scores[0].dice == 0.0
+    scene.scripts.clear()
+    assert scene.run().winner == result.winner
+    assert len(scene.begun("repeats")) == 6
+
+
+def test_a_repeat_that_failed_for_another_reason_is_run_again_by_the_next_run(
+    scene: Scene,
+) -> None:
+    scene.scripts["repeats"] = {(2, 2): Failure("error", "OSError: the file system is gone")}
+    result = scene.run()
+    _, second, third = ranked(scene.study, scene.config)[:3]
+    assert result.ending.kind == "failed"
+    expected = f"trial {second.number} with seed 6 on fold 0: OSError: the file system is gone"
+    assert expected in result.ending.reason
+    assert result.winner is not None
+    assert result.winner.number == third.number
+    assert result.model is not None
+    scene.scripts.clear()
+    again = scene.run()
+    assert again.ending.kind == "done"
+    assert again.winner is not None
+    assert again.winner.number == second.number
+    assert len(scene.begun("repeats")) == 7
+
+
+def test_one_finalist_alone_is_not_repeated(scene: Scene) -> None:
+    scene.run(finalists={"count": 1})
+    assert scene.begun("repeats") == []
+    assert scene.study.user_attrs[FINALISTS] == []
+    assert scene.study.user_attrs[WINNER] == ranked(scene.study, scene.config)[0].number
+
+
+def test_a_search_of_one_trial_has_nothing_to_choose_between(scene: Scene) -> None:
+    result = scene.run(budget={"trials": 1})
+    assert (result.ending.kind, result.finalists) == ("done", ())
+    assert scene.begun("repeats") == []
+
+
+def test_fewer_finalists_than_before_take_the_earlier_ones_place(scene: Scene) -> None:
+    scene.run()
+    scene.run(finalists={"count": 1})
+    assert scene.study.user_attrs[FINALISTS] == []
+
+
+def test_an_interrupted_final_training_goes_on_after_the_repeats_are_looked_at(
+    scene: Scene,
+) -> None:
+    scene.scripts["finalists"] = {(6, 3): Killed}
+    with pytest.raises(Killed):
+        scene.run()
+    assert FINALISTS in scene.study.user_attrs
+    scene.scripts.clear()
+    scene.run()
+    assert [epoch for _, epoch in scene.trained("finalists")] == [1, 2, 3, 4, 5]
+    assert len(scene.trained("repeats")) == 18
+
+
+def test_a_final_training_that_made_room_for_repeats_goes_on_from_where_it_was(
+    scene: Scene,
+) -> None:
+    scene.scripts["finalists"] = {(6, 3): Killed}
+    with pytest.raises(Killed):
+        scene.run()
+    scene.scripts.clear()
+    # Another repeat of each, which changes nothing about the winner.
+    scene.run(finalists={"seeds": 2})
+    assert len(scene.trained("repeats")) == 36
+    assert [epoch for _, epoch in scene.trained("finalists")] == [1, 2, 3, 4, 5]
+    assert [card["epochs"] for card in scene.cards] == [5]
+
+
+@pytest.mark.parametrize("train_on", ["train", "all"])
+def test_repeats_judge_where_the_model_has_seen_every_section(scene: Scene, train_on: str) -> None:
+    scene.run(final={"train_on": train_on})
+    (judges,) = scene.judged
+    # Of 12 sections the last two validate the search, and the first two are fold 1.
+    own = [(5, range(10, 12))]
+    assert judges == (own if train_on == "train" else [(6, range(10, 12)), (6, range(2))])
+    of = scene.cards[0]["validation"]["of"]
+    assert of.startswith("this model" if train_on == "train" else "repeats of the search's trial")
+
+
+def test_the_models_of_finalists_and_repeats_are_there_for_an_ensemble(scene: Scene) -> None:
+    result = scene.run()
+    sources = finalist_sources(scene.config, scene.study)
+    assert [source.trial.number for source in sources] == [each.number for each in result.finalists]
+    for finalist in result.finalists:
+        repeats = repeat_sources(scene.config, scene.study, finalist.number)
+        assert [source.fold for source in repeats] == [0, 1]
+        assert all(source.is_repeat and not source.is_final for source in repeats)
+        assert [source.trial.value for source in repeats] == [s.dice for s in finalist.scores]
+
+
+def test_without_repeats_there_are_no_members(scene: Scene) -> None:
+    result = scene.run(finalists={"count": 1})
+    assert result.winner is not None
+    study = scene.study
+    assert finalist_sources(scene.config, study) == []
+    assert repeat_sources(scene.config, study, result.winner.number) == []
+
+
+def test_a_repeat_told_by_somebody_else_is_run(scene: Scene) -> None:
+    scene.scripts["repeats"] = {(1, 1): Killed}
+    with pytest.raises(Killed):
+        scene.run()
+    scene.scripts.clear()
+    other = scene.repeated
+    waiting = other.get_trials(states=(TrialState.WAITING,))[0]
+    asked = other.ask()
+    assert asked.number == waiting.number
+    other.tell(asked, 0.99)
+    result = scene.run()
+    assert result.ending.kind == "done"
+    assert all(score.dice < 0.99 for each in result.finalists for score in each.scores)
+    assert all(len(each.scores) == 2 for each in result.finalists)
