@@ -27,6 +27,8 @@ FACTS: dict[str, Any] = {
     "nodes": None,
     "rungs": [[1, 3]],
     "parameters": 1000,
+    "networks": [],
+    "price": {},
     "epoch_seconds": 2.0,
     "finalists": {"count": 3, "seeds": 2, "folds": 1, "repeats": 6},
     "hours": {"search_expected": 1.0, "search_at_most": 2.0, "finalists": 0.5, "final": 0.25},

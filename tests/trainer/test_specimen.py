@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -16,7 +18,7 @@ class Network:
         self.input_shape = shape
 
 
-def model_of(rank: int, **values: int) -> Model:
+def model_of(rank: int, **values: Any) -> Model:
     hyperparameters = Hyperparameters(filters=4, tile_size=32, **values)
     shape = [None] * (rank - 1) + [hyperparameters.section_channels]
     return Model(Network(*shape), hyperparameters, 0.5, {})
@@ -62,6 +64,6 @@ def test_a_small_volume_is_mirrored_to_what_the_network_takes(depth: int) -> Non
 
 def test_a_3d_network_gets_a_block() -> None:
     volume = volume_of(40, 96, 96, at=(30, 40, 40))
-    cut = cut_specimen(model_of(5, depth=2), volume, range(8, 40))
+    cut = cut_specimen(model_of(5, depth=2, dimensions="3d"), volume, range(8, 40))
     assert cut.shape == (1, 32, 64, 64, 1)
     assert np.isin(volume.raw[30, 40:44, 40:44], cut).all()
