@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from search.report_runs import Run
+import optuna
 
-CHANGE = "change"
-"""Trial attribute: the name of the change that the trial tries."""
+from search.config import Config
+from search.plan import CHANGE
+from search.report_runs import Run, read_runs
 
 _MEASURED = (
     "training_loss",
@@ -49,6 +50,13 @@ class ChangeRow:
         }
 
 
+def list_changes(study: optuna.Study, config: Config) -> list[ChangeRow]:
+    """The changes that a study tries one at a time; none where its sampler is another."""
+    if config.study.sampler != "one_at_a_time":
+        return []
+    return build_change_table(read_runs(study, config), config.reported())
+
+
 def build_change_table(
     runs: Sequence[Run], reported: Mapping[str, Mapping[str, float]]
 ) -> list[ChangeRow]:
@@ -58,10 +66,12 @@ def build_change_table(
         runs: Of a study with the sampler `one_at_a_time`.
         reported: Of each change, by its name: the numbers to stand beside.
     """
-    by_name = {run.facts[CHANGE]: run for run in runs if CHANGE in run.facts}
-    rows = [_row(name, by_name.get(name), numbers) for name, numbers in reported.items()]
-    others = [name for name in by_name if name not in reported]
-    return rows + [_row(name, by_name[name], {}) for name in others]
+    # Changes that come to the same run share it, and it has the names of all of them.
+    by_name = {
+        name: run for run in runs for name in str(run.facts.get(CHANGE, "")).split("; ") if name
+    }
+    names = list(reported) or list(by_name)
+    return [_row(name, by_name.get(name), reported.get(name, {})) for name in names]
 
 
 def _row(name: str, run: Run | None, reported: Mapping[str, float]) -> ChangeRow:

@@ -13,14 +13,14 @@ import optuna
 from optuna.trial import TrialState
 
 from search.boundaries import find_crowded_edges
-from search.change_table import CHANGE, build_change_table
+from search.change_table import list_changes
 from search.config import Config
 from search.exhibits import SECTION
 from search.interactions import measure_interactions
 from search.pruners import rungs
 from search.report_page import Findings, build_report_page
 from search.report_runs import Run, best_first, read_runs
-from search.results import WINNER, budget_row
+from search.results import FINALISTS, WINNER, budget_row
 from storage.artifacts import ArtifactFolder
 from trainer.output_folder import prepare_folder, refuse_model_folder, write_files
 
@@ -56,7 +56,6 @@ def gather(config: Config, study: optuna.Study) -> Findings:
     """Reads all that a report shows."""
     runs, space = read_runs(study, config), config.build_space()
     always = [each for each in space.dimensions if all(each.name in run.params for run in runs)]
-    changed = any(CHANGE in run.facts for run in runs)
     return Findings(
         study=study.study_name,
         runs=runs,
@@ -67,8 +66,8 @@ def gather(config: Config, study: optuna.Study) -> Findings:
         importances=_importances(study),
         interactions=measure_interactions(runs, always),
         edges=find_crowded_edges(runs, space),
-        finalists=json.loads(study.user_attrs.get("finalists", "[]")),
-        changes=build_change_table(runs, config.reported()) if changed else (),
+        finalists=study.user_attrs.get(FINALISTS, []),
+        changes=list_changes(study, config),
         pictures=_pictures(config, study, best_first(runs)[:_PICTURES]),
         data=json.loads(study.user_attrs.get("defined_by", "{}")).get("data", {}),
         winner=study.user_attrs.get(WINNER),
@@ -76,7 +75,10 @@ def gather(config: Config, study: optuna.Study) -> Findings:
 
 
 def _all_rungs(config: Config) -> list[int]:
-    brackets = rungs(config.study.pruner, epochs=config.study.epochs_per_trial)
+    settings = config.study
+    brackets = rungs(
+        settings.pruner, epochs=settings.epochs_per_trial, patience=settings.patience_epochs
+    )
     return sorted({rung for bracket in brackets for rung in bracket})
 
 

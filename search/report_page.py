@@ -170,8 +170,8 @@ def _combination(findings: Findings) -> str | None:
                 f"“{rows[run.number].name}” changes {len(changed)} values at once. By what each of "
                 f"them did alone ({', '.join(f'{gain:+.3f}' for gain in gains)}) it should have "
                 f"come to a Dice of {min(1.0, max(0.0, expected)):.3f}; it came to {run.last:.3f}. "
-                "The difference is what these values do to each other, which no search of one value at "
-                "a time can see."
+                "The difference is what these values do to each other, which no search of one "
+                "value at a time can see."
             )
     return None
 

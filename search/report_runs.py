@@ -11,8 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search import lineage
 from search.config import Config
-
-_LINKS = ("retried_from", "promoted_from")
+from search.objectives import dice_of
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class Run:
 def read_runs(study: optuna.Study, config: Config) -> list[Run]:
     """All runs of a study that have begun, in the order of their numbers."""
     trials = study.get_trials(deepcopy=False)
-    before = {trial.number: _forerunner(trial) for trial in trials}
+    before = {trial.number: lineage.forerunner(trial) for trial in trials}
     continued = set(before.values())
     begun = (trial for trial in trials if trial.state is not TrialState.WAITING)
     return [
@@ -67,7 +66,7 @@ def best_first(runs: list[Run]) -> list[Run]:
 def _read(trial: FrozenTrial, before: Mapping[int, int | None], epochs: int) -> Run:
     complete = lineage.is_candidate(trial, epochs)
     reports = dict(sorted(trial.intermediate_values.items()))
-    dice = trial.values[0] if trial.values else None
+    dice = dice_of(trial)
     return Run(
         number=trial.number,
         state=trial.state,
@@ -78,11 +77,6 @@ def _read(trial: FrozenTrial, before: Mapping[int, int | None], epochs: int) -> 
         facts=trial.user_attrs,
         line=_line(trial.number, before),
     )
-
-
-def _forerunner(trial: FrozenTrial) -> int | None:
-    found = (trial.user_attrs.get(link) for link in _LINKS)
-    return next((int(number) for number in found if number is not None), None)
 
 
 def _line(number: int, before: Mapping[int, int | None]) -> tuple[int, ...]:
