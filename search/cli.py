@@ -17,6 +17,7 @@ from search.options import (
     ConfigFile,
     MaskInstead,
     RawInstead,
+    Settings,
     Share,
     print_json,
 )
@@ -83,6 +84,7 @@ def run(
     hours: Annotated[float | None, typer.Option(help="The study's total hours.")] = None,
     raw: RawInstead = None,
     mask: MaskInstead = None,
+    settings: Settings = None,
     as_json: AsJson = False,
 ) -> int:
     """Start the search, or go on with the one of the same study name."""
@@ -93,6 +95,7 @@ def run(
 
     loaded = load_config(
         config,
+        settings or (),
         budget__trials=trials,
         budget__hours=hours,
         data__raw=raw and str(raw),
@@ -104,20 +107,27 @@ def run(
     else:
         options = {"--trials": trials, "--hours": hours, "--raw": raw, "--mask": mask}
         given = [(name, str(value)) for name, value in options.items() if value is not None]
+        given += [("--set", setting) for setting in settings or ()]
         present_result(result, loaded, [str(config), *chain.from_iterable(given)])
     return {"done": 0, "failed": 1, "interrupted": 130}[result.ending.kind]
 
 
 @app.command()
 def check(
-    config: ConfigFile, raw: RawInstead = None, mask: MaskInstead = None, as_json: AsJson = False
+    config: ConfigFile,
+    raw: RawInstead = None,
+    mask: MaskInstead = None,
+    settings: Settings = None,
+    as_json: AsJson = False,
 ) -> None:
     """Validate config, data, database and device, and estimate time and disk."""
     from search.check import check as check_search
     from search.config import load_config
     from search.presentation import present_check
 
-    loaded = load_config(config, data__raw=raw and str(raw), data__mask=mask and str(mask))
+    loaded = load_config(
+        config, settings or (), data__raw=raw and str(raw), data__mask=mask and str(mask)
+    )
     facts = check_search(loaded)
     if as_json:
         print_json(facts)
@@ -126,12 +136,12 @@ def check(
 
 
 @app.command()
-def status(config: ConfigFile, as_json: AsJson = False) -> None:
+def status(config: ConfigFile, settings: Settings = None, as_json: AsJson = False) -> None:
     """Show what is running, done, pruned and failed, and why."""
     from search.presentation import present_status
     from search.results import status_row
 
-    loaded, study = _open(config)
+    loaded, study = _open(config, settings)
     row = status_row(study, loaded.build_budget(), loaded.logs, loaded.checkpoints)
     if as_json:
         print_json(row)
@@ -143,13 +153,14 @@ def status(config: ConfigFile, as_json: AsJson = False) -> None:
 def enqueue(
     config: ConfigFile,
     params: Annotated[str, typer.Option(help="JSON, such as '{\"learning_rate\": 0.001}'.")],
+    settings: Settings = None,
     as_json: AsJson = False,
 ) -> None:
     """Try these values next; dimensions that are not named are drawn by the sampler."""
     from search.enqueue import enqueue_params
     from search.terminal import say
 
-    loaded, study = _open(config)
+    loaded, study = _open(config, settings)
     number = enqueue_params(loaded, study, params)
     if as_json:
         print_json({"number": number})
@@ -161,13 +172,14 @@ def enqueue(
 def best(
     config: ConfigFile,
     top: Annotated[int, typer.Option(min=1, help="How many trials.")] = 5,
+    settings: Settings = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the best trials: parameters, scores, and where the model is."""
     from search.presentation import present_best
     from search.results import best_rows
 
-    loaded, study = _open(config)
+    loaded, study = _open(config, settings)
     rows = best_rows(study, loaded, top)
     if as_json:
         print_json(rows)
@@ -183,18 +195,38 @@ def export(
     ensemble: Annotated[
         bool, typer.Option("--ensemble", help="The best trials as one model.")
     ] = False,
+    settings: Settings = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the model as .keras, SavedModel, ONNX and bioimage.io package, with a model card."""
     from search.export import export_trial
     from search.presentation import present_export
 
-    loaded, study = _open(config)
+    loaded, study = _open(config, settings)
     card = export_trial(loaded, study, out, trial, ensemble=ensemble)
     if as_json:
         print_json(card)
     else:
         present_export(card, out)
+
+
+@app.command()
+def report(
+    config: ConfigFile,
+    out: Annotated[Path, typer.Option(help="Folder for report.html and report.json.")],
+    settings: Settings = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the study as one HTML page: course, importances, interactions, finalists."""
+    from search.report import write_report
+    from search.terminal import say
+
+    loaded, study = _open(config, settings)
+    facts = write_report(loaded, study, out)
+    if as_json:
+        print_json(facts)
+    else:
+        say(f"study {facts['study']} written to {facts['files'][0]}")
 
 
 @app.command()
@@ -207,12 +239,13 @@ def dashboard(
     wait: Annotated[
         bool, typer.Option("--wait", help="For a study that has yet to begin.")
     ] = False,
+    settings: Settings = None,
 ) -> None:
     """Serve optuna-dashboard on this study, with the pictures and the log of every trial."""
     from search.config import load_config
     from search.dashboard import serve_dashboard
 
-    serve_dashboard(load_config(config), host, port, wait=wait)
+    serve_dashboard(load_config(config, settings or ()), host, port, wait=wait)
 
 
 @app.command()
@@ -260,11 +293,11 @@ def simulate(
     return 0 if forecast.ending == "done" else 1
 
 
-def _open(config: Path) -> tuple[Any, Any]:
+def _open(config: Path, settings: list[str] | None) -> tuple[Any, Any]:
     from search.config import load_config
     from search.study import find_study
 
-    loaded = load_config(config)
+    loaded = load_config(config, settings or ())
     return loaded, find_study(loaded)
 
 

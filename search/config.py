@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,7 +26,7 @@ from search.config_sections import (
 from search.constraints import Constraints
 from search.extremes import smallest
 from search.grid import Grid
-from search.one_at_a_time import OneAtATime, plan_one_at_a_time
+from search.one_at_a_time import REPORTED, OneAtATime, plan_one_at_a_time
 from search.plan import Plan
 from search.refusal import explain
 from search.space import Space, build_space
@@ -83,6 +83,10 @@ class Config(Section):
         first = self.start[0] if self.start else None
         return plan_one_at_a_time(self.space, first, self.change)
 
+    def reported(self) -> dict[str, dict[str, float]]:
+        """What somebody else has measured of each change, by the change's name."""
+        return {change["name"]: change.get(REPORTED, {}) for change in self.change}
+
     def starts(self) -> list[dict[str, Any]]:
         """Values that a new study tries first, whatever its sampler.
 
@@ -135,17 +139,18 @@ class Config(Section):
         return self.folder / "logs"
 
 
-def load_config(path: Path, **changes: Any) -> Config:
+def load_config(path: Path, settings: Sequence[str] = (), **changes: Any) -> Config:
     """Reads and checks a configuration file.
 
     Args:
         path: A TOML file.
+        settings: Values in place of the file's, each `section.key=value` as TOML writes it.
         changes: Values from the command line, `section__key`; None leaves the file's.
 
     Raises:
         InputError: In one line, what is wrong with which key.
     """
-    table = _changed(_read(path), changes)
+    table = _changed(_set(_read(path), settings), changes)
     try:
         config = Config.model_validate(table)
     except ValidationError as error:
@@ -164,6 +169,31 @@ def _read(path: Path) -> dict[str, Any]:
         raise
     except (ValueError, RecursionError, OSError) as error:
         raise InputError(f"{path}: expected TOML, got: {error}; correct the file") from None
+
+
+def _set(table: dict[str, Any], settings: Sequence[str]) -> dict[str, Any]:
+    for setting in settings:
+        place, sign, text = setting.partition("=")
+        section, dot, key = place.strip().partition(".")
+        if not (sign and dot and section and key):
+            raise InputError(
+                f"--set: expected SECTION.KEY=VALUE such as study.tiles_per_epoch=60, "
+                f"got {setting!r}"
+            )
+        if not isinstance(table.setdefault(section, {}), dict):
+            raise InputError(
+                f"--set: expected a section with one table, got {section!r}; change the file"
+            )
+        table[section][key] = _value(text.strip())
+    return table
+
+
+def _value(text: str) -> Any:
+    """As TOML reads it; a bare word is a text."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except (ValueError, RecursionError):
+        return text
 
 
 def _changed(table: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

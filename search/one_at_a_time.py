@@ -14,6 +14,9 @@ from trainer.hyperparameters import Hyperparameters
 from trainer.presets import PRESETS
 
 BASELINE = "baseline"
+REPORTED = "reported"
+"""Of a change: numbers that somebody else has measured for it, which a table shows beside ours."""
+_NO_VALUES = ("name", "preset", REPORTED)
 _Table = Mapping[str, Any]
 
 
@@ -84,7 +87,7 @@ def _name(change: _Table, index: int) -> str:
 
 
 def _values(change: _Table, index: int, table: _Table) -> dict[str, Any]:
-    named = {key: value for key, value in change.items() if key not in ("name", "preset")}
+    named = {key: value for key, value in change.items() if key not in _NO_VALUES}
     preset = change.get("preset")
     if preset is None:
         return named

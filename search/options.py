@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from trainer.windows import Windows
 
 ConfigFile = Annotated[Path, typer.Argument(help="A TOML file, such as configs/quick.toml.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="SECTION.KEY=VALUE", help="In place of the config's; repeatable."
+    ),
+]
 ModelFolder = Annotated[Path, typer.Argument(help="A folder that run or export wrote.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 RawInstead = Annotated[Path | None, typer.Option(help="Image stack in place of the config's.")]

@@ -13,6 +13,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from search.change_table import ChangeRow, table_of
 from search.config import Config
 from search.forecast import Forecast
 from search.objectives import dice_of
@@ -35,6 +36,7 @@ def result_row(result: Result) -> dict[str, Any]:
         "params": winner and winner.params,
         "user_attrs": winner and winner.user_attrs,
         "finalists": [finalist.to_json() for finalist in result.finalists],
+        "changes": [change.to_json() for change in result.changes],
     }
 
 
@@ -64,11 +66,21 @@ def present_result(result: Result, config: Config, again: Sequence[str]) -> None
             f"{finalist.value:.4f} in the search",
             markup=False,
         )
+    if result.changes:
+        _present_changes(result.changes)
     if result.model is not None:
         OUT.print(f"model: {result.model}", markup=False)
     OUT.print("next:", markup=False)
     for line in _next_commands(result, again):
         OUT.print(f"    {line}", markup=False)
+
+
+def _present_changes(changes: Sequence[ChangeRow]) -> None:
+    head, body = table_of(changes)
+    table = Table(*head, box=None, pad_edge=False)
+    for row in body:
+        table.add_row(*("-" if cell is None else Text(_short(cell)) for cell in row))
+    OUT.print(table)
 
 
 def present_check(facts: Mapping[str, Any]) -> None:

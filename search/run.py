@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial
 
 from search import finalists
 from search.assignment import Task
+from search.change_table import ChangeRow, list_changes
 from search.choice import Choice, choose_winner
 from search.config import Config
 from search.coordinator import Coordinator
@@ -55,6 +56,7 @@ class Result:
             to choose between.
         model: The folder of its model, where it was made.
         unseen: Image and mask of a second synthetic volume, where the first was synthetic.
+        changes: Of a baseline, where the search tried them one at a time.
     """
 
     ending: Ending
@@ -62,6 +64,7 @@ class Result:
     model: Path | None
     unseen: tuple[Path, Path] | None = None
     finalists: tuple[Finalist, ...] = ()
+    changes: Sequence[ChangeRow] = ()
 
 
 class SearchRun:
@@ -117,6 +120,7 @@ class SearchRun:
             self._note = StudyNote(study, config)
             with self._interruption:
                 result = self._run(study)
+            result = replace(result, changes=list_changes(study, config))
             # The note is not worth a result.
             with suppress(StorageError):
                 self._note.write(_next_step(result))
