@@ -9,7 +9,7 @@ from search.curves import position
 from search.report_runs import Run, best_first
 from search.space import Dimension, Space
 
-_BEST_SHARE, _LEAST, _MOST = 0.25, 3, 10
+_BEST_SHARE, _LEAST, _MOST = 0.1, 3, 10
 _EDGE = 0.1
 _CROWD = 2 / 3
 
@@ -36,7 +36,7 @@ class Edge:
 def find_crowded_edges(runs: list[Run], space: Space) -> list[Edge]:
     """Ends of ranges near which two in three of the best runs lie.
 
-    The best are a quarter of those at full budget, at least 3 and at most 10 (the boundary check
+    The best are a tenth of those at full budget, at least 3 and at most 10 (the boundary check
     of the Deep Learning Tuning Playbook, Godbole et al. 2023).
     """
     ranked = best_first(runs)
