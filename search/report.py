@@ -23,6 +23,7 @@ from search.report_runs import Run, best_first, read_runs
 from search.results import FINALISTS, WINNER, budget_row
 from storage.artifacts import ArtifactFolder
 from trainer.output_folder import prepare_folder, refuse_model_folder, write_files
+from trainer.overlay import to_jpeg
 
 _PAGE, _DATA = "report.html", "report.json"
 _PICTURES = 3
@@ -100,9 +101,10 @@ def _pictures(config: Config, study: optuna.Study, runs: Sequence[Run]) -> dict[
     artifacts = ArtifactFolder(config.artifacts)
     found = {}
     for run in runs:
-        with suppress(OSError):
+        # A picture that a crash has cut short is left out.
+        with suppress(OSError, ValueError):
             path = artifacts.path(study.study_name, run.number, SECTION)
-            found[run.number] = path.read_bytes()
+            found[run.number] = to_jpeg(path.read_bytes())
     return found
 
 

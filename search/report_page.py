@@ -17,6 +17,7 @@ from trainer.page import Page
 
 _PAIRS_SHOWN, _BEST_SHOWN = 4, 5
 _WORTH_SHOWING = 0.01
+_SCORES = ("precision", "recall")
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Findings:
         edges: Ends of ranges that the best runs crowd at.
         finalists: With the scores of their repeats, the winner first.
         changes: Of a baseline, where the study tried them one at a time.
-        pictures: PNGs of validation sections, by trial number.
+        pictures: JPEGs of validation sections, by trial number.
         data: What is known of the volume.
         winner: Number of the trial whose model was saved.
     """
@@ -118,20 +119,15 @@ def _add_best(page: Page, findings: Findings) -> None:
     if not ranked:
         return
     page.heading("The best runs")
-    names = [each.name for each in findings.space.dimensions]
-    page.table(
-        ["trial", "Dice", "precision", "recall", *names],
-        [
-            [
-                str(run.number),
-                f"{run.value:.4f}",
-                _digits(run.facts.get("precision")),
-                _digits(run.facts.get("recall")),
-                *(_short(run.params.get(name)) for name in names),
-            ]
-            for run in ranked
-        ],
-    )
+    scores = [
+        ["Dice", *(_digits(run.value) for run in ranked)],
+        *([name, *(_digits(run.facts.get(name)) for run in ranked)] for name in _SCORES),
+    ]
+    params = [
+        [each.name, *(_short(run.params.get(each.name)) for run in ranked)]
+        for each in findings.space.dimensions
+    ]
+    page.table(["trial", *(str(run.number) for run in ranked)], [*scores, *params])
 
 
 def _add_changes(page: Page, findings: Findings) -> None:
@@ -190,6 +186,8 @@ def _add_course(page: Page, findings: Findings) -> None:
         "that was trained to its end so far: where it is flat for long, more trials are "
         "worth little.",
     )
+    if findings.epochs == 1:
+        return
     ranked = best_first(list(findings.runs))
     page.figure(
         report_charts.draw_curves(findings.runs, findings.rungs, ranked[0] if ranked else None),
