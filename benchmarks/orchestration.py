@@ -8,29 +8,24 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
-import os
 import signal
 import sys
 import tempfile
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import optuna
-
 from benchmarks.contest import hold_contest
 from benchmarks.lap import WARM_UP
 from benchmarks.machine import describe_machine, describe_versions
 from benchmarks.noop import EPOCHS, SLOTS, SPACE
+from benchmarks.own_ray import CannotMeasure, be_quiet, own_ray, require_ray_tune
 from benchmarks.postgres_server import PostgresServer, find_binaries
 from benchmarks.study_growth import growth, measure_growth
 from benchmarks.utilisation import EPOCHS_OF_A_SECOND, measure_utilisation
-from search.ray_cluster import ray_cluster
 
 
 @dataclass(frozen=True)
@@ -53,10 +48,6 @@ class Plan:
 
 
 QUICK = Plan(trials=40, blocks=2, rounds=1, round_trials=10, second_trials=4)
-
-
-class CannotMeasure(Exception):  # noqa: N818 - reads as the fact that it states
-    """Something that the benchmark needs is not there; one line for whoever started it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -92,11 +83,11 @@ def measure(plan: Plan, say: Callable[[str], None]) -> dict[str, Any]:
             "expected a PostgreSQL server in /usr/lib/postgresql or on PATH, found none; "
             "install it (Debian: apt-get install postgresql)"
         )
-    _require_ray_tune()
-    _be_quiet()
+    require_ray_tune()
+    be_quiet()
     machine = describe_machine()
     # The server ends first: Ray may end this process while it shuts down.
-    with _own_ray(), PostgresServer(binaries) as server, _scratch() as folder:
+    with own_ray(SLOTS), PostgresServer(binaries) as server, _scratch() as folder:
         contest = hold_contest(
             server,
             folder / "contest",
@@ -142,34 +133,6 @@ def _positive(value: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"expected a number above 0, got {value}")
     return number
-
-
-def _require_ray_tune() -> None:
-    try:
-        import ray.tune  # noqa: F401
-    except ImportError as error:
-        raise CannotMeasure(
-            "expected the packages of the extra `bench`, which hold Ray Tune (make install "
-            f"EXTRAS=bench), got: {str(error).splitlines()[0]}"
-        ) from None
-
-
-def _be_quiet() -> None:
-    # Files of results for other programs: Ray Tune is measured without their cost.
-    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
-    # Its newer output prints a table whatever it is asked.
-    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    warnings.simplefilter("ignore")
-
-
-@contextmanager
-def _own_ray() -> Iterator[None]:
-    """A local Ray of as many cores as there are slots, whatever cluster is at hand."""
-    os.environ.pop("RAY_ADDRESS", None)
-    with ray_cluster(cpus=SLOTS):
-        yield
 
 
 @contextmanager

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Container, Sequence
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
+from search.part_of_study import PartOfStudy
 from search.tpe_history import GOOD, TpeHistory
 
 _FINISHED_SHOWN = 500
@@ -40,7 +40,8 @@ class BoundedTPESampler(optuna.samplers.TPESampler):
         with warnings.catch_warnings():
             # `group` is called experimental; without it conditional dimensions are not modelled.
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            super().__init__(seed=seed, group=True)
+            # Said outright, since with two objectives Optuna's default is another.
+            super().__init__(seed=seed, multivariate=True, group=True)
         self._finished_shown, self._running_shown = finished, running
         self._history = TpeHistory()
 
@@ -49,7 +50,7 @@ class BoundedTPESampler(optuna.samplers.TPESampler):
     ) -> dict[str, BaseDistribution]:
         """What Optuna infers: its groups of dimensions are kept, and only ever refined."""
         new = self._history.read(study)
-        return super().infer_relative_search_space(_PartOfStudy(study, new), trial)
+        return super().infer_relative_search_space(PartOfStudy(study, new), trial)
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -71,22 +72,4 @@ class BoundedTPESampler(optuna.samplers.TPESampler):
 
     def _excerpt(self, study: optuna.Study) -> optuna.Study:
         trials = self._history.excerpt(finished=self._finished_shown, running=self._running_shown)
-        return _PartOfStudy(study, trials)
-
-
-class _PartOfStudy(optuna.Study):
-    """A study of which a sampler sees some trials only, and which it can write to."""
-
-    def __init__(self, study: optuna.Study, trials: Sequence[FrozenTrial]) -> None:
-        # The constructor would ask the database what the study knows already.
-        self.__dict__.update(study.__dict__)
-        self._shown = trials
-
-    def _get_trials(
-        self,
-        deepcopy: bool = True,
-        states: Container[TrialState] | None = None,
-        use_cache: bool = False,
-    ) -> list[FrozenTrial]:
-        # What every reading method of a study comes down to.
-        return [trial for trial in self._shown if states is None or trial.state in states]
+        return PartOfStudy(study, trials)

@@ -3,68 +3,89 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from search.config import Config
 from search.data import StudyData, load_data
-from search.estimate import count_repeats, estimate_cost, estimate_hours
-from search.memory_watch import room_bytes
-from search.pruners import rungs
+from search.estimate import count_repeats, estimate_cost, estimate_hours, estimate_price
+from search.pruners import most_paused, rungs
+from search.strategy import describe_strategy
+from search.study import build_study_sampler
+from search.timing import Timing, time_networks
 from storage.database import database_from_environment
 from storage.studies import open_study_storage
-from trainer.device import Device, configure_device
-from trainer.errors import InputError, TooLarge
-from trainer.footprint import check_footprint
-from trainer.hyperparameters import Hyperparameters
-from trainer.training_volume import TrainingVolume
+from trainer.device import configure_device
+from trainer.errors import InputError
 
-_TIMED_TILES = 48
-_TILE_VOXELS = 256 * 256
 _BYTES_PER_PARAMETER = 12
 """Of a checkpoint: a weight and Adam's two means, float32."""
 
 
 def check(config: Config) -> dict[str, Any]:
-    """Validates config, data, database and device, and times an epoch to estimate the cost.
+    """Validates config, data, database and device, and times epochs to estimate the price.
 
-    The estimate is for a network from the middle of the space, on this machine.
+    The estimate is for a network from the middle of the space, on this machine; where that one
+    does not fit into its memory, for the smallest.
 
     Raises:
         InputError: The config or the data cannot be used.
         StorageError: The database cannot be used.
     """
+    build_study_sampler(config, begun=0)
     data = load_data(config)
     database = database_from_environment(config.study.runs)
     open_study_storage(database)
     cluster = _check_cluster(config, data)
     workers = config.workers
     device = configure_device(workers.cpus_per_trial, gpu_share=workers.gpus_per_trial or 1.0)
-    epoch_seconds, parameters = _time_epoch(config, data, device)
+    timings = time_networks(config, data, device)
+    timing = _typical(timings)
+    epoch_seconds, parameters = timing.epoch_seconds or 0.0, timing.parameters
     slots = cluster.slots if cluster else _slots(config, device.gpus)
     study = config.study
     return {
         "study": study.name,
         "data": data.to_json(),
-        "notes": data.describe(),
+        "notes": [*data.describe(), *describe_strategy(config)],
         "database": database.shown,
         "device": {"name": device.name, "precision": device.precision, "slots": slots},
         "nodes": cluster and list(cluster.nodes),
-        "rungs": rungs(study.pruner, epochs=study.epochs_per_trial),
+        "rungs": rungs(study.pruner, epochs=study.epochs_per_trial, patience=study.patience_epochs),
+        "networks": [each.to_json() for each in timings],
         "parameters": parameters,
         "epoch_seconds": round(epoch_seconds, 2),
         "hours": (hours := estimate_hours(config, epoch_seconds, slots)),
         "cost": estimate_cost(config, hours["search_expected"] * slots),
         "finalists": {**config.finalists.model_dump(), "repeats": count_repeats(config)},
-        "disk_bytes": 2 * parameters * _BYTES_PER_PARAMETER * (slots + _kept(config) + 1),
+        "price": estimate_price(config, epoch_seconds, slots),
+        "disk_bytes": 2 * parameters * _BYTES_PER_PARAMETER * _checkpointed(config, slots),
     }
 
 
-def _kept(config: Config) -> int:
-    """Trials whose checkpoints stay."""
-    return max(config.study.keep, config.finalists.count) + count_repeats(config)
+def _checkpointed(config: Config, slots: int) -> int:
+    """Trials that have checkpoints at a time, the final training's included, at most."""
+    study = config.study
+    kept = max(study.keep, config.finalists.count) + count_repeats(config)
+    paused = most_paused(study.pruner, epochs=study.epochs_per_trial, keep_paused=study.keep_paused)
+    return slots + kept + 1 + min(paused, config.budget.trials or paused)
+
+
+def _typical(timings: Sequence[Timing]) -> Timing:
+    """The timing of the middling network, or of the smallest where only that one fits.
+
+    Raises:
+        InputError: Not even the smallest network fits.
+    """
+    small, default, _ = timings
+    for timing in (default, small):
+        if timing.epoch_seconds is not None:
+            return timing
+    raise InputError(
+        f"space: expected networks that fit into the memory of a worker, got {small.reason}; "
+        "choose smaller ones"
+    )
 
 
 @dataclass(frozen=True)
@@ -85,49 +106,6 @@ def _check_cluster(config: Config, data: StudyData) -> _Cluster | None:
         volumes = [each.volume for each in data.volumes]
         nodes = check_nodes(volumes, config.study.runs, data.earlier)
         return _Cluster(nodes, ClusterView().room(workers.cpus_per_trial, workers.gpus_per_trial))
-
-
-def _time_epoch(config: Config, data: StudyData, device: Device) -> tuple[float, int]:
-    """Seconds of an epoch of the space's middle, its first and slow step left out."""
-    # Loads the framework, which what is wrong with the input does not have to wait for.
-    from trainer.session import TrainingPlan, TrainingSession
-
-    middle = config.build_space().for_voxels(data.voxel_size_nm).middle()
-    _check_middle(middle, device, config)
-    # A 3D network sees no single section.
-    few = middle.tile_sections if middle.is_3d else 1
-    whole = [each.for_training() for each in data.volumes]
-    timed = [replace(each, validation=each.validation[:few]) for each in whole]
-    plan = TrainingPlan(epochs=2, tiles_per_epoch=_TIMED_TILES, seed=config.study.seed)
-    session = TrainingSession(timed, middle, plan, precision=device.precision)
-    session.advance()
-    started = time.monotonic()
-    session.advance()
-    elapsed, parameters = time.monotonic() - started, session.parameters
-    session.close()
-    tile = elapsed / (_TIMED_TILES + _validation_tiles(timed))
-    # A voxel is validated at about a quarter of the cost of training on it.
-    return tile * (config.study.tiles_per_epoch + _validation_tiles(whole) / 4), parameters
-
-
-def _check_middle(middle: Hyperparameters, device: Device, config: Config) -> None:
-    """Refuses to time a network that this machine has not the memory for."""
-    gigabytes = config.workers.memory_gb_per_trial
-    room = room_bytes(None if gigabytes is None else round(gigabytes * 1e9), device)
-    if room is None:
-        return
-    try:
-        check_footprint(middle, device.precision, room)
-    except TooLarge as error:
-        raise InputError(
-            f"space: expected a space whose middle fits this device; {error}"
-        ) from None
-
-
-def _validation_tiles(volumes: Sequence[TrainingVolume]) -> float:
-    """Sections to validate on, in tiles of 256 x 256."""
-    voxels = sum(len(each.validation) * int(each.volume.raw[0].size) for each in volumes)
-    return voxels / _TILE_VOXELS
 
 
 def _slots(config: Config, gpus: int) -> int:

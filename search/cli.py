@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import signal
 import sys
 from itertools import chain
@@ -12,17 +11,15 @@ from typing import Annotated, Any
 
 import typer
 
+from search import volume_commands
 from search.options import (
     AsJson,
     ConfigFile,
-    Mask,
     MaskInstead,
-    ModelFolder,
-    Raw,
     RawInstead,
+    Settings,
     Share,
-    VoxelSize,
-    parse_voxel_size,
+    print_json,
 )
 
 # Nothing heavy is imported here: `--help` answers at once.
@@ -49,14 +46,14 @@ def main() -> None:
 
 def _run() -> int:
     from storage.errors import CheckpointError, StorageError
-    from trainer.errors import Diverged, InputError
+    from trainer.errors import Diverged, DownloadError, InputError
 
     try:
         code = app(standalone_mode=False)
         sys.stdout.flush()
     except typer.TyperException as error:
         return _refuse(f"{error.format_message().rstrip('.')}; see `unet-search --help`")
-    except (CheckpointError, Diverged) as error:
+    except (CheckpointError, Diverged, DownloadError) as error:
         _refuse(str(error))
         return 1
     except (InputError, StorageError) as error:
@@ -87,6 +84,7 @@ def run(
     hours: Annotated[float | None, typer.Option(help="The study's total hours.")] = None,
     raw: RawInstead = None,
     mask: MaskInstead = None,
+    settings: Settings = None,
     as_json: AsJson = False,
 ) -> int:
     """Start the search, or go on with the one of the same study name."""
@@ -97,6 +95,7 @@ def run(
 
     loaded = load_config(
         config,
+        settings or (),
         budget__trials=trials,
         budget__hours=hours,
         data__raw=raw and str(raw),
@@ -104,41 +103,48 @@ def run(
     )
     result = SearchRun(loaded, announce=say).run()
     if as_json:
-        _print_json(result_row(result))
+        print_json(result_row(result))
     else:
         options = {"--trials": trials, "--hours": hours, "--raw": raw, "--mask": mask}
         given = [(name, str(value)) for name, value in options.items() if value is not None]
+        given += [("--set", setting) for setting in settings or ()]
         present_result(result, loaded, [str(config), *chain.from_iterable(given)])
     return {"done": 0, "failed": 1, "interrupted": 130}[result.ending.kind]
 
 
 @app.command()
 def check(
-    config: ConfigFile, raw: RawInstead = None, mask: MaskInstead = None, as_json: AsJson = False
+    config: ConfigFile,
+    raw: RawInstead = None,
+    mask: MaskInstead = None,
+    settings: Settings = None,
+    as_json: AsJson = False,
 ) -> None:
     """Validate config, data, database and device, and estimate time and disk."""
     from search.check import check as check_search
     from search.config import load_config
     from search.presentation import present_check
 
-    loaded = load_config(config, data__raw=raw and str(raw), data__mask=mask and str(mask))
+    loaded = load_config(
+        config, settings or (), data__raw=raw and str(raw), data__mask=mask and str(mask)
+    )
     facts = check_search(loaded)
     if as_json:
-        _print_json(facts)
+        print_json(facts)
     else:
         present_check(facts)
 
 
 @app.command()
-def status(config: ConfigFile, as_json: AsJson = False) -> None:
+def status(config: ConfigFile, settings: Settings = None, as_json: AsJson = False) -> None:
     """Show what is running, done, pruned and failed, and why."""
     from search.presentation import present_status
     from search.results import status_row
 
-    loaded, study = _open(config)
-    row = status_row(study, loaded.build_budget(), loaded.logs)
+    loaded, study = _open(config, settings)
+    row = status_row(study, loaded.build_budget(), loaded.logs, loaded.checkpoints)
     if as_json:
-        _print_json(row)
+        print_json(row)
     else:
         present_status(row)
 
@@ -147,16 +153,17 @@ def status(config: ConfigFile, as_json: AsJson = False) -> None:
 def enqueue(
     config: ConfigFile,
     params: Annotated[str, typer.Option(help="JSON, such as '{\"learning_rate\": 0.001}'.")],
+    settings: Settings = None,
     as_json: AsJson = False,
 ) -> None:
     """Try these values next; dimensions that are not named are drawn by the sampler."""
     from search.enqueue import enqueue_params
     from search.terminal import say
 
-    loaded, study = _open(config)
+    loaded, study = _open(config, settings)
     number = enqueue_params(loaded, study, params)
     if as_json:
-        _print_json({"number": number})
+        print_json({"number": number})
     else:
         say(f"trial {number} is waiting: the search takes it next, or when it is run again")
 
@@ -165,16 +172,17 @@ def enqueue(
 def best(
     config: ConfigFile,
     top: Annotated[int, typer.Option(min=1, help="How many trials.")] = 5,
+    settings: Settings = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the best trials: parameters, scores, and where the model is."""
     from search.presentation import present_best
     from search.results import best_rows
 
-    loaded, study = _open(config)
+    loaded, study = _open(config, settings)
     rows = best_rows(study, loaded, top)
     if as_json:
-        _print_json(rows)
+        print_json(rows)
     else:
         present_best(rows)
 
@@ -184,63 +192,41 @@ def export(
     config: ConfigFile,
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     trial: Annotated[int | None, typer.Option(help="A trial in place of the winner.")] = None,
+    ensemble: Annotated[
+        bool, typer.Option("--ensemble", help="The best trials as one model.")
+    ] = False,
+    settings: Settings = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write the winner's model, or another trial's: .keras, SavedModel and a model card."""
+    """Write the model as .keras, SavedModel, ONNX and bioimage.io package, with a model card."""
     from search.export import export_trial
+    from search.presentation import present_export
+
+    loaded, study = _open(config, settings)
+    card = export_trial(loaded, study, out, trial, ensemble=ensemble)
+    if as_json:
+        print_json(card)
+    else:
+        present_export(card, out)
+
+
+@app.command()
+def report(
+    config: ConfigFile,
+    out: Annotated[Path, typer.Option(help="Folder for report.html and report.json.")],
+    settings: Settings = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the study as one HTML page: course, importances, interactions, finalists."""
+    from search.report import write_report
     from search.terminal import say
 
-    loaded, study = _open(config)
-    card = export_trial(loaded, study, out, trial)
+    loaded, study = _open(config, settings)
+    facts = write_report(loaded, study, out)
     if as_json:
-        _print_json(card)
+        print_json(facts)
     else:
-        say(f"trial {card['trial']} written to {out}: {', '.join(sorted(card['files']))}")
-
-
-@app.command()
-def evaluate(
-    model: ModelFolder,
-    raw: Raw,
-    mask: Mask,
-    out: Annotated[Path | None, typer.Option(help="Folder for a page and its data.")] = None,
-    voxel_size_nm: VoxelSize = None,
-    objects: Annotated[
-        str, typer.Option(help="What the mask marks, in the plural, for the page.")
-    ] = "mitochondria",
-    as_json: AsJson = False,
-) -> None:
-    """Score a model on a volume."""
-    from search.presentation import present_evaluation
-    from trainer.evaluate import evaluate_files
-
-    size = parse_voxel_size(voxel_size_nm)
-    scores = evaluate_files(model, raw, mask, out=out, voxel_size_nm=size, objects=objects)
-    if as_json:
-        _print_json(scores)
-    else:
-        present_evaluation(scores)
-
-
-@app.command()
-def explain(
-    model: ModelFolder,
-    raw: Raw,
-    section: Annotated[int, typer.Option(help="Number of the section, from 0.")],
-    box: Annotated[str, typer.Option(metavar="Y0,X0,Y1,X1", help="In voxels of the section.")],
-    out: Annotated[Path, typer.Option(help="Folder for a page and its pictures.")],
-    as_json: AsJson = False,
-) -> None:
-    """Show what the network went by in a region of a section."""
-    from search.presentation import present_explanation
-    from trainer.explain import explain_files
-    from trainer.region import Region
-
-    facts = explain_files(model, raw, section, Region.parse(box), out)
-    if as_json:
-        _print_json(facts)
-    else:
-        present_explanation(facts, out)
+        say(f"study {facts['study']} written to {facts['files'][0]}")
 
 
 @app.command()
@@ -253,12 +239,13 @@ def dashboard(
     wait: Annotated[
         bool, typer.Option("--wait", help="For a study that has yet to begin.")
     ] = False,
+    settings: Settings = None,
 ) -> None:
     """Serve optuna-dashboard on this study, with the pictures and the log of every trial."""
     from search.config import load_config
     from search.dashboard import serve_dashboard
 
-    serve_dashboard(load_config(config), host, port, wait=wait)
+    serve_dashboard(load_config(config, settings or ()), host, port, wait=wait)
 
 
 @app.command()
@@ -300,19 +287,18 @@ def simulate(
     )
     forecast = simulate_search(loaded, assumptions, announce=say)
     if as_json:
-        _print_json(asdict(forecast))
+        print_json(asdict(forecast))
     else:
         present_simulation(forecast)
     return 0 if forecast.ending == "done" else 1
 
 
-def _open(config: Path) -> tuple[Any, Any]:
+def _open(config: Path, settings: list[str] | None) -> tuple[Any, Any]:
     from search.config import load_config
     from search.study import find_study
 
-    loaded = load_config(config)
+    loaded = load_config(config, settings or ())
     return loaded, find_study(loaded)
 
 
-def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+app.add_typer(volume_commands.app)

@@ -3,176 +3,48 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Discriminator, Tag, ValidationError, field_validator, model_validator
 
 from search.budget import Budget
+from search.config_sections import (
+    BudgetConfig,
+    ConstraintsConfig,
+    DataConfig,
+    ExportConfig,
+    FinalConfig,
+    FinalistsConfig,
+    LoggingConfig,
+    Section,
+    SplitConfig,
+    StudyConfig,
+    WorkersConfig,
+)
+from search.constraints import Constraints
+from search.extremes import smallest
+from search.grid import Grid
+from search.one_at_a_time import REPORTED, OneAtATime, plan_one_at_a_time
+from search.plan import Plan
 from search.refusal import explain
 from search.space import Space, build_space
-from search.start import check_starts
+from search.start import check_starts, start_values
+from trainer.earlier_model import EarlierModel
 from trainer.errors import InputError
-
-_PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
-_Positive = Annotated[int, Field(ge=1, strict=True)]
-_Sections = tuple[
-    Annotated[int, Field(ge=0, strict=True)], Annotated[int, Field(ge=1, strict=True)]
-]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class StudyConfig(_Section):
-    """`[study]`: its name, its strategy, and the length of a trial."""
-
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
-    epochs_per_trial: _Positive
-    tiles_per_epoch: _Positive
-    """In tiles of 256 x 256."""
-    sampler: Literal["tpe", "random"] = "tpe"
-    pruner: Literal["hyperband", "none"] = "hyperband"
-    seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)] = 0
-    runs: Path = Path("runs")
-    keep: _Positive = 3
-    """Finished trials whose checkpoints are kept, the best ones."""
-
-    @field_validator("name")
-    @classmethod
-    def _check_name(cls, name: str) -> str:
-        if name.startswith("studies.db") or name.endswith(".lock") or name == "artifacts":
-            raise ValueError(f"expected a name that no file beside the studies has, got {name!r}")
-        return name
-
-
-class BudgetConfig(_Section):
-    """`[budget]`: what the whole search may cost; the first limit reached ends it."""
-
-    trials: _Positive | None = None
-    epochs: _Positive | None = None
-    hours: _PositiveFloat | None = None
-    device_hours: _PositiveFloat | None = None
-    """Hours that trials hold their devices, added up: a share of a GPU, or one worker's cores."""
-    money: _PositiveFloat | None = None
-    price_per_device_hour: _PositiveFloat | None = None
-
-    @model_validator(mode="after")
-    def _check_limited(self) -> BudgetConfig:
-        limits = (self.trials, self.epochs, self.hours, self.device_hours, self.money)
-        if all(limit is None for limit in limits):
-            raise ValueError("expected at least one of trials, epochs, hours, device_hours, money")
-        if self.money is not None and self.price_per_device_hour is None:
-            raise ValueError("expected price_per_device_hour beside money")
-        return self
-
-
-class PhantomConfig(_Section):
-    """`[data] phantom`: a synthetic volume in place of files."""
-
-    sections: Annotated[int, Field(ge=4, le=4096, strict=True)] = 64
-    height: Annotated[int, Field(ge=32, le=8192, strict=True)] = 192
-    width: Annotated[int, Field(ge=32, le=8192, strict=True)] = 192
-    seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)] = 0
-
-
-class SplitConfig(_Section):
-    """`[split]`: which sections serve for what, in contiguous blocks with a gap between them."""
-
-    validation: Annotated[float, Field(gt=0, lt=1, strict=True)] | _Sections = 0.2
-    gap: Literal["auto"] | Annotated[int, Field(ge=0, strict=True)] = "auto"
-    holdout: _Sections | None = None
-
-
-class DataConfig(_Section):
-    """`[data]`: an image stack and its mask; paths are relative to the working directory."""
-
-    raw: Path | None = None
-    mask: Path | None = None
-    voxel_size_nm: tuple[_PositiveFloat, _PositiveFloat, _PositiveFloat] | None = None
-    phantom: PhantomConfig | None = None
-    name: str | None = Field(default=None, pattern=r"^\S(.{0,62}\S)?$")
-    """Of the volume, in scores and lines; "volume 1" and so on where it has none."""
-    validation: Annotated[float, Field(gt=0, lt=1, strict=True)] | _Sections | None = None
-    """Of this volume, in place of what `[split]` says; as `gap` and `holdout`."""
-    gap: Literal["auto"] | Annotated[int, Field(ge=0, strict=True)] | None = None
-    holdout: _Sections | None = None
-
-    @model_validator(mode="after")
-    def _check_one_source(self) -> DataConfig:
-        if (self.phantom is None) == (self.raw is None or self.mask is None):
-            raise ValueError("expected both raw and mask, or a phantom")
-        return self
-
-    def split(self, common: SplitConfig) -> SplitConfig:
-        """How the volume is split: as it says itself, and else as all are."""
-        own = {"validation": self.validation, "gap": self.gap, "holdout": self.holdout}
-        return common.model_copy(update={key: it for key, it in own.items() if it is not None})
-
-
-class WorkersConfig(_Section):
-    """`[workers]`: where trials run, and on what share of it each."""
-
-    where: Literal["ray", "inline"] = "ray"
-    cpus_per_trial: _Positive = 1
-    gpus_per_trial: Annotated[float, Field(ge=0, le=64, strict=True)] = 0.0
-    memory_gb_per_trial: _PositiveFloat | None = None
-    """Beyond it a worker is ended, and its trial infeasible; by default the host's is the limit."""
-    trials_per_worker: _Positive = 25
-    retries: Annotated[int, Field(ge=0, strict=True)] = 2
-
-    @model_validator(mode="after")
-    def _check_own_process(self) -> WorkersConfig:
-        if self.where == "inline" and self.memory_gb_per_trial is not None:
-            raise ValueError("expected memory_gb_per_trial with where = 'ray' only")
-        return self
-
-
-class LoggingConfig(_Section):
-    """`[logging]`: what is kept of every trial beside its log and its pictures."""
-
-    tensorboard: Annotated[bool, Field(strict=True)] = False
-    """Event files of each epoch's scores, under the study's folder."""
-
-
-class FinalConfig(_Section):
-    """`[final]`: the training of the winner, whose model is what the search ends with."""
-
-    epochs: _Positive
-    train_on: Literal["train", "all"] = "train"
-
-
-class FinalistsConfig(_Section):
-    """`[finalists]`: the best trials are repeated, and the winner is the best on average."""
-
-    count: _Positive = 3
-    """Trials at full budget that may win; with 1 the best of the search does, unrepeated."""
-    seeds: _Positive = 2
-    """How often each is trained anew on a fold, with another seed each time."""
-    folds: _Positive = 1
-    """Blocks of sections to validate on in turn; the first is the search's own."""
+from trainer.footprint import count_weights
 
 
 def _count(data: Any) -> str:
     return "several" if isinstance(data, list | tuple) else "one"
 
 
-class Config(_Section):
+class Config(Section):
     """A configuration file."""
 
     study: StudyConfig
-    budget: BudgetConfig
+    budget: BudgetConfig = BudgetConfig()
     data: Annotated[
         Annotated[DataConfig, Tag("one")] | Annotated[tuple[DataConfig, ...], Tag("several")],
         Discriminator(_count),
@@ -182,8 +54,12 @@ class Config(_Section):
     split: SplitConfig = SplitConfig()
     workers: WorkersConfig = WorkersConfig()
     start: tuple[dict[str, Any], ...] = ()
+    change: tuple[dict[str, Any], ...] = ()
+    """Of the sampler `one_at_a_time`: each a name and the values that differ from the baseline."""
+    constraints: ConstraintsConfig = ConstraintsConfig()
     finalists: FinalistsConfig = FinalistsConfig()
     final: FinalConfig | None = None
+    export: ExportConfig = ExportConfig()
     logging: LoggingConfig = LoggingConfig()
 
     @field_validator("start", mode="before")
@@ -213,9 +89,69 @@ class Config(_Section):
             for index, table in enumerate(tables, start=1)
         )
 
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        # The plan of a grid, or of changes, is a limit by itself.
+        if not self.budget.is_limited and self.study.sampler not in ("grid", "one_at_a_time"):
+            raise ValueError(
+                "budget: expected at least one of trials, epochs, hours, device_hours, money"
+            )
+        if self.change and self.study.sampler != "one_at_a_time":
+            raise ValueError(
+                "change: expected [[change]] with study.sampler = 'one_at_a_time' only, "
+                f"got {self.study.sampler!r}"
+            )
+        return self
+
     def build_space(self) -> Space:
-        """The dimensions of `[space]`, and the values it fixes."""
+        """The dimensions of `[space]` and of the changes, and the values that are fixed."""
+        if self.study.sampler == "one_at_a_time":
+            return self.build_changes().space
         return build_space(self.space)
+
+    def build_plan(self) -> Plan | None:
+        """The trials that are known before the search, where its sampler follows a plan."""
+        if self.study.sampler == "grid":
+            return Grid(self.build_space(), seed=self.study.seed)
+        return self.build_changes() if self.study.sampler == "one_at_a_time" else None
+
+    def build_changes(self) -> OneAtATime:
+        """The baseline and its changes, each made alone."""
+        first = self.start[0] if self.start else None
+        return plan_one_at_a_time(self.space, first, self.change)
+
+    def reported(self) -> dict[str, dict[str, float]]:
+        """What somebody else has measured of each change, by the change's name."""
+        return {change["name"]: change.get(REPORTED, {}) for change in self.change}
+
+    def planned_starts(self) -> tuple[dict[str, Any], ...]:
+        """The tables that stand for a trial of their own: a baseline is part of its plan."""
+        return self.start[1:] if self.study.sampler == "one_at_a_time" else self.start
+
+    def starts(
+        self, space: Space | None = None, earlier: EarlierModel | None = None
+    ) -> list[dict[str, Any]]:
+        """Values that a new study tries first, whatever its sampler.
+
+        Args:
+            space: Of the search for its data; as the file says without it.
+            earlier: The model that one of them names.
+
+        Raises:
+            InputError: The space does not hold them.
+        """
+        return start_values(space or self.build_space(), self.planned_starts(), earlier)
+
+    def most_trials(self) -> int | None:
+        """Trials that the search can come to; None where only something else ends it."""
+        plan = self.build_plan()
+        planned = None if plan is None else plan.size + len(self.starts())
+        limits = [self.budget.trials, planned]
+        return min((limit for limit in limits if limit is not None), default=None)
+
+    def build_constraints(self) -> Constraints:
+        """The limits of `[constraints]`."""
+        return Constraints(**self.constraints.model_dump())
 
     def build_budget(self) -> Budget:
         """The limits of `[budget]`."""
@@ -225,6 +161,11 @@ class Config(_Section):
     def folder(self) -> Path:
         """Where everything of this study lies but the database."""
         return self.study.runs / self.study.name
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where the checkpoints of its trials lie."""
+        return self.folder / "trials"
 
     @property
     def artifacts(self) -> Path:
@@ -242,17 +183,18 @@ class Config(_Section):
         return self.folder / "logs"
 
 
-def load_config(path: Path, **changes: Any) -> Config:
+def load_config(path: Path, settings: Sequence[str] = (), **changes: Any) -> Config:
     """Reads and checks a configuration file.
 
     Args:
         path: A TOML file.
+        settings: Values in place of the file's, each `section.key=value` as TOML writes it.
         changes: Values from the command line, `section__key`; None leaves the file's.
 
     Raises:
         InputError: In one line, what is wrong with which key.
     """
-    table = _changed(_read(path), changes)
+    table = _changed(_set(_read(path), settings), changes)
     try:
         config = Config.model_validate(table)
     except ValidationError as error:
@@ -271,6 +213,31 @@ def _read(path: Path) -> dict[str, Any]:
         raise
     except (ValueError, RecursionError, OSError) as error:
         raise InputError(f"{path}: expected TOML, got: {error}; correct the file") from None
+
+
+def _set(table: dict[str, Any], settings: Sequence[str]) -> dict[str, Any]:
+    for setting in settings:
+        place, sign, text = setting.partition("=")
+        section, dot, key = place.strip().partition(".")
+        if not (sign and dot and section and key):
+            raise InputError(
+                f"--set: expected SECTION.KEY=VALUE such as study.tiles_per_epoch=60, "
+                f"got {setting!r}"
+            )
+        if not isinstance(table.setdefault(section, {}), dict):
+            raise InputError(
+                f"--set: expected a section with one table, got {section!r}; change the file"
+            )
+        table[section][key] = _value(text.strip())
+    return table
+
+
+def _value(text: str) -> Any:
+    """As TOML reads it; a bare word is a text."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except (ValueError, RecursionError):
+        return text
 
 
 def _changed(table: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -292,6 +259,20 @@ def _changed(table: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
 
 def _check_space(config: Config, path: Path) -> None:
     try:
-        check_starts(config.build_space(), config.start)
+        check_starts(config.build_space(), config.planned_starts())
+        config.starts()
+        _check_feasible(config)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+
+
+def _check_feasible(config: Config) -> None:
+    """Refuses a limit that no network of the space keeps to: its search would never end."""
+    if config.constraints.parameters is None:
+        return
+    least = count_weights(smallest(config.build_space()))
+    if least > config.constraints.parameters:
+        raise InputError(
+            f"constraints.parameters: expected at least {least}, as the smallest network of the "
+            f"space has, got {config.constraints.parameters}"
+        )

@@ -14,10 +14,16 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from search import lineage
 from search.assignment import Assignment, Begun, EpochReport, Event, Failure
+from search.constraints import ConstraintWatch, set_constraints
 from search.errors import ClusterLost, first_line
+from search.objectives import report_epoch, values_of
+from search.promotion import Promotions
 from search.retention import Retention
+from search.room import RoomWatch
+from search.samplers import is_exhausted
 from search.space import Space
-from search.standing import DEVICE_SECONDS_SPENT, SECONDS_SPENT, Standing, take_stock
+from search.standing import Standing, take_stock, write_spent
+from search.streak import FailureStreak
 from search.terms import Ending, Terms
 from search.workers import Workers
 from storage.checkpoints import CheckpointStore
@@ -25,8 +31,6 @@ from storage.errors import StorageError
 
 _WAIT_SECONDS = 1.0
 _EXCHANGE_SECONDS = 1.0
-_FAILURES_IN_A_ROW = 3
-_ROOM_SECONDS = 300.0
 
 
 class Coordinator:
@@ -82,10 +86,12 @@ class Coordinator:
         self._show = show
         self._clock = clock
         self._retention = Retention(checkpoints, keep=terms.keep)
+        self._promotions = Promotions(study)
         self._running: dict[int, optuna.Trial] = {}
-        self._failures: list[str] = []
+        self._watch = ConstraintWatch(terms.constraints)
+        self._streak = FailureStreak()
         self._ending: Ending | None = None
-        self._without_room_since: float | None = None
+        self._room = RoomWatch(clock)
         self._charged_until = clock()
         self._exchanged_at = 0.0
         self.standing = Standing(epochs_each=terms.epochs_expected)
@@ -103,9 +109,14 @@ class Coordinator:
 
     def _run(self) -> Ending:
         lineage.recover(self._study)
-        self._retention.sweep(self._study, epochs=self._terms.epochs)
+        self._promotions.load(self._checkpoints.trials())
+        paused = self._promotions.paused()
+        self._retention.sweep(self._study, epochs=self._terms.epochs, paused=paused)
         self.standing = take_stock(
-            self._study, epochs=self._terms.epochs, epochs_each=self._terms.epochs_expected
+            self._study,
+            epochs=self._terms.epochs,
+            epochs_each=self._terms.epochs_expected,
+            paused=paused,
         )
         all_begun = self._take_turn([])
         while self._running or not all_begun:
@@ -116,8 +127,9 @@ class Coordinator:
             all_begun = self._take_turn(events)
             self._show(self.standing)
         self._charge()
-        self._write_spent()
-        return self._ending or Ending("done", "every trial of the budget has ended")
+        write_spent(self._study, self.standing.spent)
+        of = "plan" if is_exhausted(self._study) else "budget"
+        return self._ending or Ending("done", f"every trial of the {of} has ended")
 
     def _take_turn(self, events: Sequence[Event]) -> bool:
         """Handles what workers have said and begins trials, and tells whether none is left.
@@ -145,10 +157,19 @@ class Coordinator:
     def _next_trial(self) -> optuna.Trial | None:
         """One that goes on, which the budget has paid for already, or else a new one."""
         trial = lineage.take_continuation(self._study)
-        if trial is None and self._terms.budget.allows_another(self.standing.spent):
+        if trial is None and self._promotions.enqueue_next():
+            self.standing.paused -= 1
+            trial = lineage.take_continuation(self._study)
+        if trial is None and self._allows_another():
             trial = self._study.ask()
             self.standing.spent.trials += 1
         return trial
+
+    def _allows_another(self) -> bool:
+        """Whether the budget has room for one, and the sampler something to try."""
+        return self._terms.budget.allows_another(self.standing.spent) and not is_exhausted(
+            self._study
+        )
 
     def _begin(self, trial: optuna.Trial) -> None:
         known = trial.storage.get_trial(trial._trial_id)
@@ -161,6 +182,10 @@ class Coordinator:
             if not enqueued:
                 raise
             self._fail(trial, Failure("error", first_line(error)))
+            return
+        excesses = self._terms.constraints.before(hyperparameters)
+        if broken := self._terms.constraints.describe_broken(excesses):
+            self._end_infeasible(trial, broken, excesses)
             return
         # Its checkpoints would be worth nothing if nobody knew any more what was trained.
         self._flush()
@@ -180,19 +205,9 @@ class Coordinator:
         )
 
     def _wait_for_room(self) -> None:
-        """Nodes come and go; where none has come for minutes, the trials fit on none."""
-        if self._running:
-            self._without_room_since = None
-            return
-        now = self._clock()
-        self._without_room_since = self._without_room_since or now
-        if now - self._without_room_since >= _ROOM_SECONDS:
-            self._ending = Ending(
-                "failed",
-                f"no worker had room for a trial in {_ROOM_SECONDS / 60:.0f} minutes; "
-                "ask for fewer CPUs or GPUs in [workers]",
-            )
-        time.sleep(_WAIT_SECONDS)
+        self._ending = self._room.look(running=bool(self._running)) or self._ending
+        if not self._running:
+            time.sleep(_WAIT_SECONDS)
 
     def _handle(self, event: Event) -> None:
         trial, outcome = self._running[event.trial], event.outcome
@@ -222,7 +237,7 @@ class Coordinator:
         else:
             self._workers.advance(trial.number)
 
-    def _report(self, trial: optuna.Trial, report: EpochReport) -> bool:
+    def _report(self, trial: optuna.Trial, report: EpochReport, *, judged: bool) -> bool:
         """Reports the epoch, and those that the trial inherited with its checkpoint.
 
         Returns:
@@ -231,46 +246,81 @@ class Coordinator:
         """
         reported, pruned = self.standing.running[trial.number], False
         for epoch in range(reported + 1, report.epoch + 1):
-            trial.report(report.history[epoch - 1], epoch)
-            pruned = trial.should_prune()
+            pruned = report_epoch(trial, report.history[epoch - 1], epoch, judged=judged)
         self.standing.running[trial.number] = report.epoch
         self.standing.lead(report.value)
         return pruned
 
     def _take(self, trial: optuna.Trial, report: EpochReport) -> None:
         """Reports the epoch, and ends the trial or lets it go on."""
-        pruned = self._report(trial, report)
-        if report.epoch >= self._terms.epochs:
-            self._tell(trial, TrialState.COMPLETE, report)
+        last, constraints = report.epoch >= self._terms.epochs, self._terms.constraints
+        excesses = self._watch.take(trial.number, report.facts, last=last)
+        broken = constraints.describe_broken(excesses)
+        # No trial is measured by one that may turn out to be infeasible.
+        judged = broken is None and constraints.are_known(excesses)
+        pruned = self._report(trial, report, judged=judged)
+        if broken is not None:
+            self._tell(trial, report, excesses, broken)
+            self._ended_pruned(trial)
+        elif last:
+            self._complete(trial, report, excesses)
         elif pruned:
-            reason = f"stopped by the pruner after {report.epoch} of {self._terms.epochs} epochs"
-            self._tell(trial, TrialState.PRUNED, report, reason)
+            self._stop(trial, report, excesses)
         elif self._ending is not None:
             self._end_for_now(trial)
         else:
             self._workers.advance(trial.number)
 
+    def _complete(
+        self, trial: optuna.Trial, report: EpochReport, excesses: Mapping[str, float]
+    ) -> None:
+        values = self._tell(trial, report, excesses)
+        self._ended(trial, TrialState.COMPLETE)
+        self.standing.finish(trial.number, report.value)
+        self._retention.finished(trial.number, values)
+
+    def _stop(
+        self, trial: optuna.Trial, report: EpochReport, excesses: Mapping[str, float]
+    ) -> None:
+        """Ends a trial at a rung: for good, or until it turns out to be among the best."""
+        done = f"after {report.epoch} of {self._terms.epochs} epochs"
+        if not self._promotions.can_pause(report.value):
+            self._tell(trial, report, excesses, f"stopped by the pruner {done}")
+            self._ended_pruned(trial)
+            return
+        trial.set_user_attr(lineage.PAUSED, True)
+        self._tell(trial, report, excesses, f"paused {done}")
+        self._ended(trial, None)
+        forgotten = self._promotions.pause(trial.storage.get_trial(trial._trial_id))
+        if forgotten is None:
+            self.standing.paused += 1
+        else:
+            self.standing.end(TrialState.PRUNED)
+            self._retention.ended(forgotten)
+
+    def _ended_pruned(self, trial: optuna.Trial) -> None:
+        self._ended(trial, TrialState.PRUNED)
+        self._retention.ended(trial.number)
+
     def _tell(
         self,
         trial: optuna.Trial,
-        state: TrialState,
         report: EpochReport,
+        excesses: Mapping[str, float],
         reason: str | None = None,
-    ) -> None:
+    ) -> list[float]:
+        """Ends a trial at full budget, or before it for a reason; returns its objectives."""
         facts: Mapping[str, Any] = {**report.facts, **({lineage.REASON: reason} if reason else {})}
         for name, value in facts.items():
             trial.set_user_attr(name, value)
+        set_constraints(trial, excesses)
         self._exhibit(trial)
-        complete = state is TrialState.COMPLETE
-        self._study.tell(trial, report.value if complete else None, state=state)
+        values = values_of(report.value, report.facts, self._terms.second_objective)
+        state = TrialState.PRUNED if reason else TrialState.COMPLETE
+        self._study.tell(trial, None if reason else values, state=state)
         self._workers.release(trial.number)
-        self._failures.clear()
-        self._ended(trial, state)
-        if complete:
-            self.standing.finish(trial.number, report.value)
-            self._retention.finished(trial.number, report.value)
-        else:
-            self._retention.ended(trial.number)
+        self._streak.clear()
+        return values
 
     def _end_failed(self, trial: optuna.Trial, failure: Failure) -> None:
         if failure.kind == "storage":
@@ -280,21 +330,22 @@ class Coordinator:
         elif failure.kind == "lost" and lineage.attempt(trial) < self._terms.retries:
             self._go_on_later(trial, failure.reason, lost=True)
         elif failure.kind == "memory":
-            self._end_infeasible(trial, failure)
+            self._end_infeasible(trial, failure.reason, {failure.kind: 1.0})
         else:
             self._fail(trial, failure)
-            self._count_failure(failure)
+            self._ending = self._ending or self._streak.take(failure)
 
-    def _end_infeasible(self, trial: optuna.Trial, failure: Failure) -> None:
+    def _end_infeasible(
+        self, trial: optuna.Trial, reason: str, excesses: Mapping[str, float]
+    ) -> None:
         """Tells the sampler that the like of it can never succeed: it learns nothing from FAIL."""
-        trial.set_user_attr(lineage.REASON, failure.reason)
-        trial.set_user_attr(lineage.FAILURE, failure.kind)
-        trial.set_constraint(failure.kind, 1.0)
+        trial.set_user_attr(lineage.REASON, reason)
+        trial.set_user_attr(lineage.FAILURE, min(excesses, default="limits"))
+        set_constraints(trial, excesses)
         self._exhibit(trial)
         self._study.tell(trial, state=TrialState.PRUNED)
-        self._failures.clear()
-        self._ended(trial, TrialState.PRUNED)
-        self._retention.ended(trial.number)
+        self._streak.clear()
+        self._ended_pruned(trial)
 
     def _fail(self, trial: optuna.Trial, failure: Failure) -> None:
         trial.set_user_attr(lineage.REASON, failure.reason)
@@ -305,17 +356,6 @@ class Coordinator:
         self._study.tell(trial, state=TrialState.FAIL)
         self._ended(trial, TrialState.FAIL)
         self._retention.ended(trial.number)
-
-    def _count_failure(self, failure: Failure) -> None:
-        """Ends the search when nothing but the same failure comes back."""
-        if failure.kind == "diverged":
-            return
-        self._failures.append(failure.cause or failure.reason)
-        last = self._failures[-_FAILURES_IN_A_ROW:]
-        if len(last) == _FAILURES_IN_A_ROW and len(set(last)) == 1 and self._ending is None:
-            self._ending = Ending(
-                "failed", f"{_FAILURES_IN_A_ROW} trials in a row failed: {failure.reason}"
-            )
 
     def _end_for_now(self, trial: optuna.Trial) -> None:
         self._go_on_later(trial, self._ending.reason if self._ending else "stopped")
@@ -328,7 +368,8 @@ class Coordinator:
         self._ended(trial, None)
 
     def _ended(self, trial: optuna.Trial, state: TrialState | None) -> None:
-        """Forgets a trial; without a state it goes on as another one, and is not counted."""
+        """Forgets a trial; without a state it can go on as another one, and is not counted."""
+        self._watch.forget(trial.number)
         self._running.pop(trial.number, None)
         self.standing.running.pop(trial.number, None)
         if state is not None:
@@ -354,11 +395,6 @@ class Coordinator:
     def _exchange_now_and_then(self) -> None:
         now = time.monotonic()
         if now - self._exchanged_at >= _EXCHANGE_SECONDS:
-            self._write_spent()
+            write_spent(self._study, self.standing.spent)
             self._exchange()
             self._exchanged_at = time.monotonic()
-
-    def _write_spent(self) -> None:
-        spent = self.standing.spent
-        self._study.set_user_attr(SECONDS_SPENT, round(spent.seconds, 1))
-        self._study.set_user_attr(DEVICE_SECONDS_SPENT, round(spent.device_seconds, 1))

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from search.config import Config, DataConfig
-from search.start import find_earlier_model, start_values
+from search.config import Config
+from search.config_sections import DataConfig
+from search.start import find_earlier_model
 from search.study_volume import StudyVolume, span
 from trainer.earlier_model import EarlierModel
 from trainer.errors import InputError
@@ -61,14 +62,14 @@ def load_data(config: Config) -> StudyData:
     Raises:
         InputError: A file or a value that cannot be used, in one line.
     """
-    earlier = find_earlier_model(config.start)
+    earlier = find_earlier_model(config.planned_starts())
     volumes = [_load(config, table) for table in config.volumes]
     wanted = volumes[0].volume.voxel_size_nm
     volumes[1:] = [_at_voxel_size(each, wanted) for each in volumes[1:]]
     for each in volumes:
         _check_tiles(config, each)
     # What the space does not hold of the model is refused before anything is written.
-    start_values(config.build_space().for_voxels(wanted), config.start, earlier)
+    config.starts(config.build_space().for_voxels(wanted), earlier)
     return StudyData(tuple(volumes), earlier)
 
 

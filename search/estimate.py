@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from search.config import Config
+from search.grid import Grid, grid_values
 from search.pruners import expected_epochs
+from search.space import matters
 
 
 def estimate_hours(config: Config, epoch_seconds: float, slots: int) -> dict[str, float]:
@@ -17,11 +20,11 @@ def estimate_hours(config: Config, epoch_seconds: float, slots: int) -> dict[str
         epoch_seconds: Of a network from the middle of the space.
         slots: Trials at a time.
     """
-    study, budget = config.study, config.budget
+    study, budget, trials = config.study, config.budget, config.most_trials()
     each = expected_epochs(study.pruner, epochs=study.epochs_per_trial)
     limits = [budget.epochs] if budget.epochs else []
-    expected = [*limits, *([budget.trials * each] if budget.trials else [])]
-    most = [*limits, *([budget.trials * study.epochs_per_trial] if budget.trials else [])]
+    expected = [*limits, *([trials * each] if trials else [])]
+    most = [*limits, *([trials * study.epochs_per_trial] if trials else [])]
     bounds = _bounds(config, slots)
     # Alone it has all cores, but no more GPUs than a trial of the search.
     alone = 1 if config.workers.gpus_per_trial else slots
@@ -72,3 +75,42 @@ def estimate_cost(config: Config, trial_hours: float) -> dict[str, float | None]
         "device_hours": round(device_hours, 3),
         "money": None if price is None else round(device_hours * price, 2),
     }
+
+
+def estimate_price(config: Config, epoch_seconds: float, slots: int) -> dict[str, dict[str, Any]]:
+    """What this search would take and cost beside the ways that try everything to its end.
+
+    Args:
+        config: Of the search.
+        epoch_seconds: Of a network from the middle of the space.
+        slots: Trials at a time.
+
+    Returns:
+        For `search`, `grid` and `one_at_a_time` the trials, hours, device hours and money.
+    """
+    hours = estimate_hours(config, epoch_seconds, slots)["search_expected"]
+    search = {"trials": config.most_trials(), "hours": hours}
+    rows = {"search": {**search, **estimate_cost(config, hours * slots)}}
+    for name, trials in (("grid", grid_size(config)), ("one_at_a_time", changes_size(config))):
+        trial_hours = trials * config.study.epochs_per_trial * epoch_seconds / 3600
+        rows[name] = {
+            "trials": trials,
+            "hours": round(trial_hours / slots, 3),
+            **estimate_cost(config, trial_hours),
+        }
+    return rows
+
+
+def grid_size(config: Config) -> int:
+    """Combinations in a full grid over the space of a search."""
+    return Grid(config.build_space()).size
+
+
+def changes_size(config: Config) -> int:
+    """Runs of a baseline and its changes, one at a time, over the space of a search."""
+    if config.study.sampler == "one_at_a_time":
+        return config.build_changes().size
+    space = config.build_space()
+    baseline = space.middle().to_mapping()
+    varied = (each for each in space.dimensions if matters(each.name, baseline))
+    return 1 + sum(len(grid_values(each)) - 1 for each in varied)

@@ -1,46 +1,82 @@
-"""The model of a finished trial, as files for other tools."""
+"""The model of a study, as files for other tools."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from search.config import Config
+from search.data import StudyData, load_data
 from search.finalists import Source, build_trial_model
-from search.results import WINNER, best_trials, model_folder
+from search.provenance import describe_software
+from search.results import FINALISTS, WINNER, best_trials, model_folder
+from storage.checkpoints import CheckpointStore
 from trainer.device import configure_device
+from trainer.ensemble import combine
 from trainer.errors import InputError
-from trainer.model import CARD_FILE, Model, load_model, save_model
+from trainer.export import export_model
+from trainer.model import CARD_FILE, Model, in_precision, load_model
+from trainer.phantom import build_phantom
+from trainer.postprocess import Judge, tune
+from trainer.specimen import cut_specimen
+
+_MEMBERS = 3
+"""Of an ensemble, where the config does not say."""
+_SHOWN = 5
+_WRITERS = ("keras", "tf2onnx", "onnx", "onnxruntime", "bioimageio.spec")
 
 
 def export_trial(
-    config: Config, study: optuna.Study, out: Path, number: int | None
+    config: Config,
+    study: optuna.Study,
+    out: Path,
+    number: int | None = None,
+    *,
+    ensemble: bool = False,
 ) -> dict[str, Any]:
-    """Writes `model.keras`, `saved_model/` and the card `model.json`.
+    """Writes `.keras`, SavedModel, ONNX, a bioimage.io package and the model card.
 
     Args:
         config: Of the search.
         study: The search's study.
         out: Folder to write; an older model in it is replaced.
         number: A trial at full budget; by default the winner, or the best so far.
+        ensemble: The best trials as one model, so many as `[export]` says, or 3.
 
     Returns:
         The card, and the names of the files.
 
     Raises:
-        InputError: No such trial at full budget, or its checkpoint is not kept.
+        InputError: No such trial at full budget, its checkpoint is not kept, or the folder cannot
+            be written.
     """
     if out.resolve() == model_folder(config).resolve():
         raise InputError(
             f"--out: expected another folder than the study's own model, got {out}; choose another"
         )
-    model = _winner(config, study) if number is None else _of_trial(config, study, number)
-    save_model(model, out, saved_model=True)
-    card: dict[str, Any] = json.loads((out / CARD_FILE).read_text())
+    if ensemble and number is not None:
+        raise InputError("--ensemble: expected no --trial beside it; leave one of the two out")
+    if number is not None:
+        model = _of_trial(config, study, number)
+    elif ensemble or config.export.ensemble:
+        model = _ensemble(config, study)
+    else:
+        model = _winner(config, study)
+    card = export_model(
+        replace(model, card={**model.card, **_facts(config, study)}),
+        out,
+        _specimen(config, model),
+        config.export.build_publication(study.study_name),
+        name=study.study_name,
+    )
     return card | {"files": sorted(path.name for path in out.iterdir())}
 
 
@@ -66,6 +102,81 @@ def _of_trial(config: Config, study: optuna.Study, number: int) -> Model:
         raise InputError(
             f"--trial: expected a trial at full budget, {number} is {state}; see `unet-search best`"
         )
-    trial = trials[number]
-    data = json.loads(study.user_attrs["defined_by"])["data"]
-    return build_trial_model(Source(config, study, trial), trial, data)
+    return _build(config, study, trials[number])
+
+
+def _build(config: Config, study: optuna.Study, trial: FrozenTrial) -> Model:
+    return build_trial_model(Source(config, study, trial), trial, _data_of(study))
+
+
+def _data_of(study: optuna.Study) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads(study.user_attrs["defined_by"])["data"]
+    return data
+
+
+def _ensemble(config: Config, study: optuna.Study) -> Model:
+    """The best trials whose checkpoints are kept, tuned on the validation sections together."""
+    wanted = config.export.ensemble or _MEMBERS
+    store = CheckpointStore(config.folder / "trials")
+    ranked = best_trials(study, config, len(study.get_trials(deepcopy=False)))
+    kept = [trial for trial in ranked if store.load(trial.number) is not None][:wanted]
+    if len(kept) < 2:
+        raise InputError(
+            f"--ensemble: expected {wanted} trials at full budget with their checkpoints, found "
+            f"{len(kept)}; search on, or keep more of the best (study.keep = {config.study.keep})"
+        )
+    data = load_data(config)
+    if json.loads(json.dumps(data.to_json())) != _data_of(study):
+        raise InputError(
+            "data: expected the volumes and the split that the study was made with, to tune the "
+            "ensemble's threshold on, got others; name the study's own"
+        )
+    model = combine([_build(config, study, trial) for trial in kept])
+    fast = in_precision(model, configure_device().precision)
+    tuned = tune(
+        fast,
+        [Judge(fast, each.volume, each.split.validation, each.name) for each in data.volumes],
+    )
+    validation = asdict(tuned.scores) | {
+        "of": "this ensemble, on sections that it did not train on"
+    }
+    card = {**model.card, "trial": [trial.number for trial in kept], "validation": validation}
+    return replace(tuned.model, network=model.network, card=card)
+
+
+def _specimen(config: Config, model: Model) -> Any:
+    """A cut of the study's validation sections, or of a phantom where its files are gone."""
+    try:
+        data: StudyData = load_data(config)
+    except InputError:
+        phantom = build_phantom(24, 256, 256, seed=0)
+        return cut_specimen(model, phantom, range(24))
+    first = data.volumes[0]
+    return cut_specimen(model, first.volume, first.split.validation)
+
+
+def _facts(config: Config, study: optuna.Study) -> dict[str, Any]:
+    return {
+        "finalists": _list_finalists(config, study),
+        "exported": datetime.now(UTC).isoformat(timespec="seconds"),
+        "exported_with": {**describe_software(), **_versions(_WRITERS)},
+    }
+
+
+def _list_finalists(config: Config, study: optuna.Study) -> Sequence[Mapping[str, Any]]:
+    """Those that were repeated, with their spread; before that, the best with one score each."""
+    repeated: Sequence[Mapping[str, Any]] = study.user_attrs.get(FINALISTS, [])
+    if repeated:
+        return repeated
+    best = best_trials(study, config, _SHOWN)
+    return [{"number": trial.number, "value": trial.value, "scores": []} for trial in best]
+
+
+def _versions(packages: Sequence[str]) -> dict[str, str]:
+    found = {}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from search import lineage
 from search.config import Config
 from search.data import StudyData
+from search.objectives import dice_of
 from search.plans import describe_plan, enqueue_plan, planned, retire_others, waiting_budget
 from search.provenance import describe_software
 from search.repeats import repeats_folder
@@ -198,7 +199,7 @@ def build_trial_model(source: Source, winner: FrozenTrial, data: Mapping[str, An
         "seed": source.trial.user_attrs.get(lineage.SEED, source.config.study.seed),
         "fold": source.fold,
         "validation": {
-            "dice": source.trial.value,
+            "dice": dice_of(source.trial),
             "precision": checkpoint.facts["precision"],
             "recall": checkpoint.facts["recall"],
             **_kept(checkpoint.facts, DICE_BY_VOLUME),

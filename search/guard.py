@@ -31,13 +31,14 @@ def guarded(call: Callable[[], _T]) -> _T | Failure:
         return Failure("storage", str(error))
     except Exception as error:  # whatever it is, it ends this trial and not the worker
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        if _is_out_of_memory(error):
+        if is_out_of_memory(error):
             return Failure("memory", f"out of memory: {reason}", traceback.format_exc())
         place = traceback.extract_tb(error.__traceback__)[-1]
         cause = f"{type(error).__name__} at {place.filename}:{place.lineno}"
         return Failure("error", reason, traceback.format_exc(), cause)
 
 
-def _is_out_of_memory(error: Exception) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error says that something needs more memory than there is."""
     names = {kind.__name__ for kind in type(error).__mro__}
     return bool(names & {"MemoryError", _EXHAUSTED}) or _EXHAUSTED_TEXT in str(error)

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from search.plan import CHANGE
 from storage.checkpoints import CheckpointStore
 from storage.errors import CheckpointError
 
 RETRIED_FROM = "retried_from"
+PROMOTED_FROM = "promoted_from"
+PROMOTED_AFTER = "promoted_after_epochs"
+"""Up to there the pruner has had its say, and stays with a trial that goes on."""
+PAUSED = "paused"
+"""Set on a PRUNED that may be promoted, before it is told."""
 ATTEMPT = "attempt"
 REASON = "reason"
 FAILURE = "failure"
@@ -27,13 +34,25 @@ ORIGIN = "origin"
 INHERITED = "inherited_epochs"
 GOES_ON = "goes_on"
 """Set on a FAIL whose work is worth going on with, before it is told."""
-_STAYS = (PLAN, FINALIST, SEED, FOLD)
+_STAYS = (PLAN, CHANGE, FINALIST, SEED, FOLD, PROMOTED_AFTER)
 """What a trial that goes on has of its forerunner."""
 
 
 def is_continuation(trial: FrozenTrial) -> bool:
     """Whether the trial goes on from another one, and so does not count towards the budget."""
-    return RETRIED_FROM in trial.user_attrs
+    return forerunner(trial) is not None
+
+
+def forerunner(trial: FrozenTrial | optuna.Trial) -> int | None:
+    """The trial that this one goes on from, after an interruption or as a promotion of it."""
+    attributes = trial.user_attrs
+    before = attributes.get(RETRIED_FROM, attributes.get(PROMOTED_FROM))
+    return None if before is None else int(before)
+
+
+def promoted_after(trial: FrozenTrial) -> int:
+    """Epochs after which the trial's line was promoted last; 0 where it never was."""
+    return int(trial.user_attrs.get(PROMOTED_AFTER, 0))
 
 
 def counts_towards_budget(trial: FrozenTrial) -> bool:
@@ -122,17 +141,29 @@ def enqueue_continuation(study: optuna.Study, trial: optuna.Trial) -> None:
     enqueue_after(study, trial.storage.get_trial(trial._trial_id))
 
 
+def enqueue_promotion(study: optuna.Study, number: int) -> None:
+    """Enqueues what goes on from a paused trial; once it is there, the trial is paused no more."""
+    paused = study.get_trials(deepcopy=False)[number]
+    _enqueue(study, paused, {PROMOTED_FROM: number, PROMOTED_AFTER: paused.last_step})
+
+
+def promoted(trials: Iterable[FrozenTrial]) -> set[int]:
+    """The numbers of the trials that others are promotions of."""
+    numbers = (trial.user_attrs.get(PROMOTED_FROM) for trial in trials)
+    return {int(number) for number in numbers if number is not None}
+
+
 def enqueue_after(study: optuna.Study, trial: FrozenTrial) -> None:
     """Enqueues what goes on from a trial that was told FAIL."""
-    lineage = {
-        RETRIED_FROM: trial.number,
-        ATTEMPT: attempt(trial),
-        ORIGIN: origin(trial),
-    }
-    plan = {name: value for name, value in trial.user_attrs.items() if name in _STAYS}
+    kept = {name: value for name, value in trial.user_attrs.items() if name in _STAYS}
+    _enqueue(study, trial, {RETRIED_FROM: trial.number, **kept})
+
+
+def _enqueue(study: optuna.Study, trial: FrozenTrial, link: Mapping[str, Any]) -> None:
     # A trial that was killed while it was being asked for has only some of its values.
     values = {**enqueued_values(trial), **trial.params}
-    study.enqueue_trial(values, user_attrs=lineage | plan)
+    line = {ATTEMPT: attempt(trial), ORIGIN: origin(trial)}
+    study.enqueue_trial(values, user_attrs={**link, **line})
 
 
 def take_continuation(study: optuna.Study) -> optuna.Trial | None:
@@ -171,13 +202,13 @@ def inherit_checkpoint(trial: optuna.Trial, checkpoints: CheckpointStore) -> Non
 def forerunners(study: optuna.Study, trial: FrozenTrial | optuna.Trial) -> list[int]:
     """The trials that this one goes on from, the nearest first."""
     line: list[int] = []
-    before = trial.user_attrs.get(RETRIED_FROM)
+    before = forerunner(trial)
     if before is None:
         return line
     trials = study.get_trials(deepcopy=False)
     while before is not None:
-        line.append(int(before))
-        before = trials[int(before)].user_attrs.get(RETRIED_FROM)
+        line.append(before)
+        before = forerunner(trials[before])
     return line
 
 

@@ -13,8 +13,10 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from search.change_table import ChangeRow, table_of
 from search.config import Config
 from search.forecast import Forecast
+from search.objectives import dice_of
 from search.results import describe_repeats
 from search.run import Result
 from search.runner import DICE_BY_VOLUME
@@ -31,10 +33,11 @@ def result_row(result: Result) -> dict[str, Any]:
         "reason": result.ending.reason,
         "model": str(result.model) if result.model else None,
         "trial": winner and winner.number,
-        "value": winner and winner.value,
+        "value": winner and dice_of(winner),
         "params": winner and winner.params,
         "user_attrs": winner and winner.user_attrs,
         "finalists": [finalist.to_json() for finalist in result.finalists],
+        "changes": [change.to_json() for change in result.changes],
     }
 
 
@@ -54,7 +57,7 @@ def present_result(result: Result, config: Config, again: Sequence[str]) -> None
         for name, value in winner.params.items():
             OUT.print(f"    {name} = {_short(value)}", markup=False)
         OUT.print(
-            f"validation: Dice {winner.value:.4f}, precision {attributes['precision']:.4f}, "
+            f"validation: Dice {dice_of(winner):.4f}, precision {attributes['precision']:.4f}, "
             f"recall {attributes['recall']:.4f} at threshold {attributes['threshold']:.2f}",
             markup=False,
         )
@@ -66,6 +69,8 @@ def present_result(result: Result, config: Config, again: Sequence[str]) -> None
             f"{finalist.value:.4f} in the search",
             markup=False,
         )
+    if result.changes:
+        _present_changes(result.changes)
     if result.model is not None:
         OUT.print(f"model: {result.model}", markup=False)
     OUT.print("next:", markup=False)
@@ -73,24 +78,30 @@ def present_result(result: Result, config: Config, again: Sequence[str]) -> None
         OUT.print(f"    {line}", markup=False)
 
 
+def _present_changes(changes: Sequence[ChangeRow]) -> None:
+    head, body = table_of(changes)
+    table = Table(*head, box=None, pad_edge=False)
+    for row in body:
+        table.add_row(*("-" if cell is None else Text(_short(cell)) for cell in row))
+    OUT.print(table)
+
+
 def present_check(facts: Mapping[str, Any]) -> None:
     """Shows what a search would do and cost."""
     for line in facts["notes"]:
         OUT.print(line, markup=False)
-    device, hours, cost = facts["device"], facts["hours"], facts["cost"]
-    rungs = "; ".join(", ".join(map(str, bracket)) or "none" for bracket in facts["rungs"])
+    device, hours = facts["device"], facts["hours"]
+    rungs = "; ".join(_epochs(bracket) or "none" for bracket in facts["rungs"])
     lines = [
         f"database: {facts['database']}",
         f"device: {device['name']}, {device['precision']}, {device['slots']} trials at a time",
         *(_node(node) for node in facts["nodes"] or ()),
         f"rungs: after epoch {rungs}" if rungs else "rungs: none, every trial runs to its end",
-        f"an epoch of a middling network ({facts['parameters']:,} parameters): "
-        f"{facts['epoch_seconds']:.1f} s",
+        *map(_network, facts["networks"]),
         f"search: about {_hours(hours['search_expected'])}, at most "
         f"{_hours(hours['search_at_most'])}; final training: about {_hours(hours['final'])}",
         *_finalists(facts["finalists"], hours["finalists"]),
-        f"search: about {cost['device_hours']:.2f} device hours"
-        + ("" if cost["money"] is None else f" for {cost['money']:.2f} in money"),
+        *(_price(name, row) for name, row in facts["price"].items()),
         f"disk: about {facts['disk_bytes'] / 1e6:.0f} MB of checkpoints",
     ]
     for line in lines:
@@ -104,6 +115,33 @@ def _finalists(planned: Mapping[str, Any], hours: float) -> list[str]:
         f"finalists: {planned['repeats']} trials at full length, beside the budget: about "
         f"{_hours(hours)}"
     ]
+
+
+def _epochs(bracket: Sequence[int]) -> str:
+    if len(bracket) > 2 and list(bracket) == list(range(bracket[0], bracket[-1] + 1)):
+        return f"{bracket[0]} and every one to {bracket[-1]}"
+    return ", ".join(map(str, bracket))
+
+
+def _network(timing: Mapping[str, Any]) -> str:
+    size = f"an epoch of the {timing['network']} network ({timing['parameters']:,} parameters)"
+    if timing["epoch_seconds"] is None:
+        return f"{size}: does not fit into memory ({timing['reason']})"
+    return f"{size}: {timing['epoch_seconds']:.1f} s"
+
+
+def _price(name: str, row: Mapping[str, Any]) -> str:
+    what = {
+        "search": "this search",
+        "grid": "a full grid",
+        "one_at_a_time": "one change at a time",
+    }[name]
+    trials = "" if row["trials"] is None else f"{row['trials']:,} trials, "
+    money = "" if row["money"] is None else f" for {row['money']:,.2f} in money"
+    return (
+        f"price of {what}: {trials}about {_hours(row['hours'])}, "
+        f"{row['device_hours']:,.2f} device hours{money}"
+    )
 
 
 def _node(node: Mapping[str, Any]) -> str:
@@ -162,9 +200,29 @@ def present_best(rows: Sequence[Mapping[str, Any]]) -> None:
     for row in rows:
         params = ", ".join(f"{name} = {_short(value)}" for name, value in row["params"].items())
         model = f"  model: {row['model']}" if row["model"] else ""
+        # Of two objectives the second; the first is the Dice.
+        others = "".join(f", {value:,.6g}" for value in row["values"][1:])
         repeats = f", repeated {describe_repeats(row['repeats'])}" if row["repeats"] else ""
-        OUT.print(f"trial {row['number']}: Dice {row['value']:.4f}{repeats}{model}", markup=False)
+        told = f"trial {row['number']}: Dice {row['value']:.4f}{others}{repeats}{model}"
+        OUT.print(told, markup=False)
         OUT.print(f"    {params}", markup=False)
+
+
+def present_export(card: Mapping[str, Any], out: Path) -> None:
+    """Says what was written, and how large it is."""
+    trials = card["trial"] if isinstance(card["trial"], list) else [card["trial"]]
+    what = f"trial{'s' if len(trials) > 1 else ''} {', '.join(map(str, trials))}"
+    say(f"{what} written to {out}:")
+    for name in card["files"]:
+        say(f"    {name}  {_size(out / name)}")
+    if not card["publication"]["authors"]:
+        say("before you publish it: [export] of the config takes authors, licence and citations")
+
+
+def _size(path: Path) -> str:
+    files = [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]
+    kilobytes = sum(file.stat().st_size for file in files) / 1e3
+    return f"{kilobytes / 1e3:.1f} MB" if kilobytes >= 1e3 else f"{kilobytes:.0f} kB"
 
 
 def present_evaluation(scores: Mapping[str, Any]) -> None:
@@ -206,6 +264,35 @@ def present_explanation(facts: Mapping[str, Any], out: Path) -> None:
         )
         OUT.print(f"{level['level']}: filters {filters} of {level['filters']}", markup=False)
     say(f"written to {out}: open {out / 'explain.html'}")
+
+
+def present_exploration(facts: Mapping[str, Any], out: Path) -> None:
+    """Shows the main numbers of an exploration, what is wrong with the data, and the page."""
+    from trainer.explore import PAGE_FILE, table_rows
+
+    for note in facts["notes"]:
+        say(note)
+    for name, value in table_rows(facts):
+        OUT.print(f"{name}: {value}", markup=False)
+    for finding in facts["findings"]:
+        OUT.print(f"{finding['check']}: {finding['message']}", markup=False)
+    OUT.print(f"page: {out / PAGE_FILE}", markup=False)
+
+
+def present_prediction(written: Mapping[str, Any]) -> None:
+    """Shows what a prediction wrote."""
+    size = written["voxel_size_nm"]
+    voxels = " x ".join(f"{side:g}" for side in size) + " nm" if size else "of unknown size"
+    shape = " x ".join(map(str, written["shape"]))
+    speed = written["voxels_per_second"]
+    pace = f", {speed / 1e6:.2f} million voxels a second" if speed else ""
+    OUT.print(
+        f"probabilities: {written['output']} ({shape}, voxels {voxels}; "
+        f"{written['seconds']:.0f} s{pace})",
+        markup=False,
+    )
+    if written["labels"]:
+        OUT.print(f"labels: {written['labels']} ({written['objects']} objects)", markup=False)
 
 
 def _present_logs(trials: Sequence[Mapping[str, Any]]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from types import TracebackType
 
 from rich.console import Console
@@ -11,11 +10,11 @@ from rich.live import Live
 from rich.table import Table
 
 from search.budget import Budget
+from search.remaining import Pace, Remaining, estimate_remaining
 from search.standing import Standing
 from search.terminal import Terminal
 
 _PLAIN_SECONDS = 15.0
-_PRIOR_TRIALS = 4
 
 
 class Progress:
@@ -55,7 +54,7 @@ class Progress:
             self._print_now_and_then(standing)
 
     def _print_now_and_then(self, standing: Standing) -> None:
-        ended, now = sum(standing.counts.values()), time.monotonic()
+        ended, now = sum(standing.counts.values()) + standing.paused, time.monotonic()
         if ended != self._ended or now - self._shown >= _PLAIN_SECONDS:
             self._console.print(
                 f"{self._title}: {self._line(standing)}",
@@ -66,7 +65,10 @@ class Progress:
             self._ended, self._shown = ended, now
 
     def _line(self, standing: Standing) -> str:
-        return ", ".join(f"{name} {value}" for name, value in self._cells(standing))
+        cells = self._cells(standing)
+        if to_come := self._to_come(standing):
+            cells.insert(-1, ("to come", to_come))
+        return ", ".join(f"{name} {value}" for name, value in cells)
 
     def _table(self, standing: Standing) -> Table:
         table = Table(
@@ -76,7 +78,13 @@ class Progress:
         for name, _ in cells:
             table.add_column(name, justify="right", no_wrap=True)
         table.add_row(*(value for _, value in cells))
+        if to_come := self._to_come(standing):
+            table.caption, table.caption_justify = f"to come: {to_come}", "left"
         return table
+
+    def _to_come(self, standing: Standing) -> str:
+        remaining = self.remaining(standing)
+        return remaining.describe() if remaining else ""
 
     def _cells(self, standing: Standing) -> list[tuple[str, str]]:
         counts, spent = standing.counts, standing.spent
@@ -85,56 +93,26 @@ class Progress:
         if number is None and standing.leading is not None:
             best = f"{standing.leading:.4f} (so far)"
         begun = f"{spent.trials}/{self._budget.trials}" if self._budget.trials else spent.trials
-        cost = self._budget.cost(spent)
+        cost, remaining = self._budget.cost(spent), self.remaining(standing)
         return [
             ("trials", str(begun)),
             ("running", str(len(standing.running))),
             ("done", str(counts.get("COMPLETE", 0))),
             ("pruned", str(counts.get("PRUNED", 0))),
+            *([("paused", str(standing.paused))] if standing.paused else []),
             ("failed", str(counts.get("FAIL", 0))),
             ("best Dice", best),
             ("epochs", str(spent.epochs)),
             *([] if cost is None else [("cost", f"{cost:.2f}")]),
             ("elapsed", _clock(time.monotonic() - self._started)),
-            ("left", self._left(standing)),
+            ("left", f"~{_clock(remaining.seconds)}" if remaining else "-"),
         ]
 
-    def _left(self, standing: Standing) -> str:
-        """The time left, from the pace of this run and the length of the trials that ended."""
-        elapsed, spent = time.monotonic() - self._started, standing.spent
-        trained = spent.epochs - (self._epochs_before or 0)
-        limits = []
-        if self._budget.hours is not None:
-            limits.append(self._budget.hours * 3600 - spent.seconds)
-        limits.extend(self._device_limits(standing))
-        if trained > 0:
-            pace = elapsed / trained
-            if self._budget.epochs is not None:
-                limits.append(pace * (self._budget.epochs - spent.epochs))
-            if self._budget.trials is not None:
-                limits.append(pace * self._epochs_left(standing, self._budget.trials))
-        return f"~{_clock(max(0.0, min(limits)))}" if limits else "-"
-
-    def _device_limits(self, standing: Standing) -> Iterator[float]:
-        """Seconds until device hours or money are spent, at the pace of this whole search."""
-        spent, budget = standing.spent, self._budget
-        if spent.device_seconds <= 0:
-            return
-        pace = spent.seconds / spent.device_seconds
-        if budget.device_hours is not None:
-            yield pace * (budget.device_hours * 3600 - spent.device_seconds)
-        if budget.money is not None and budget.price_per_device_hour is not None:
-            seconds = budget.money / budget.price_per_device_hour * 3600
-            yield pace * (seconds - spent.device_seconds)
-
-    def _epochs_left(self, standing: Standing, trials: int) -> float:
-        ended = sum(standing.counts.get(name, 0) for name in ("COMPLETE", "PRUNED"))
-        underway = sum(standing.running.values())
-        # What was expected weighs as much as a few trials that have ended.
-        trained = standing.spent.epochs - underway + _PRIOR_TRIALS * standing.epochs_each
-        each = trained / (ended + _PRIOR_TRIALS)
-        to_come = trials - standing.spent.trials + len(standing.running)
-        return max(0.0, to_come * each - underway)
+    def remaining(self, standing: Standing) -> Remaining | None:
+        """What is still to come, from the pace of this run; None while it is not known."""
+        elapsed = time.monotonic() - self._started
+        trained = standing.spent.epochs - (self._epochs_before or 0)
+        return estimate_remaining(standing, self._budget, Pace(elapsed, trained))
 
 
 def _clock(seconds: float) -> str:

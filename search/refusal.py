@@ -29,6 +29,9 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
     # A value that fits no member of a union fails each in its way: the most telling is shown.
     first, *others = sorted(error.errors(), key=_vagueness)
     key = _key(first)
+    if not key:
+        # What sections have to fit each other in; the message names the one that does not.
+        return str(first["msg"]).removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
         return f"{key}: {_unknown(first['loc'], model)}"
     if first["type"] == "missing":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,10 @@ from optuna.trial import FrozenTrial, TrialState
 from search import lineage
 from search.budget import Budget, Spent
 from search.config import Config
+from search.objectives import dice_of, has_two, pareto_front
 from search.standing import DEVICE_SECONDS_SPENT, SECONDS_SPENT
 from search.trial_log import read_log_tail
+from storage.checkpoints import CheckpointStore
 from trainer.model import CARD_FILE
 
 _LOG_LINES = 5
@@ -29,13 +31,20 @@ def ranked(study: optuna.Study, config: Config) -> list[FrozenTrial]:
     finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     epochs = config.study.epochs_per_trial
     candidates = [trial for trial in finished if lineage.is_candidate(trial, epochs)]
-    return sorted(candidates, key=lambda trial: (-(trial.value or 0.0), trial.number))
+    return sorted(candidates, key=lambda trial: (-(dice_of(trial) or 0.0), trial.number))
 
 
 def best_trials(study: optuna.Study, config: Config, top: int) -> list[FrozenTrial]:
-    """Trials at full budget, best first; once named, the winner leads."""
-    winner = study.user_attrs.get(WINNER)
-    return sorted(ranked(study, config), key=lambda trial: trial.number != winner)[:top]
+    """Trials at full budget, best first; once named, the winner leads.
+
+    Of a study with two objectives, those of the Pareto front: no other trial is better in one of
+    them and as good in the other.
+    """
+    winner, trials = study.user_attrs.get(WINNER), ranked(study, config)
+    if has_two(study):
+        front = set(pareto_front((trial.number, trial.values) for trial in trials))
+        trials = [trial for trial in trials if trial.number in front]
+    return sorted(trials, key=lambda trial: trial.number != winner)[:top]
 
 
 def best_rows(study: optuna.Study, config: Config, top: int) -> list[dict[str, Any]]:
@@ -49,7 +58,8 @@ def best_rows(study: optuna.Study, config: Config, top: int) -> list[dict[str, A
         rows.append(
             {
                 "number": trial.number,
-                "value": trial.value,
+                "value": dice_of(trial),
+                "values": trial.values,
                 "state": trial.state.name,
                 "params": trial.params,
                 "epochs": trial.last_step or 0,
@@ -61,23 +71,30 @@ def best_rows(study: optuna.Study, config: Config, top: int) -> list[dict[str, A
     return rows
 
 
-def status_row(study: optuna.Study, budget: Budget, logs: Path) -> dict[str, Any]:
+def status_row(
+    study: optuna.Study, budget: Budget, logs: Path, checkpoints: Path | None = None
+) -> dict[str, Any]:
     """The whole study as `status --json` prints it.
 
     Args:
         study: To read.
         budget: Of its config.
         logs: The folder of its trials' logs.
+        checkpoints: The folder of its trials' checkpoints: what was paused goes on from there.
     """
+    kept = CheckpointStore(checkpoints).trials() if checkpoints else []
     trials = study.get_trials(deepcopy=False)
-    successors = {trial.user_attrs.get(lineage.RETRIED_FROM): trial.number for trial in trials}
+    successors = {lineage.forerunner(trial): trial for trial in trials}
     counts: dict[str, int] = {state.name: 0 for state in TrialState}
     for trial in trials:
         counts[trial.state.name] += 1
     return {
         "study": study.study_name,
         "counts": counts,
-        "trials": [_status_of(trial, successors.get(trial.number), logs) for trial in trials],
+        "trials": [
+            _status_of(trial, _what_follows(trial, successors.get(trial.number), kept), logs)
+            for trial in trials
+        ],
         "budget": budget_row(study, budget, trials),
     }
 
@@ -123,15 +140,25 @@ def _repeats_of(finalist: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return {key: finalist[key] for key in ("mean", "std", "n", "scores")}
 
 
-def _status_of(trial: FrozenTrial, successor: int | None, logs: Path) -> dict[str, Any]:
+def _what_follows(
+    trial: FrozenTrial, successor: FrozenTrial | None, kept: Container[int]
+) -> str | None:
+    if successor is not None:
+        promoted = lineage.PROMOTED_FROM in successor.user_attrs
+        return f"{'promoted' if promoted else 'goes on'} as trial {successor.number}"
+    paused = trial.state is TrialState.PRUNED and lineage.PAUSED in trial.user_attrs
+    return "may be promoted" if paused and trial.number in kept else None
+
+
+def _status_of(trial: FrozenTrial, follows: str | None, logs: Path) -> dict[str, Any]:
     attributes = dict(trial.user_attrs)
     reason = attributes.pop(lineage.REASON, None)
-    if successor is not None:
-        reason = f"{reason}; goes on as trial {successor}"
+    if follows is not None:
+        reason = f"{reason}; {follows}"
     row = {
         "number": trial.number,
         "state": trial.state.name,
-        "value": trial.value,
+        "value": dice_of(trial),
         "epochs": trial.last_step or 0,
         "params": trial.params,
         "reports": [
@@ -140,6 +167,6 @@ def _status_of(trial: FrozenTrial, successor: int | None, logs: Path) -> dict[st
         "reason": reason,
         "user_attrs": attributes,
     }
-    if trial.state is TrialState.FAIL and successor is None:
+    if trial.state is TrialState.FAIL and follows is None:
         row["log"] = read_log_tail(logs, trial.number, lines=_LOG_LINES)
     return row

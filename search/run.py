@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import optuna
@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial
 
 from search import finalists
 from search.assignment import Task
+from search.change_table import ChangeRow, list_changes
 from search.choice import Choice, choose_winner
 from search.config import Config
 from search.coordinator import Coordinator
@@ -21,10 +22,13 @@ from search.interruption import Interruption
 from search.members import repeat_sources
 from search.progress import Progress
 from search.pruners import expected_epochs
+from search.remaining import Remaining
 from search.repeats import Repeats, repeats_folder
 from search.results import WINNER, describe_repeats, model_folder, ranked
 from search.runner import TrialRunner
+from search.samplers import PLANNED
 from search.standing import Standing
+from search.strategy import describe_price, describe_strategy
 from search.study import open_study
 from search.study_note import StudyNote
 from search.terms import Ending, Terms
@@ -52,6 +56,7 @@ class Result:
             to choose between.
         model: The folder of its model, where it was made.
         unseen: Image and mask of a second synthetic volume, where the first was synthetic.
+        changes: Of a baseline, where the search tried them one at a time.
     """
 
     ending: Ending
@@ -59,6 +64,7 @@ class Result:
     model: Path | None
     unseen: tuple[Path, Path] | None = None
     finalists: tuple[Finalist, ...] = ()
+    changes: Sequence[ChangeRow] = ()
 
 
 class SearchRun:
@@ -107,11 +113,14 @@ class SearchRun:
             _make_folder(config.folder)
             study = open_study(config, self._data, self._storage)
             self._storage.claim(study.study_name)
-            for line in self._data.describe():
+            for line in (*self._data.describe(), *describe_strategy(config)):
                 self._announce(line)
+            if config.study.sampler in PLANNED:
+                self._announce(describe_price(study, config))
             self._note = StudyNote(study, config)
             with self._interruption:
                 result = self._run(study)
+            result = replace(result, changes=list_changes(study, config))
             # The note is not worth a result.
             with suppress(StorageError):
                 self._note.write(_next_step(result))
@@ -138,8 +147,10 @@ class SearchRun:
             ),
             budget=config.build_budget(),
             devices_per_trial=config.workers.gpus_per_trial or 1.0,
+            constraints=config.build_constraints(),
+            second_objective=config.study.second_objective,
         )
-        return self._coordinate(study, terms, config.folder / "trials", config.study.name)
+        return self._coordinate(study, terms, config.checkpoints, config.study.name)
 
     def _finish(self, study: optuna.Study, ending: Ending) -> Result:
         best = ranked(study, self._config)[: self._config.finalists.count]
@@ -217,12 +228,12 @@ class SearchRun:
         task = self._build_task(study.study_name, checkpoints)
         workers = self._build_workers(task, alone=alone)
         exhibits = Exhibits(ArtifactFolder(config.artifacts), task.logs, epochs=terms.epochs)
-        with Progress(title, terms.budget) as progress:
+        budget = terms.budget if alone else replace(terms.budget, trials=config.most_trials())
+        with Progress(title, budget) as progress:
 
             def show(standing: Standing) -> None:
                 progress.show(standing)
-                running = len(standing.running)
-                self._note.keep(f"{title}: {running} trial{'s' * (running != 1)} running")
+                self._note.keep(_doing(title, len(standing.running), progress.remaining(standing)))
 
             try:
                 return Coordinator(
@@ -298,6 +309,16 @@ class SearchRun:
             trials_per_worker=config.trials_per_worker,
             runner=self._runner,
         )
+
+
+def _doing(title: str, running: int, remaining: Remaining | None) -> str:
+    """What the search is doing and has before it, for whoever reads the dashboard."""
+    trials = f"{title}: {running} trial{'s' * (running != 1)} running"
+    if remaining is None:
+        return trials
+    device_hours = remaining.describe()
+    to_come = f"{trials}; about {remaining.seconds / 3600:.1f} hours to come"
+    return f"{to_come}, {device_hours}" if device_hours else to_come
 
 
 def _next_step(result: Result) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from binascii import crc32
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
 from search import lineage
+from search.rung import Rung
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class RungPruner(optuna.pruners.BasePruner):
         self._reduction = reduction
         self._storage: optuna.storages.BaseStorage | None = None
         self._study_id = -1
-        self._rungs: defaultdict[tuple[int, int], _Rung] = defaultdict(_Rung)
+        self._rungs: defaultdict[tuple[int, int], Rung] = defaultdict(lambda: Rung(reduction))
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
         """Whether the trial has reached a rung and is not among the best there."""
@@ -65,8 +66,8 @@ class RungPruner(optuna.pruners.BasePruner):
             return False
         value = trial.intermediate_values[epoch]
         index = self._bracket_of(study, trial)
-        rung = _passed(trial)
-        while epoch >= self._brackets[index].first * self._reduction**rung:
+        rung = rungs_judged_at(trial)
+        while epoch >= self._epoch(index, rung):
             if math.isnan(value) or not self._passes(study, trial, index, rung, value):
                 return True
             rung += 1
@@ -80,7 +81,11 @@ class RungPruner(optuna.pruners.BasePruner):
         loss = _loss(study, value)
         reached = self._rungs[index, rung]
         reached.record(lineage.origin(trial), loss)
-        return loss <= reached.limit(self._reduction)
+        return reached.passes(loss)
+
+    def _epoch(self, index: int, rung: int) -> int:
+        """After which the trials of a bracket are judged at a rung."""
+        return self._brackets[index].first * int(self._reduction**rung)
 
     def _bracket_of(self, study: optuna.Study, trial: FrozenTrial) -> int:
         """Drawn from the study's name and the trial's number, as Optuna's Hyperband does."""
@@ -93,44 +98,28 @@ class RungPruner(optuna.pruners.BasePruner):
             return
         self._storage, self._study_id = study._storage, study._study_id
         self._rungs.clear()
+        self._load(study)
+
+    def _load(self, study: optuna.Study) -> None:
         # In the order of their numbers, so that the newest trial of a line has the last word.
         for trial in study.get_trials(deepcopy=False):
             index = self._bracket_of(study, trial)
-            for rung in range(_passed(trial)):
+            for rung in range(rungs_judged_at(trial)):
                 loss = _loss(study, trial.system_attrs[_key(rung)])
                 self._rungs[index, rung].record(lineage.origin(trial), loss)
 
 
-class _Rung:
-    """What every line had when it got here, the best first."""
-
-    def __init__(self) -> None:
-        self._sorted: list[float] = []
-        self._of_line: dict[int, float] = {}
-
-    def record(self, line: int, loss: float) -> None:
-        """Keeps the value of a line, in place of an earlier one."""
-        if line in self._of_line:
-            del self._sorted[bisect_left(self._sorted, self._of_line[line])]
-        self._of_line[line] = loss
-        insort(self._sorted, loss)
-
-    def limit(self, reduction: int) -> float:
-        """The worst that is still among the best; the very best where there are too few."""
-        return self._sorted[max(len(self._sorted) // reduction, 1) - 1]
-
-
-def _key(rung: int) -> str:
-    """The attribute that Optuna's own pruners keep a rung's value in."""
-    return f"completed_rung_{rung}"
-
-
-def _passed(trial: FrozenTrial) -> int:
+def rungs_judged_at(trial: FrozenTrial) -> int:
     """How many rungs the trial has been judged at."""
     rung = 0
     while _key(rung) in trial.system_attrs:
         rung += 1
     return rung
+
+
+def _key(rung: int) -> str:
+    """The attribute that Optuna's own pruners keep a rung's value in."""
+    return f"completed_rung_{rung}"
 
 
 def _loss(study: optuna.Study, value: float) -> float:

@@ -146,7 +146,11 @@ class TrialRunner:
         assignment, session = _given(self._assignment), _given(self._session)
         metrics = session.advance()
         self._history = (*self._history, metrics.scores.dice)
-        facts = {**_facts(metrics), "parameters": session.parameters}
+        facts = {
+            **_facts(metrics),
+            "parameters": session.parameters,
+            "prediction_seconds_per_megavoxel": self._prediction_seconds(metrics),
+        }
         if self._started_from is not None:
             facts[STARTED_FROM] = self._started_from
         self._log.write(assignment.trial, metrics.epoch, _scored(facts, metrics))
@@ -155,6 +159,11 @@ class TrialRunner:
         self._store.save(assignment.trial, Checkpoint(metrics.epoch, session.state(), kept))
         self._show(assignment, metrics, facts)
         return EpochReport(metrics.epoch, metrics.scores.dice, self._history, facts)
+
+    def _prediction_seconds(self, metrics: EpochMetrics) -> float:
+        """Of a megavoxel of the validation sections."""
+        voxels = _given(self._session).validation_voxels
+        return round(float(metrics.seconds - metrics.training_seconds) / voxels * 1e6, 4)
 
     def _show(
         self, assignment: Assignment, metrics: EpochMetrics, facts: Mapping[str, Any]

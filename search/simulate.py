@@ -21,13 +21,12 @@ from search.curves import Curves, ParametricCurves
 from search.forecast import Forecast, build_forecast
 from search.memory_checkpoints import MemoryCheckpoints
 from search.mishaps import Mishaps
-from search.pruners import build_pruner, expected_epochs
+from search.pruners import expected_epochs
 from search.recorded_curves import load_recorded_curves
 from search.refusal import explain
-from search.samplers import build_sampler
 from search.simulation import SimulatedWorkers, VirtualClock
 from search.standing import Standing
-from search.start import start_values
+from search.study import create_study, enqueue_starts
 from search.terms import Terms
 from storage.checkpoints import CheckpointStore
 from storage.database import database_from_environment
@@ -169,17 +168,10 @@ def _open(folder: Path) -> closing[StudyStorage]:
 
 
 def _create_study(config: Config, storage: StudyStorage) -> optuna.Study:
-    study = optuna.create_study(
-        storage=storage,
-        study_name=config.study.name,
-        direction="maximize",
-        sampler=build_sampler(config.study.sampler, seed=config.study.seed),
-        pruner=build_pruner(config.study.pruner, epochs=config.study.epochs_per_trial),
-    )
+    study = create_study(config, storage)
     storage.claim(study.study_name)
     # No model is read: of one to go on from only what stands beside it is known.
-    for params in start_values(config.build_space(), config.start, None):
-        study.enqueue_trial(params, skip_if_exists=True)
+    enqueue_starts(study, config.starts())
     return study
 
 
@@ -195,6 +187,8 @@ def _terms(config: Config) -> Terms:
         epochs_expected=expected_epochs(config.study.pruner, epochs=epochs),
         budget=config.build_budget(),
         devices_per_trial=config.workers.gpus_per_trial or 1.0,
+        constraints=config.build_constraints(),
+        second_objective=config.study.second_objective,
     )
 
 

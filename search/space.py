@@ -29,6 +29,8 @@ class Dimension:
     log: bool = False
     step: float | int | None = None
     choices: tuple[Any, ...] = ()
+    points: int = 3
+    """Values of a range in a grid, from one end to the other."""
 
     def suggest(self, trial: optuna.Trial) -> Any:
         """Asks the trial's sampler for a value."""
@@ -59,17 +61,17 @@ class Dimension:
         if not isinstance(value, int if isinstance(self.low, int) else int | float):
             return False
         within = _number(self.low) <= value <= _number(self.high)
-        return within and math.isclose(value, self._on_grid(value), abs_tol=1e-12)
+        return within and math.isclose(value, self.nearest(value), abs_tol=1e-12)
 
     def middle(self) -> Any:
         """A value from the middle, on the dimension's own scale."""
         if self.choices:
             return self.choices[len(self.choices) // 2]
         low, high = _number(self.low), _number(self.high)
-        return self._on_grid(math.sqrt(low * high) if self.log else (low + high) / 2)
+        return self.nearest(math.sqrt(low * high) if self.log else (low + high) / 2)
 
     def to_json(self) -> Any:
-        """The dimension as a config would write it."""
+        """The dimension as a config would write it, but for its points in a grid."""
         if self.choices:
             return list(self.choices)
         table = {"low": self.low, "high": self.high, "log": self.log, "step": self.step}
@@ -77,7 +79,7 @@ class Dimension:
             key: value for key, value in table.items() if value is not None and value is not False
         }
 
-    def _on_grid(self, value: float) -> float | int:
+    def nearest(self, value: float) -> float | int:
         """The value, or the nearest one that a sampler would give."""
         low, step = _number(self.low), self.step or int(isinstance(self.low, int))
         if step:
@@ -95,7 +97,7 @@ class Space:
     def suggest(self, trial: optuna.Trial) -> Hyperparameters:
         """Asks the sampler for one U-Net run, and for no value that would not matter in it."""
         values = dict(self.fixed)
-        for dimension in self._in_order():
+        for dimension in self.in_order():
             if matters(dimension.name, values):
                 values[dimension.name] = dimension.suggest(trial)
         return Hyperparameters.from_mapping(values)
@@ -143,7 +145,7 @@ class Space:
         """The space as a config would write it, every fixed value included."""
         return {each.name: each.to_json() for each in self.dimensions} | dict(self.fixed)
 
-    def _in_order(self) -> list[Dimension]:
+    def in_order(self) -> list[Dimension]:
         """Every dimension after those that decide whether it matters."""
         # Fields of Hyperparameters stand behind those that they depend on.
         names = list(CONDITIONS)
@@ -268,8 +270,8 @@ def _build_dimension(name: str, value: Mapping[str, Any] | list[Any]) -> Dimensi
     if name in CHOICES:
         raise InputError(f"space.{name}: expected a list of words, got {dict(value)!r}")
     for key in value:
-        if key not in ("low", "high", "log", "step"):
-            raise InputError(f"space.{name}: expected low, high, log or step, got {key!r}")
+        if key not in ("low", "high", "log", "step", "points"):
+            raise InputError(f"space.{name}: expected low, high, log, step or points, got {key!r}")
     table = {**(default if isinstance(default, Mapping) else {}), **value}
     return _build_range(name, table)
 
@@ -295,9 +297,12 @@ def _build_range(name: str, table: Mapping[str, Any]) -> Dimension:
         )
     if step is not None:
         _check_step(name, low, high, step)
+    points = table.get("points", Dimension.points)
+    if type(points) is not int or points < 2:
+        raise InputError(f"space.{name}.points: expected a whole number from 2, got {points!r}")
     if isinstance(getattr(Hyperparameters, name), float):
         low, high = float(low), float(high)
-    return Dimension(name, low=low, high=high, log=log, step=step)
+    return Dimension(name, low=low, high=high, log=log, step=step, points=points)
 
 
 def _check_step(name: str, low: float, high: float, step: float) -> None:

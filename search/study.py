@@ -15,15 +15,14 @@ from optuna.trial import TrialState
 from search.config import Config
 from search.data import StudyData
 from search.errors import StudyNotFound
+from search.objectives import METRIC, directions
 from search.provenance import describe_software
 from search.pruners import build_pruner
 from search.samplers import build_sampler
-from search.start import start_values
 from storage.database import database_from_environment
 from storage.studies import open_study_storage
 from trainer.errors import InputError
 
-METRIC = "validation Dice"
 _IDENTITY = "defined_by"
 
 
@@ -37,18 +36,10 @@ def open_study(config: Config, data: StudyData, storage: BaseStorage) -> optuna.
             begin with, so that its trials could not be compared with new ones; or the space does
             not hold the run of that model.
     """
-    space = config.build_space().for_voxels(data.voxel_size_nm)
-    starts = start_values(space, config.start, data.earlier)
-    study = optuna.create_study(
-        storage=storage,
-        study_name=config.study.name,
-        direction="maximize",
-        pruner=build_pruner(config.study.pruner, epochs=config.study.epochs_per_trial),
-        load_if_exists=True,
-    )
-    begun = sum(trial.state is not TrialState.WAITING for trial in study.get_trials(deepcopy=False))
-    # A search that goes on must not draw the same values as at its start once more.
-    study.sampler = build_sampler(config.study.sampler, seed=config.study.seed + begun)
+    # Refused, if it is, before the study is written.
+    starts = config.starts(config.build_space().for_voxels(data.voxel_size_nm), data.earlier)
+    study = create_study(config, storage)
+    begun = _count_begun(study)
     identity = _identity(config, data)
     known = study.user_attrs.get(_IDENTITY)
     if known is not None or begun:
@@ -56,6 +47,64 @@ def open_study(config: Config, data: StudyData, storage: BaseStorage) -> optuna.
     else:
         _found(study, config, identity, starts)
     return study
+
+
+def create_study(config: Config, storage: BaseStorage) -> optuna.Study:
+    """Opens the study of that name, or makes an empty one, with its sampler and pruner.
+
+    Raises:
+        InputError: There is one with other objectives, or the sampler cannot be had.
+    """
+    settings = config.study
+    # Refused, if it is, before anything is written.
+    build_study_sampler(config, begun=0)
+    study = optuna.create_study(
+        storage=storage,
+        study_name=settings.name,
+        directions=directions(settings.second_objective),
+        pruner=build_pruner(
+            settings.pruner,
+            epochs=settings.epochs_per_trial,
+            patience=settings.patience_epochs,
+            keep_paused=settings.keep_paused,
+        ),
+        load_if_exists=True,
+    )
+    if len(study.directions) != len(directions(settings.second_objective)):
+        raise InputError(
+            f"study.second_objective: the study {settings.name!r} exists with "
+            f"{len(study.directions)} objectives; give the new search another study.name, or "
+            "restore the old value"
+        )
+    study.sampler = build_study_sampler(config, begun=_count_begun(study))
+    return study
+
+
+def build_study_sampler(config: Config, *, begun: int) -> optuna.samplers.BaseSampler:
+    """The sampler that a config asks for.
+
+    Args:
+        config: Of the study.
+        begun: Trials that it has: a search that goes on must not draw those values once more.
+    """
+    return build_sampler(
+        config.study.sampler,
+        seed=config.study.seed,
+        begun=begun,
+        space=config.build_space(),
+        plan=config.build_plan(),
+    )
+
+
+def enqueue_starts(study: optuna.Study, starts: Sequence[Mapping[str, Any]]) -> None:
+    """Has a new study try what its config knows already."""
+    for params in starts:
+        study.enqueue_trial(dict(params), skip_if_exists=True)
+
+
+def _count_begun(study: optuna.Study) -> int:
+    trials = study.get_trials(deepcopy=False)
+    return sum(trial.state is not TrialState.WAITING for trial in trials)
 
 
 def open_finalists(config: Config, storage: BaseStorage) -> optuna.Study:
@@ -68,7 +117,7 @@ def open_finalists(config: Config, storage: BaseStorage) -> optuna.Study:
         pruner=build_pruner("none", epochs=1),
         load_if_exists=True,
     )
-    _name_metric(study)
+    _name_metrics(study, None)
     return study
 
 
@@ -115,19 +164,18 @@ def _found(
     starts: Sequence[Mapping[str, Any]],
 ) -> None:
     """Writes what a new study is; its identity last, since that is what makes it one."""
-    _name_metric(study)
+    _name_metrics(study, config.study.second_objective)
     study.set_user_attr("config", config.model_dump_json(exclude_none=True))
     study.set_user_attr("software", json.dumps(describe_software()))
-    for values in starts:
-        study.enqueue_trial(dict(values), skip_if_exists=True)
+    enqueue_starts(study, starts)
     study.set_user_attr(_IDENTITY, json.dumps(identity))
 
 
-def _name_metric(study: optuna.Study) -> None:
+def _name_metrics(study: optuna.Study, second: str | None) -> None:
     with warnings.catch_warnings():
         # "Experimental" since Optuna 3.2; it is what the dashboard calls the objective.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        study.set_metric_names([METRIC])
+        study.set_metric_names([METRIC, *([second] if second else [])])
 
 
 def describe_identity(study: optuna.Study) -> str:
@@ -142,7 +190,9 @@ def _identity(config: Config, data: StudyData) -> dict[str, Any]:
             "epochs_per_trial": config.study.epochs_per_trial,
             "tiles_per_epoch": config.study.tiles_per_epoch,
             **({"started_from": data.earlier.sha256} if data.earlier else {}),
+            "second_objective": config.study.second_objective,
         },
+        "constraints": config.constraints.model_dump(),
         "data": data.to_json(),
     }
 

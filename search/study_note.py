@@ -11,6 +11,7 @@ from optuna_dashboard import get_note, save_note
 
 from search import lineage
 from search.config import Config
+from search.objectives import dice_of
 from search.results import FINALISTS, best_trials, budget_row, describe_repeats
 
 # Definitions of links that nothing refers to: Markdown shows nothing of them.
@@ -77,9 +78,12 @@ class StudyNote:
     def _spent(self) -> str:
         trials = self._study.get_trials(deepcopy=False)
         row = budget_row(self._study, self._config.build_budget(), trials)
+        promoted = lineage.promoted(trials)
         ends = {
             state.name.lower(): sum(
-                trial.state is state and not trial.user_attrs.get(lineage.GOES_ON)
+                trial.state is state
+                and not trial.user_attrs.get(lineage.GOES_ON)
+                and trial.number not in promoted
                 for trial in trials
             )
             for state in (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
@@ -101,7 +105,7 @@ def _describe(trial: FrozenTrial) -> str:
     attributes = trial.user_attrs
     params = ", ".join(f"{name} {_short(value)}" for name, value in trial.params.items())
     return (
-        f"trial {trial.number}, validation Dice {trial.value:.4f} "
+        f"trial {trial.number}, validation Dice {dice_of(trial):.4f} "
         f"(precision {attributes['precision']:.3f}, recall {attributes['recall']:.3f} at "
         f"threshold {attributes['threshold']:.2f}): {params}"
     )

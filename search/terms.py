@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from search.budget import Budget
+from search.constraints import Constraints
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class Terms:
         epochs_expected: Of a trial, on average, as far as the pruner lets it.
         budget: When the search ends.
         devices_per_trial: What a running trial is charged for: its share of a GPU, or one worker.
+        constraints: What a trial must keep to.
+        second_objective: The fact of its last epoch that a trial is told with beside its Dice.
     """
 
     epochs: int
@@ -33,6 +36,8 @@ class Terms:
     epochs_expected: float
     budget: Budget
     devices_per_trial: float = 1.0
+    constraints: Constraints = field(default_factory=Constraints)
+    second_objective: str | None = None
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from bisect import insort
+from bisect import bisect_left, insort
 from collections.abc import Sequence
-from typing import cast
 
 import optuna
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
+
+from search import lineage
 
 GOOD = 25
 """As many trials as TPE models as the good ones, once it has ten times that number."""
@@ -24,6 +25,9 @@ class TpeHistory:
 
     A finished trial does not change: each is ranked once, and not anew for every trial that is
     asked for.
+
+    A trial and those that go on from it are one line, and the same run: it is shown once, by its
+    newest trial that has ended. Until a promoted trial has, the stopped one stands for it.
     """
 
     def __init__(self) -> None:
@@ -34,6 +38,7 @@ class TpeHistory:
         self._finished: list[int] = []
         self._infeasible: list[int] = []
         self._ranked: list[tuple[_Rank, int]] = []
+        self._of_line: dict[int, tuple[_Rank, int]] = {}
 
     def read(self, study: optuna.Study) -> list[FrozenTrial]:
         """Takes in what has happened since the last time.
@@ -46,17 +51,28 @@ class TpeHistory:
         open_before = [*self._unfinished, *range(known, len(self._trials))]
         self._unfinished = [n for n in open_before if not self._trials[n].state.is_finished()]
         new = [self._trials[n] for n in open_before if self._trials[n].state in _FINISHED]
-        sign = -1.0 if study.direction is StudyDirection.MAXIMIZE else 1.0
+        # Where there are two objectives, the bound keeps the best by the first of them.
+        sign = -1.0 if study.directions[0] is StudyDirection.MAXIMIZE else 1.0
         for trial in new:
             self._take(trial, sign)
         return new
 
     def _take(self, trial: FrozenTrial, sign: float) -> None:
         rank = _rank(trial, sign)
+        line = lineage.origin(trial)
+        if line in self._of_line:
+            self._forget(*self._of_line[line])
+        self._of_line[line] = (rank, trial.number)
         insort(self._finished, trial.number)
         insort(self._ranked, (rank, trial.number))
         if rank[0] == _INFEASIBLE:
             insort(self._infeasible, trial.number)
+
+    def _forget(self, rank: _Rank, number: int) -> None:
+        del self._finished[bisect_left(self._finished, number)]
+        del self._ranked[bisect_left(self._ranked, (rank, number))]
+        if rank[0] == _INFEASIBLE:
+            del self._infeasible[bisect_left(self._infeasible, number)]
 
     def excerpt(self, *, finished: int, running: int) -> list[FrozenTrial]:
         """The trials that TPE is shown, in the order of their numbers.
@@ -73,9 +89,13 @@ class TpeHistory:
         if len(shown) < len(self._finished):
             shown.update(number for _, number in self._ranked[:GOOD])
             shown.update(_spread(self._infeasible, finished // 4))
-        states = ((n, self._trials[n].state) for n in self._unfinished)
-        shown.update(_spread([n for n, state in states if state is TrialState.RUNNING], running))
+        shown.update(_spread([n for n in self._unfinished if self._is_new(n)], running))
         return [self._trials[n] for n in sorted(shown)]
+
+    def _is_new(self, number: int) -> bool:
+        """Whether a trial is running of whose line nothing else is known."""
+        trial = self._trials[number]
+        return trial.state is TrialState.RUNNING and lineage.origin(trial) not in self._of_line
 
 
 def _rank(trial: FrozenTrial, sign: float) -> _Rank:
@@ -84,7 +104,7 @@ def _rank(trial: FrozenTrial, sign: float) -> _Rank:
     if broken > 0:
         return _INFEASIBLE, broken, 0.0
     if trial.state is TrialState.COMPLETE:
-        return _COMPLETE, sign * cast(float, trial.value), 0.0
+        return _COMPLETE, sign * trial.values[0], 0.0
     step = trial.last_step
     if step is None:
         # After every trial that has reported: their steps are negative here.

@@ -26,7 +26,12 @@ IMPORTERS = {
         "trainer/normalization.py",
         "trainer/device.py",
         "trainer/activation_map.py",
+        "trainer/saved_model.py",
     },
+    "bioimageio": {"trainer/bioimageio_package.py"},
+    "onnx": {"trainer/onnx_model.py"},
+    "onnxruntime": {"trainer/onnx_model.py"},
+    "tf2onnx": {"trainer/onnx_model.py"},
     "ray": {
         "search/ray_cluster.py",
         "search/ray_failure.py",
@@ -40,6 +45,8 @@ IMPORTERS = {
 STAYS_LIGHT = {
     "search.cli": {"tensorflow", "keras", "ray", "optuna"},
     "trainer.volume": {"tensorflow", "keras"},
+    "trainer.formats": {"tensorflow", "keras"},
+    "trainer.segmentation": {"tensorflow", "keras"},
     "trainer.split": {"tensorflow", "keras"},
     "trainer.rescale": {"tensorflow", "keras"},
     "trainer.earlier_model": {"tensorflow", "keras"},
@@ -50,6 +57,10 @@ STAYS_LIGHT = {
     "trainer.page": {"tensorflow", "keras", "numpy", "matplotlib"},
     "trainer.chart": {"tensorflow", "keras"},
     "trainer.explain": {"tensorflow", "keras"},
+    "trainer.publication": {"tensorflow", "keras", "bioimageio"},
+    "trainer.export": {"tensorflow", "keras", "bioimageio", "onnx", "onnxruntime", "tf2onnx"},
+    "trainer.explore": {"tensorflow", "keras"},
+    "trainer.epfl": {"tensorflow", "keras"},
 }
 VAGUE_NAMES = {"util", "utils", "helper", "helpers", "manager", "managers"}
 MOST_LINES = 400

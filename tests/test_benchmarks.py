@@ -15,7 +15,14 @@ import pytest
 from optuna.storages import RDBStorage
 from sqlalchemy import make_url
 
-from benchmarks import execution_modes, orchestration, sampler, training, training_sides
+from benchmarks import (
+    execution_modes,
+    orchestration,
+    prediction,
+    sampler,
+    training,
+    training_sides,
+)
 from benchmarks.contest import summarize
 from benchmarks.lap import Lap, Stopwatch
 from benchmarks.ledger import Ledger, public_methods
@@ -351,3 +358,32 @@ def test_a_way_that_takes_too_long_or_fails_ends_no_benchmark() -> None:
     assert late == {"error": "no result within 0.05 seconds"}
     broken = execution_modes.Mode("float31", jit=False, normalization="fused")
     assert "float31" in execution_modes.measure_apart(broken, 1, timeout_seconds=120)["error"]
+
+
+class _Ones:
+    """A network that is sure of everything; it counts what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def predict(self, images: np.ndarray, verbose: int) -> np.ndarray:
+        self.asked += 1
+        return np.ones_like(images)
+
+
+@pytest.mark.parametrize(("overlap", "windows"), [(0.0, 3 * 4), (0.5, 5 * 7)])
+def test_the_reports_windows_cover_a_section(overlap: float, windows: int) -> None:
+    network = _Ones()
+    found = prediction.predict_as_report(network, np.zeros((768, 1024), np.float32), overlap)
+    assert network.asked == windows
+    assert (found == 1).all()
+
+
+@pytest.mark.slow
+def test_prediction_is_held_against_the_reports(capsys: pytest.CaptureFixture[str]) -> None:
+    size = ["--sections", "1", "--height", "256", "--width", "272", "--turns", "1"]
+    assert prediction.main([*size, "--filters", "2", "--depth", "1"]) == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert told["voxels_per_second"] > 0
+    assert told["ratio_windowed"] > 0
+    assert set(told["sides_voxels_per_second"]) == {"whole_sections", "same_windows", "report"}

@@ -42,6 +42,39 @@ class Chart:
         self.svg = b""
 
 
+class Panels:
+    """Several pairs of axes beside each other.
+
+    Attributes:
+        axes: To draw on, row by row.
+        svg: What came out, once `open_panels` is left.
+    """
+
+    def __init__(self, axes: list[Axes]) -> None:
+        self.axes = axes
+        self.svg = b""
+
+
+@contextmanager
+def open_panels(count: int, *, columns: int = 3, height: float = 2.6) -> Iterator[Panels]:
+    """Gives small charts to draw on, in the style of all pages.
+
+    Args:
+        count: Of the charts.
+        columns: Beside each other.
+        height: Of each, in inches of 72 points.
+    """
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    with mpl.rc_context({**_STYLE, "font.size": 9}):
+        figure = Figure(figsize=(3.2 * columns, height * rows), layout="constrained")
+        panels = Panels([figure.add_subplot(rows, columns, index + 1) for index in range(count)])
+        for axes in panels.axes:
+            axes.set_axisbelow(True)
+        yield panels
+        panels.svg = _save(figure)
+
+
 @contextmanager
 def open_chart(x: str, y: str, *, width: float = 9.0, height: float = 3.4) -> Iterator[Chart]:
     """Gives a chart to draw on, in the style of all pages.
@@ -59,6 +92,10 @@ def open_chart(x: str, y: str, *, width: float = 9.0, height: float = 3.4) -> It
         chart.axes.set_xlabel(x)
         chart.axes.set_ylabel(y)
         yield chart
-        file = io.BytesIO()
-        figure.savefig(file, format="svg", metadata={"Date": None})
-        chart.svg = file.getvalue()
+        chart.svg = _save(figure)
+
+
+def _save(figure: Figure) -> bytes:
+    file = io.BytesIO()
+    figure.savefig(file, format="svg", metadata={"Date": None})
+    return file.getvalue()

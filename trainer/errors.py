@@ -3,6 +3,7 @@
 - `InputError` (a `ValueError`): the user's input is wrong; one line says what was expected, what
   came and what to do.
 - `Diverged` (an `ArithmeticError`): the training left the numbers that it can go on with.
+- `DownloadError` (a `RuntimeError`): a file could not be had from the web; one line says why.
 - `TooLarge` (a `MemoryError`): the network needs more memory than there is.
 """
 
@@ -17,3 +18,7 @@ class Diverged(ArithmeticError):  # noqa: N818 - says what happened, as ZeroDivi
 
 class TooLarge(MemoryError):  # noqa: N818 - says what it is
     """A network that needs more memory than there is; the message is one line."""
+
+
+class DownloadError(RuntimeError):
+    """A file that could not be had from the web; the message is one line."""

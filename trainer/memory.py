@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import resource
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
 import psutil
 
 from trainer.errors import InputError
 
 _GB = 1e9
+_CGROUPS = Path("/sys/fs/cgroup")
+
+
+def free_memory() -> int:
+    """Bytes that this process can still take: of the machine, its container and its own limits."""
+    return max(0, min(int(psutil.virtual_memory().available), *_left_of_limits()))
 
 
 def check_memory(nbytes: int) -> None:
     """Refuse an array of so many bytes where the machine has not that much memory free."""
-    free = int(psutil.virtual_memory().available)
+    free = free_memory()
     if nbytes > free:
         raise InputError(
             f"needs {nbytes / _GB:,.1f} GB of memory and {free / _GB:,.1f} GB are free; "
@@ -32,3 +43,21 @@ def check_ratio(nbytes: int, file_bytes: int, most: float) -> None:
             f"its header claims {nbytes:,} bytes of image and the whole file has {file_bytes:,}; "
             "it is truncated or damaged: copy or export it again"
         )
+
+
+def _left_of_limits() -> Iterator[int]:
+    used = psutil.Process().memory_info()
+    taken = {"RLIMIT_AS": used.vms, "RLIMIT_DATA": getattr(used, "data", used.rss)}
+    for name, so_much in taken.items():
+        limit, _ = resource.getrlimit(getattr(resource, name))
+        if limit != resource.RLIM_INFINITY:
+            yield limit - so_much
+    # A container's own: cgroups of the second and of the first version.
+    for limit_file, used_file in (
+        ("memory.max", "memory.current"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ):
+        # There is no such file, or it says "max".
+        with suppress(OSError, ValueError):
+            limit = int((_CGROUPS / limit_file).read_text())
+            yield limit - int((_CGROUPS / used_file).read_text())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 
 from trainer.errors import InputError
 from trainer.hyperparameters import Hyperparameters
+from trainer.input_grid import InputGrid
 from trainer.median import median_along_z
 from trainer.replacement import replace_folder
 from trainer.small_objects import drop_small_objects
@@ -20,8 +21,13 @@ from trainer.views import VIEWS
 
 NETWORK_FILE = "model.keras"
 CARD_FILE = "model.json"
-_SAVED_MODEL = "saved_model"
+README_FILE = "README.md"
+SAVED_MODEL = "saved_model"
+ONNX_FILE = "model.onnx"
+PACKAGE_ENDING = ".bioimage.io.zip"
 _FORMAT = 1
+_OF_THE_FOLDER = ("hashes", "members")
+"""What a card says of its folder, and not of a model that is written again elsewhere."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +43,7 @@ class Model:
         z_median: Sections of the median along z that follows the network; 1 for none.
         views: 8 where a prediction is the mean over flips and quarter turns, 1 where not.
         smallest_object_voxels: Objects of fewer voxels are no foreground; 0 keeps all.
+        members: Of an ensemble, whose network is the mean of theirs; none for a single network.
     """
 
     network: Any
@@ -46,6 +53,27 @@ class Model:
     z_median: int = 1
     views: int = 1
     smallest_object_voxels: int = 0
+    members: tuple[Hyperparameters, ...] = ()
+
+    @property
+    def networks(self) -> tuple[Hyperparameters, ...]:
+        """The hyperparameters of every network in it."""
+        return self.members or (self.hyperparameters,)
+
+    @property
+    def halvings(self) -> int:
+        """What the sides of the network's input are multiples of."""
+        return self.grid.halvings
+
+    @property
+    def section_channels(self) -> int:
+        """Sections that the network sees."""
+        return self.grid.input_channels
+
+    @property
+    def grid(self) -> InputGrid:
+        """What the network asks of its input."""
+        return InputGrid.of(self.networks)
 
     def predict(self, raw: np.ndarray) -> np.ndarray:
         """Probabilities of a volume (z, y, x) of any size, as uint8 with 255 for 1."""
@@ -58,7 +86,7 @@ class Model:
             self.network,
             raw,
             intensity,
-            self.hyperparameters,
+            self.grid,
             views=self.views,
         ):
             probability[section] = values
@@ -92,7 +120,7 @@ def build_model(
         threshold: Foreground is where the probability reaches it.
         card: What else is known about the model.
     """
-    network = _network(hyperparameters, "float32", stock=True)
+    network = _network((hyperparameters,), "float32", stock=True)
     for weight in network.weights:
         weight.assign(state[f"model/{weight.path}"])
     return Model(network, hyperparameters, threshold, card)
@@ -105,39 +133,48 @@ def in_precision(model: Model, precision: str) -> Model:
         model: As `build_model` gave it.
         precision: The Keras dtype policy to predict in; weights are float32 in each.
     """
-    network = _network(model.hyperparameters, precision, stock=False)
+    network = _network(model.networks, precision, stock=False)
     network.set_weights(model.network.get_weights())
     return replace(model, network=network)
 
 
-def save_model(model: Model, folder: Path, *, saved_model: bool = False) -> None:
+def save_model(
+    model: Model,
+    folder: Path,
+    *,
+    also: Callable[[Path, Mapping[str, Any]], Mapping[str, Any]] | None = None,
+) -> dict[str, Any]:
     """Writes the folder whole or not at all; an older model in its place is replaced.
 
     Args:
         model: What to write.
         folder: Gets `model.keras` and `model.json`.
-        saved_model: Whether to write `saved_model/`, for TensorFlow Serving, as well.
+        also: Writes more files, given the folder with the network in it and the card so far, and
+            returns what the card says of them.
+
+    Returns:
+        The card, with the hash of every file.
 
     Raises:
         InputError: The folder holds something else, or cannot be written.
     """
-    if saved_model:
-        _check_backend()
     try:
         _check_replaceable(folder)
         with replace_folder(folder) as new:
             model.network.save(new / NETWORK_FILE)
-            if saved_model:
-                model.network.export(new / _SAVED_MODEL, format="tf_saved_model", verbose=False)
-            (new / CARD_FILE).write_text(json.dumps(_full_card(model, new), indent=2) + "\n")
+            card = _full_card(model, new)
+            card |= also(new, card) if also else {}
+            card["hashes"] = _hashes(new)
+            (new / CARD_FILE).write_text(json.dumps(card, indent=2) + "\n")
     except OSError as error:
         raise InputError(
             f"{folder}: expected a folder to write the model to, got {error}; choose another"
         ) from error
+    return card
 
 
 def load_model(folder: Path, *, precision: str = "float32", stock: bool = False) -> Model:
-    """Reads a folder that `save_model` wrote, in safe mode and after a check of its hash.
+    """Reads a folder that `save_model` wrote, in safe mode and after a check of all its files.
 
     Args:
         folder: With `model.keras` and `model.json`.
@@ -147,23 +184,19 @@ def load_model(folder: Path, *, precision: str = "float32", stock: bool = False)
     Raises:
         InputError: A file is missing, altered or of another kind.
     """
-    import keras
-
     card = load_card(folder)
     path = folder / NETWORK_FILE
-    if not path.is_file():
-        raise InputError(f"{path}: expected the model's network, found no file; export it again")
-    if sha256(path) != card["sha256"]:
-        raise InputError(
-            f"{path}: expected the file that {CARD_FILE} describes, got one with another SHA-256; "
-            "export the model again"
-        )
+    _check_files(folder, {NETWORK_FILE: card["sha256"], **(card.get("hashes") or {})})
+    import keras
+
     try:
         stored = keras.saving.load_model(path, compile=False, safe_mode=True)
         hyperparameters = Hyperparameters.from_mapping(card["hyperparameters"])
-        if _describe(stored) != _describe(_network(hyperparameters, "float32", stock=True)):
+        members = tuple(map(Hyperparameters.from_mapping, card.get("members") or ()))
+        networks = members or (hyperparameters,)
+        if _describe(stored) != _describe(_network(networks, "float32", stock=True)):
             raise InputError(f"its layers are not those of the hyperparameters in {CARD_FILE}")
-        network = _network(hyperparameters, precision, stock=stock)
+        network = _network(networks, precision, stock=stock)
         network.set_weights(stored.get_weights())
     except (ValueError, TypeError, KeyError, OSError) as error:
         line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -180,6 +213,7 @@ def load_model(folder: Path, *, precision: str = "float32", stock: bool = False)
         views=after["views"],
         # Cards of older versions have none.
         smallest_object_voxels=after.get("smallest_object_voxels", 0),
+        members=members,
     )
 
 
@@ -189,18 +223,26 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _network(hyperparameters: Hyperparameters, precision: str, *, stock: bool) -> Any:
+def _network(networks: Sequence[Hyperparameters], precision: str, *, stock: bool) -> Any:
+    from trainer.ensemble import average
     from trainer.unet import build_unet, with_probability
 
-    return with_probability(build_unet(hyperparameters, precision=precision, stock=stock))
+    built = [with_probability(build_unet(hp, precision=precision, stock=stock)) for hp in networks]
+    return average(built) if len(built) > 1 else built[0]
 
 
 def _describe(network: Any) -> list[tuple[Any, ...]]:
     """Kind, name, activation and pooling of every layer: what weights alone do not tell."""
-    layers = [(type(layer).__name__, layer.name, layer.get_config()) for layer in network.layers]
+    layers = [(layer, layer.get_config()) for layer in network.layers]
     return [
-        (kind, name, config.get("activation"), _sizes(config.get("pool_size")))
-        for kind, name, config in layers
+        (
+            type(layer).__name__,
+            layer.name,
+            config.get("activation"),
+            _sizes(config.get("pool_size")),
+            _describe(layer) if hasattr(layer, "layers") else None,
+        )
+        for layer, config in layers
     ]
 
 
@@ -212,33 +254,55 @@ def _sizes(value: Any) -> Any:
 def _full_card(model: Model, folder: Path) -> dict[str, Any]:
     return {
         "format": _FORMAT,
-        **model.card,
+        **{key: value for key, value in model.card.items() if key not in _OF_THE_FOLDER},
         "hyperparameters": model.hyperparameters.to_mapping(),
+        **({"members": [each.to_mapping() for each in model.members]} if model.members else {}),
         "threshold": model.threshold,
         "postprocessing": {
             "views": model.views,
             "z_median_sections": model.z_median,
             "smallest_object_voxels": model.smallest_object_voxels,
         },
-        "input": f"float32 {_describe_input(model.hyperparameters)}; the volume's 1st percentile "
+        "input": f"float32 {_describe_input(model.grid)}; the volume's 1st percentile "
         "is 0, its 99th is 1",
-        "output": f"float32 (example, {'z, ' * model.hyperparameters.is_3d}y, x, 1), the "
+        "output": f"float32 (example, {'z, ' * model.grid.is_3d}y, x, 1), the "
         "probability of foreground",
         "sha256": sha256(folder / NETWORK_FILE),
     }
 
 
-def _describe_input(hyperparameters: Hyperparameters) -> str:
-    hp = hyperparameters
-    if hp.is_3d:
+def _describe_input(grid: InputGrid) -> str:
+    if grid.is_3d:
         return (
-            f"(example, z, y, x, 1), trained on {hp.tile_sections} sections; y and x multiples of "
-            f"{hp.halvings}, z of {hp.section_halvings}"
+            f"(example, z, y, x, 1), trained on {grid.tile_sections} sections; y and x multiples "
+            f"of {grid.halvings}, z of {grid.section_halvings}"
         )
     return (
-        f"(example, y, x, {hp.section_channels}), sections as channels in their order, the one to "
-        f"segment in the middle; sides multiples of {hp.halvings}"
+        f"(example, y, x, {grid.input_channels}), sections as channels in their order, the one to "
+        f"segment in the middle; sides multiples of {grid.halvings}"
     )
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    """Of every file but the card itself, and the text beside it that people may add to."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    names = {path.relative_to(folder).as_posix(): path for path in paths}
+    return {name: sha256(path) for name, path in names.items() if name != README_FILE}
+
+
+def _check_files(folder: Path, hashes: Mapping[str, str]) -> None:
+    for name, expected in hashes.items():
+        path = folder / name
+        if not path.is_file():
+            raise InputError(
+                f"{path}: expected a file that {CARD_FILE} lists, found none; "
+                "export the model again"
+            )
+        if sha256(path) != expected:
+            raise InputError(
+                f"{path}: expected the file that {CARD_FILE} describes, got one with another "
+                "SHA-256; export the model again"
+            )
 
 
 def load_card(folder: Path) -> dict[str, Any]:
@@ -260,6 +324,8 @@ def load_card(folder: Path) -> dict[str, Any]:
     checks: dict[str, Callable[[Any], bool]] = {
         "format": lambda value: value == _FORMAT,
         "sha256": lambda value: isinstance(value, str),
+        "hashes": lambda value: value is None or _are_hashes(value),
+        "members": lambda value: value is None or _are_members(value),
         "hyperparameters": lambda value: isinstance(value, dict),
         "threshold": lambda value: type(value) in (int, float) and 0 <= value <= 1,
         "data": lambda value: value is None or isinstance(value, dict),
@@ -267,8 +333,7 @@ def load_card(folder: Path) -> dict[str, Any]:
             isinstance(value, dict)
             and value.get("z_median_sections") in range(1, 100, 2)
             and value.get("views") in VIEWS
-            and type(smallest := value.get("smallest_object_voxels", 0)) is int
-            and smallest >= 0
+            and _is_count(value.get("smallest_object_voxels", 0))
         ),
     }
     for key, fits in checks.items():
@@ -279,26 +344,34 @@ def load_card(folder: Path) -> dict[str, Any]:
                 "export the model again"
             )
     try:
-        Hyperparameters.from_mapping(card["hyperparameters"])
+        for hyperparameters in (card["hyperparameters"], *(card.get("members") or ())):
+            Hyperparameters.from_mapping(hyperparameters)
     except InputError as error:
         raise InputError(f"{path}: {error}; export the model again") from error
     return card
 
 
-def _check_backend() -> None:
-    import keras
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value >= 0
 
-    if keras.backend.backend() != "tensorflow":
-        raise InputError(
-            f"KERAS_BACKEND: expected tensorflow to write a SavedModel, got "
-            f"{keras.backend.backend()}; a model of either backend can be exported with it"
-        )
+
+def _are_hashes(value: Any) -> bool:
+    """Whether it names files inside the folder, and their hashes."""
+    return isinstance(value, dict) and all(
+        isinstance(text, str) and not Path(name).is_absolute() and ".." not in Path(name).parts
+        for name, text in value.items()
+    )
+
+
+def _are_members(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > 1 and all(isinstance(m, dict) for m in value)
 
 
 def _check_replaceable(folder: Path) -> None:
     """Only a model is ever replaced: never a folder of the user's that holds something else."""
     names = {path.name for path in folder.iterdir()} if folder.exists() else set()
-    foreign = names - {NETWORK_FILE, CARD_FILE, _SAVED_MODEL}
+    ours = {NETWORK_FILE, CARD_FILE, README_FILE, SAVED_MODEL, ONNX_FILE}
+    foreign = {name for name in names - ours if not name.endswith(PACKAGE_ENDING)}
     if foreign or (names and CARD_FILE not in names):
         raise InputError(
             f"{folder}: expected a new or empty folder or an older model, found "

@@ -11,38 +11,51 @@ import imageio.v3 as imageio
 import numpy as np
 
 from trainer.errors import InputError
-from trainer.memory import check_memory, check_ratio
+from trainer.memory import check_ratio
+from trainer.source import Reader
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY = 0
 _DEFLATE_AT_BEST = 1100
 
 
-def read_png_folder(folder: Path) -> np.ndarray:
-    """Read a folder of PNG sections, `s2.png` before `s10.png`, as an array (z, y, x).
+class PngReader(Reader):
+    """Sections of a folder of PNG files, `s2.png` before `s10.png`."""
 
-    Raises:
-        InputError: what is wrong with the folder, without its name.
-    """
-    paths = sorted(_sections_in(folder), key=_natural)
-    if not paths:
-        raise InputError("is a folder without PNG files; a multi-page TIFF or PNGs are expected")
-    if len(paths) == 1:
-        raise InputError("holds one PNG where a stack is needed; put every section in the folder")
-    kinds = [_read_header(path) for path in paths]
-    odd = next((number for number, kind in enumerate(kinds) if kind != kinds[0]), None)
-    if odd is not None:
-        raise InputError(
-            f"{paths[0].name} is {_shown(*kinds[0])} and {paths[odd].name} is "
-            f"{_shown(*kinds[odd])}; all sections must be of one size and type"
-        )
-    height, width, bits = kinds[0]
-    dtype = np.dtype({1: np.bool_, 16: np.uint16}.get(bits, np.uint8))
-    check_memory(len(paths) * height * width * dtype.itemsize)
-    sections = np.empty((len(paths), height, width), dtype)  # (z, y, x)
-    for number, path in enumerate(paths):
-        sections[number] = _read_section(path)
-    return sections
+    def __init__(self, folder: Path) -> None:
+        """Looks at the header of every section.
+
+        Raises:
+            InputError: What is wrong with the folder, without its name.
+        """
+        self._paths = paths = sorted(_sections_in(folder), key=_natural)
+        if not paths:
+            raise InputError(
+                "is a folder without PNG files; a multi-page TIFF, PNGs, an OME-Zarr or an "
+                "HDF5 file are expected"
+            )
+        kinds = [_read_header(path) for path in paths]
+        odd = next((number for number, kind in enumerate(kinds) if kind != kinds[0]), None)
+        if odd is not None:
+            raise InputError(
+                f"{paths[0].name} is {_shown(*kinds[0])} and {paths[odd].name} is "
+                f"{_shown(*kinds[odd])}; all sections must be of one size and type"
+            )
+        height, width, bits = kinds[0]
+        if height == 0 or width == 0:
+            raise InputError(f"{paths[0].name} is an image of size zero; export it again")
+        self.dtype = np.dtype({1: np.bool_, 16: np.uint16}.get(bits, np.uint8))
+        self.shape = (len(paths), height, width)
+
+    def read(self, first: int, stop: int) -> np.ndarray:
+        """Sections from `first` up to but not with `stop`, (z, y, x)."""
+        sections = np.empty((stop - first, *self.shape[1:]), self.dtype)
+        for index, path in enumerate(self._paths[first:stop]):
+            section = _read_section(path)
+            if section.shape != self.shape[1:]:
+                raise InputError(f"{path.name} is damaged: export it again")
+            sections[index] = section
+        return sections
 
 
 def _sections_in(folder: Path) -> list[Path]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Any, Literal, Protocol
 
-import keras
 import numpy as np
 
 from trainer.errors import Diverged
 from trainer.hyperparameters import Hyperparameters
+from trainer.input_grid import InputGrid
 from trainer.intensity import Intensity
 from trainer.neighbours import neighbours
+from trainer.sections import Sections
 from trainer.slabs import Slab, SlabNetwork, plan_slabs
 from trainer.views import mean_over_views
 
@@ -20,13 +21,21 @@ _LEAST_BATCH = 2
 """For a single image oneDNN takes convolutions that are half as fast."""
 
 
+class Network(Protocol):
+    """From intensities (example, y, x, section) to probabilities (example, y, x, 1)."""
+
+    def predict_on_batch(self, images: np.ndarray, /) -> Any:
+        """Probabilities of some examples."""
+
+
 def predict_sections(
-    network: keras.Model,
-    raw: np.ndarray,
+    network: Network,
+    raw: Sections,
     intensity: Intensity,
-    hyperparameters: Hyperparameters,
+    grid: InputGrid | Hyperparameters,
     *,
     sections: Sequence[int] | None = None,
+    block: Sequence[int] | None = None,
     views: int = 1,
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yields (section number, probability), probability as uint8 (y, x) with 255 for 1.
@@ -37,29 +46,34 @@ def predict_sections(
 
     Args:
         network: From intensities to probabilities, as `build_unet` says their shapes.
-        raw: The volume, (z, y, x), of any type.
+        raw: The volume, (z, y, x), of any type, or its sections by their number.
         intensity: The scale of the volume.
-        hyperparameters: Of the network.
-        sections: The block of sections to predict, of which alone it sees; all by default.
+        grid: What the network asks of its input.
+        sections: The sections to predict; all by default.
+        block: The sections that it may see; by default those that it predicts.
         views: 8 for the mean over flips and quarter turns.
 
     Raises:
         Diverged: The network gives no numbers.
     """
-    hp = hyperparameters
     wanted = list(range(len(raw)) if sections is None else sections)
-    if hp.is_3d:
-        network, slabs = SlabNetwork(network), plan_slabs(wanted, hp.tile_sections)
+    asked, visible = set(wanted), list(block or wanted)
+    if grid.is_3d:
+        network, slabs = SlabNetwork(network), plan_slabs(visible, grid.tile_sections)
     else:
         size = max(_LEAST_BATCH, _BATCH_VOXELS // (raw.shape[1] * raw.shape[2]))
         slabs = _batches(wanted, size)
     for slab in slabs:
-        images = intensity.scale(_stack(raw, slab.seen, hp.input_channels, wanted))
-        output = mean_over_views(lambda seen: _predict(network, seen, hp.halvings), images, views)
+        kept = slab.seen[slab.kept]
+        if not asked.intersection(kept):
+            continue
+        images = intensity.scale(_stack(raw, slab.seen, grid.input_channels, visible))
+        output = mean_over_views(lambda seen: _predict(network, seen, grid.halvings), images, views)
         if np.isnan(output).any():
             raise Diverged("the network's probabilities are no longer numbers")
-        for number, probability in zip(slab.seen[slab.kept], output[slab.kept], strict=True):
-            yield number, to_uint8(probability)
+        for number, probability in zip(kept, output[slab.kept], strict=True):
+            if number in asked:
+                yield number, to_uint8(probability)
 
 
 def _batches(wanted: Sequence[int], size: int) -> Iterator[Slab]:
@@ -69,14 +83,14 @@ def _batches(wanted: Sequence[int], size: int) -> Iterator[Slab]:
 
 
 def _stack(
-    raw: np.ndarray, numbers: Sequence[int], channels: int, block: Sequence[int]
+    raw: Sections, numbers: Sequence[int], channels: int, block: Sequence[int]
 ) -> np.ndarray:
     """Sections with their neighbours as channels, (example, y, x, section)."""
     seen = [[raw[near] for near in neighbours(n, channels, block)] for n in numbers]
     return np.stack([np.stack(sections, axis=-1) for sections in seen])
 
 
-def _predict(network: keras.Model, images: np.ndarray, halvings: int) -> np.ndarray:
+def _predict(network: Network, images: np.ndarray, halvings: int) -> np.ndarray:
     height, width = images.shape[1:3]
     margins = ((0, 0), (0, -height % halvings), (0, -width % halvings), (0, 0))
     mode: Literal["reflect", "edge"] = "reflect" if min(height, width) > halvings else "edge"

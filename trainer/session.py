@@ -141,6 +141,11 @@ class TrainingSession:
         """Weights that training changes."""
         return sum(math.prod(weight.shape) for weight in self._network.trainable_variables)
 
+    @property
+    def validation_voxels(self) -> int:
+        """Voxels that are predicted after each epoch."""
+        return sum(len(v.validation) * math.prod(v.volume.raw.shape[1:]) for v in self._volumes)
+
     def advance(self) -> EpochMetrics:
         """Trains one epoch and scores it on the validation sections.
 

@@ -10,15 +10,10 @@ import numpy as np
 import tifffile
 
 from trainer.errors import InputError
-from trainer.png import read_png_folder
-from trainer.tiff import read_tiff
+from trainer.formats import open_source
 from trainer.voxel_size import VoxelSize
 
 _NM_PER_CM = 1e7
-# Differences and squares of intensities still fit into float32.
-_LARGEST = 1e18
-# Kinds of numpy types: unsigned, signed, float; a mask may be of truth values as well.
-_KINDS = {"raw": "uif", "mask": "uifb"}
 # A classic TIFF cannot count further than 4 GB; half of it leaves room for what does not compress.
 _CLASSIC_TIFF_BYTES = 2**31
 
@@ -37,7 +32,7 @@ class Stack:
 
 
 def read_stack(path: Path, *, role: str) -> Stack:
-    """Read a multi-page TIFF (also BigTIFF, OME-TIFF, ImageJ TIFF) or a folder of PNG sections.
+    """Read a stack of sections of any format that `open_source` knows.
 
     Args:
         path: the file or the folder.
@@ -46,19 +41,14 @@ def read_stack(path: Path, *, role: str) -> Stack:
     Raises:
         InputError: one line, naming the file, on anything that is not a stack of grey values.
     """
-    try:
-        if path.exists() and not (path.is_file() or path.is_dir()):
-            raise InputError("is neither a file nor a folder; name a TIFF or a folder of PNGs")
-        array, voxel_size_nm = _read(path, role)
-        _check_values(array, role)
-    except InputError as error:
-        raise InputError(f"{role} {path}: {error}") from error
-    except OSError as error:
-        cause = error.strerror or str(error).split("\n")[0]
-        raise InputError(f"{role} {path}: cannot be read: {cause}") from error
-    except MemoryError as error:
-        raise InputError(f"{role} {path}: does not fit into the memory that is free") from error
-    return Stack(array, voxel_size_nm)
+    with open_source(path, role=role) as source:
+        if len(source) == 1:
+            height, width = source.shape[1:]
+            raise InputError(
+                f"{role} {path}: holds one section ({height} x {width}) where a stack is needed; "
+                "a multi-page TIFF, a folder of PNG sections, an OME-Zarr or HDF5 is expected"
+            )
+        return Stack(source.load(), source.voxel_size_nm)
 
 
 def write_stack(path: Path, array: np.ndarray, voxel_size_nm: VoxelSize | None) -> None:
@@ -79,29 +69,6 @@ def write_stack(path: Path, array: np.ndarray, voxel_size_nm: VoxelSize | None) 
             partial.unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror or error}") from error
-
-
-def _read(path: Path, role: str) -> tuple[np.ndarray, VoxelSize | None]:
-    if path.is_dir():
-        return read_png_folder(path), None
-    if not path.exists():
-        raise InputError(f"no such file; name it as {role} under [data] or by --{role}")
-    return read_tiff(path)
-
-
-def _check_values(array: np.ndarray, role: str) -> None:
-    if array.dtype.kind not in _KINDS[role]:
-        raise InputError(
-            f"holds values of type {array.dtype}; integers of 8 to 32 bits or floats are expected"
-        )
-    if array.dtype.kind != "f":
-        return
-    for number, section in enumerate(array):
-        # False for NaN as well.
-        if not float(np.abs(section).max()) <= _LARGEST:
-            raise InputError(
-                f"section {number} holds NaN, infinite or huge values; replace them by finite ones"
-            )
 
 
 def _write(path: Path, array: np.ndarray, voxel_size_nm: VoxelSize | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -13,7 +14,8 @@ import tifffile
 
 from trainer.errors import InputError
 from trainer.memory import check_memory, check_ratio
-from trainer.voxel_size import VoxelSize, read_voxel_size
+from trainer.source import Reader
+from trainer.voxel_size import read_voxel_size
 
 # tifffile tells about damage in log lines; what matters of it is checked here and said once.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
@@ -26,28 +28,57 @@ _TRUNCATED = "it is truncated: copy or export it again"
 _EXPECTED = "a multi-page TIFF or a folder of PNG sections is expected"
 
 
-def read_tiff(path: Path) -> tuple[np.ndarray, VoxelSize | None]:
-    """Read the sections of a TIFF, BigTIFF, OME-TIFF or ImageJ TIFF.
+class TiffReader(Reader):
+    """Sections of a TIFF, BigTIFF, OME-TIFF or ImageJ TIFF, page by page."""
 
-    Args:
-        path: an existing file.
+    def __init__(self, path: Path) -> None:
+        """Looks through the headers of an existing file.
 
-    Returns:
-        The array (z, y, x) as it is stored, and the voxel size where the file says it.
+        Raises:
+            InputError: What is wrong with the file, without its name.
+        """
+        _check_pages(path)
+        self._tiff = tifffile.TiffFile(path)
+        try:
+            self._series = list(self._tiff.series)
+            self.shape, self.dtype = _describe(self._tiff, self._series)
+            self._pages = _pages(self._series, self.shape)
+            self._whole: np.ndarray | None = None
+            self.voxel_size_nm = read_voxel_size(self._tiff)
+        except BaseException:
+            self._tiff.close()
+            raise
 
-    Raises:
-        InputError: what is wrong with the file, without its name.
-    """
-    _check_pages(path)
-    try:
-        with tifffile.TiffFile(path) as tiff:
-            return _read_sections(tiff), read_voxel_size(tiff)
-    except (InputError, OSError, MemoryError):
-        raise
-    except Exception as error:
-        # A damaged file can make a decoder raise anything; for its owner it is all one.
-        cause = f"{type(error).__name__} {error}".split("\n")[0][:120].strip()
-        raise InputError(f"is damaged ({cause}): copy or export it again") from error
+    def read(self, first: int, stop: int) -> np.ndarray:
+        """Sections from `first` up to but not with `stop`, (z, y, x)."""
+        offset = self._series[0].dataoffset if len(self._series) == 1 else None
+        if offset is not None:
+            return self._read_contiguous(offset, first, stop)
+        if self._pages is None:
+            return self._read_whole()[first:stop]
+        sections = np.empty((stop - first, *self.shape[1:]), self.dtype)
+        for index, page in enumerate(self._pages[first:stop]):
+            sections[index] = page.asarray().reshape(self.shape[1:])
+        return sections
+
+    def close(self) -> None:
+        """Lets go of the file."""
+        self._tiff.close()
+
+    def _read_contiguous(self, offset: int, first: int, stop: int) -> np.ndarray:
+        """Sections that lie in the file as they lie in memory."""
+        voxels, dtype = math.prod(self.shape[1:]), self.dtype
+        file = self._tiff.filehandle
+        file.seek(offset + first * voxels * dtype.itemsize)
+        values = file.read_array(dtype, count=(stop - first) * voxels)
+        return np.asarray(values).reshape(stop - first, *self.shape[1:])
+
+    def _read_whole(self) -> np.ndarray:
+        """A layout that has no page for each section, such as tiles with a depth."""
+        if self._whole is None:
+            check_memory(math.prod(self.shape) * self.dtype.itemsize)
+            self._whole = self._series[0].asarray().reshape(self.shape)
+        return self._whole
 
 
 def _check_pages(path: Path) -> None:
@@ -81,8 +112,10 @@ def _unpack(file: BinaryIO, layout: str) -> int:
     return int(struct.unpack(layout, data)[0])
 
 
-def _read_sections(tiff: tifffile.TiffFile) -> np.ndarray:
-    series = list(tiff.series)
+def _describe(
+    tiff: tifffile.TiffFile, series: Sequence[tifffile.TiffPageSeries]
+) -> tuple[tuple[int, int, int], np.dtype[Any]]:
+    """Shape (z, y, x) and type, as the header claims them and the file can hold them."""
     if not series:
         raise InputError(f"holds no image; {_EXPECTED}")
     kinds = {(image.shape, str(image.dtype)) for image in series}
@@ -93,21 +126,27 @@ def _read_sections(tiff: tifffile.TiffFile) -> np.ndarray:
             "one stack of equal sections is expected"
         )
     # A writer that was given one section at a time leaves a series of one page for each.
-    many = len(series) > 1
     axes, shape = series[0].axes, series[0].shape
-    if many:
+    if len(series) > 1:
         axes, shape = f"Z{axes}", (len(series), *shape)
-    shape = _section_shape(axes, shape)
-    _check_size(tiff, shape, series[0].dtype)
-    if not many:
-        return series[0].asarray().reshape(shape)
-    sections = np.empty(shape, series[0].dtype)
-    for number, image in enumerate(series):
-        sections[number] = image.asarray().reshape(shape[1:])
-    return sections
+    volume = _section_shape(axes, shape)
+    _check_size(tiff, volume, series[0].dtype)
+    # Contiguous values are read as they are stored, pages in the byte order of this machine.
+    return volume, np.dtype(tiff.byteorder + series[0].dtype.char)
 
 
-def _section_shape(axes: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+def _pages(
+    series: Sequence[tifffile.TiffPageSeries], shape: tuple[int, int, int]
+) -> list[Any] | None:
+    """A page for each section, or None where the file is laid out in another way."""
+    pages = [page for image in series for page in image.pages]
+    usual = len(pages) == shape[0] and all(
+        page is not None and math.prod(page.shape) == math.prod(shape[1:]) for page in pages
+    )
+    return pages if usual else None
+
+
+def _section_shape(axes: str, shape: tuple[int, ...]) -> tuple[int, int, int]:
     """Return the shape (z, y, x) that an image with these axes has, or say why it has none."""
     if 0 in shape:
         raise InputError(f"is an image of size zero ({_shown(shape)}); {_EXPECTED}")
@@ -124,9 +163,8 @@ def _section_shape(axes: str, shape: tuple[int, ...]) -> tuple[int, ...]:
         )
     if [axis for axis, _ in kept[-2:]] != ["Y", "X"]:
         raise InputError(f"has the axes {_named(kept)}; z, y, x in that order are expected")
-    if len(kept) < 3:
-        raise InputError(f"holds one page ({_shown(shape)}) where a stack is needed; {_EXPECTED}")
-    return tuple(length for _, length in kept)
+    height, width = kept[-2][1], kept[-1][1]
+    return (kept[0][1] if len(kept) == 3 else 1, height, width)
 
 
 def _check_size(tiff: tifffile.TiffFile, shape: tuple[int, ...], dtype: Any) -> None:
@@ -142,7 +180,6 @@ def _check_size(tiff: tifffile.TiffFile, shape: tuple[int, ...], dtype: Any) -> 
         ends = (o + n for o, n in zip(page.dataoffsets, page.databytecounts, strict=False))
         if max(ends, default=0) > size:
             raise InputError(f"the pixels of page {number} lie outside the file; {_TRUNCATED}")
-    check_memory(nbytes)
 
 
 def _named(axes: list[tuple[str, int]]) -> str:

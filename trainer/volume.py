@@ -50,14 +50,14 @@ def load_volume(raw: Path, mask: Path, voxel_size_nm: Sequence[float] | None = N
     """Read a raw stack and its mask.
 
     Args:
-        raw: TIFF file or folder of PNGs with the grey values.
+        raw: TIFF, folder of PNGs, OME-Zarr or HDF5 file with the grey values.
         mask: the same for the mask; every value but 0 is foreground.
         voxel_size_nm: edges of a voxel, z, y, x; wins over what the files say.
 
     Raises:
         InputError: one line that names the file and says what is wrong with it.
     """
-    given = None if voxel_size_nm is None else _checked(voxel_size_nm)
+    given = None if voxel_size_nm is None else checked_voxel_size(voxel_size_nm)
     values = read_stack(raw, role="raw")
     labels = read_stack(mask, role="mask")
     if values.array.shape != labels.array.shape:
@@ -75,7 +75,27 @@ def load_volume(raw: Path, mask: Path, voxel_size_nm: Sequence[float] | None = N
     )
 
 
-def _checked(voxel_size_nm: Sequence[float]) -> VoxelSize:
+def load_raw(raw: Path, voxel_size_nm: Sequence[float] | None = None) -> Stack:
+    """Read a raw stack that has no mask, with the type of a volume's grey values.
+
+    Args:
+        raw: as for `load_volume`.
+        voxel_size_nm: edges of a voxel, z, y, x; wins over what the file says.
+
+    Raises:
+        InputError: one line that names the file and says what is wrong with it.
+    """
+    given = None if voxel_size_nm is None else checked_voxel_size(voxel_size_nm)
+    values = read_stack(raw, role="raw")
+    return Stack(_as_raw(values.array), given or values.voxel_size_nm)
+
+
+def checked_voxel_size(voxel_size_nm: Sequence[float]) -> VoxelSize:
+    """The edges of a voxel as they were given.
+
+    Raises:
+        InputError: They are no three positive numbers.
+    """
     sizes = tuple(voxel_size_nm)
     if len(sizes) != 3 or not all(_is_length(size) for size in sizes):
         raise InputError(

@@ -1,4 +1,4 @@
-"""The size of a voxel, as far as a TIFF file says it."""
+"""The size of a voxel, as far as a file says it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ _UNITS = {
     **dict.fromkeys(("um", "micron", "microns", "micrometer", "micrometers", "micrometre"), 1e3),
     **dict.fromkeys(("mm", "millimeter", "millimeters", "millimetre"), 1e6),
     **dict.fromkeys(("cm", "centimeter", "centimeters", "centimetre"), 1e7),
+    **dict.fromkeys(("m", "meter", "metre"), 1e9),
     **dict.fromkeys(("a", "å", "angstrom"), 0.1),
 }
 # The micro sign, the Greek letter, and the micro sign as ImageJ writes it in plain ASCII.
@@ -46,7 +47,7 @@ def _from_ome(tiff: tifffile.TiffFile) -> VoxelSize | None:
     if pixels is None:
         return None
     keys = [f"PhysicalSize{axis}" for axis in "ZYX"]
-    return _complete([_length(pixels.get(key), pixels.get(f"{key}Unit", "um")) for key in keys])
+    return _complete([length_nm(pixels.get(key), pixels.get(f"{key}Unit", "um")) for key in keys])
 
 
 def _from_imagej(tiff: tifffile.TiffFile) -> VoxelSize | None:
@@ -55,17 +56,17 @@ def _from_imagej(tiff: tifffile.TiffFile) -> VoxelSize | None:
     spacing, unit = (tiff.imagej_metadata.get(key) for key in ("spacing", "unit"))
     if unit is None and _resolution_unit(tiff) == _CENTIMETER:
         unit = "cm"
-    return _complete([_length(spacing, unit), *_in_plane(tiff, unit)])
+    return _complete([length_nm(spacing, unit), *_in_plane(tiff, unit)])
 
 
 def _from_json(tiff: tifffile.TiffFile) -> VoxelSize | None:
     described: Mapping[str, Any] = (tiff.shaped_metadata or ({},))[0]
     if "spacing_nm" in described:
-        return _three(described["spacing_nm"], lambda value: _length(value, "nm"))
+        return _three(described["spacing_nm"], lambda value: length_nm(value, "nm"))
     spacing, unit = described.get("spacing"), described.get("unit")
     if isinstance(spacing, list):
-        return _three(spacing, lambda value: _length(value, unit))
-    depth = _length(spacing, unit)
+        return _three(spacing, lambda value: length_nm(value, unit))
+    depth = length_nm(spacing, unit)
     # Pixels per inch are a default that nobody chose: the one spacing then counts for all axes.
     in_plane = _in_plane(tiff, unit) if _resolution_unit(tiff) == _CENTIMETER else [depth, depth]
     return _complete([depth, *in_plane])
@@ -92,7 +93,7 @@ def _pixel(tiff: tifffile.TiffFile, tag: str, unit: object) -> float | None:
     if (pixels, units) == (1, 1) or not pixels:
         return None
     # Rounded because a ratio of two integers comes a little beside the length that was meant.
-    length = _length(units / pixels, unit)
+    length = length_nm(units / pixels, unit)
     return None if length is None else float(f"{length:.6g}")
 
 
@@ -104,8 +105,8 @@ def _tag(tiff: tifffile.TiffFile, name: str, default: Any) -> Any:
     return tiff.pages.first.tags.valueof(name, default=default)
 
 
-def _length(value: object, unit: object) -> float | None:
-    """Return a length in nm, or None unless it is a positive number of a known unit."""
+def length_nm(value: object, unit: object) -> float | None:
+    """A length in nm, or None unless it is a positive number of a known unit."""
     name = str(unit).strip().lower()
     for micro in _MICRO:
         name = name.replace(micro, "u")

@@ -47,6 +47,7 @@ class FakeWorkers:
     script: Mapping[tuple[int, int], Failure | type[BaseException]] = field(default_factory=dict)
     curve: Callable[[Hyperparameters, int], float] = learning_curve
     luck: Callable[[Assignment], float] = lambda assignment: 0.0
+    facts: Callable[[Hyperparameters, int], dict[str, float]] = lambda run, epoch: {}
     trained: list[tuple[int, int]] = field(default_factory=list)
     begun: list[Assignment] = field(default_factory=list)
     held: dict[int, Assignment] = field(default_factory=dict)
@@ -106,7 +107,7 @@ class FakeWorkers:
         value = self.curve(assignment.hyperparameters, epoch) + self.luck(assignment)
         self.history[trial] = (*self.history[trial], value)
         self.trained.append((trial, epoch))
-        facts = facts_after(epoch)
+        facts = facts_after(epoch) | self.facts(self.held[trial].hyperparameters, epoch)
         self.checkpoints.save(
             trial,
             Checkpoint(

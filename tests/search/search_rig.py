@@ -14,7 +14,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.assignment import Failure
 from search.budget import Budget
+from search.constraints import Constraints
 from search.coordinator import Coordinator
+from search.objectives import directions
+from search.plan import Plan
 from search.samplers import build_sampler
 from search.space import Space, build_space
 from search.standing import Standing
@@ -62,20 +65,30 @@ class SearchRig:
         self.space: Space = build_space(SPACE)
         self.pruner: optuna.pruners.BasePruner = optuna.pruners.NopPruner()
         self.sampler, self.seed = "random", 0
+        self.plan: Plan | None = None
+        self.constraints = Constraints()
+        self.second_objective: str | None = None
         self.epochs, self.keep, self.retries = 3, 2, 2
         self.shown: list[Standing] = []
         self.coordinator: Coordinator | None = None
 
     def study(self) -> optuna.Study:
         self._storage = self._open_storage()
-        return optuna.create_study(
+        study = optuna.create_study(
             storage=self._storage,
             study_name="mito",
-            direction="maximize",
-            sampler=build_sampler(self.sampler, seed=self.seed),
+            directions=directions(self.second_objective),
             pruner=self.pruner,
             load_if_exists=True,
         )
+        study.sampler = build_sampler(
+            self.sampler,
+            seed=self.seed,
+            begun=len(study.trials),
+            space=self.space,
+            plan=self.plan,
+        )
+        return study
 
     def workers(self, slots: int = 1, script: Any = None, curve: Any = None) -> FakeWorkers:
         return FakeWorkers(self.checkpoints, slots, script or {}, curve or learning_curve)
@@ -103,6 +116,8 @@ class SearchRig:
                 keep=self.keep,
                 epochs_expected=self.epochs,
                 budget=budget,
+                constraints=self.constraints,
+                second_objective=self.second_objective,
             ),
             stop_requested=stop_requested,
             exchange=exchange,
@@ -125,7 +140,7 @@ class SearchRig:
             full = trial.last_step == self.epochs
             assert (trial.state is TrialState.COMPLETE) <= full
             if trial.state is TrialState.COMPLETE:
-                assert trial.value == trial.intermediate_values[self.epochs]
+                assert trial.values[0] == trial.intermediate_values[self.epochs]
             steps = list(trial.intermediate_values)
             assert steps == list(range(1, len(steps) + 1))
             if trial.state is TrialState.FAIL:

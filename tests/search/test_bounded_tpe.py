@@ -279,3 +279,82 @@ def test_a_search_finds_as_much_when_it_is_shown_less() -> None:
 def test_a_bound_below_what_tpe_needs_is_refused() -> None:
     with pytest.raises(ValueError, match="finished: expected at least 250 trials, got 100"):
         BoundedTPESampler(seed=0, finished=100)
+
+
+# Lines: a trial and its promotions
+
+
+def line_trial(
+    state: TrialState, origin: int | None, reports: list[float], *, infeasible: bool = False
+) -> FrozenTrial:
+    return create_trial(
+        state=state,
+        value=reports[-1] if state is TrialState.COMPLETE else None,
+        params={"rate": 1e-3, "depth": 3, "loss": "bce"},
+        distributions=SPACE,
+        intermediate_values=dict(enumerate(reports, 1)),
+        user_attrs={} if origin is None else {"origin": origin},
+        constraints={"memory": 1.0} if infeasible else None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("last", "shown"),
+    [
+        (line_trial(TrialState.RUNNING, 0, [0.5]), [0, 1]),
+        (line_trial(TrialState.FAIL, 0, [0.5]), [0, 1]),
+        (line_trial(TrialState.PRUNED, 0, [0.5, 0.5, 0.6]), [1, 2]),
+        (line_trial(TrialState.COMPLETE, 0, [0.5] * 9), [1, 2]),
+        (line_trial(TrialState.PRUNED, 0, [0.5], infeasible=True), [1, 2]),
+    ],
+    ids=["running", "failed", "stopped again", "complete", "infeasible"],
+)
+def test_a_line_is_shown_once_by_its_newest_trial_that_has_ended(
+    last: FrozenTrial, shown: list[int]
+) -> None:
+    study = optuna.create_study(direction="maximize")
+    study.add_trials(
+        [line_trial(TrialState.PRUNED, None, [0.5]), line_trial(TrialState.COMPLETE, None, [0.9])]
+    )
+    bit_by_bit = TpeHistory()
+    bit_by_bit.read(study)
+    study.add_trial(last)
+    for history in (bit_by_bit, TpeHistory()):
+        history.read(study)
+        excerpt = history.excerpt(finished=250, running=20)
+        assert [trial.number for trial in excerpt] == shown
+
+
+def test_tpe_ranks_a_study_of_lines_as_optunas_does_one_without_the_stopped_trials() -> None:
+    chance = random.Random(8)
+    trials: list[FrozenTrial] = []
+    newest: dict[int, int] = {}
+    for number in range(400):
+        earlier = [line for line in newest if trials[newest[line]].state is TrialState.PRUNED]
+        origin = chance.choice(earlier) if earlier and chance.random() < 0.4 else None
+        states = [TrialState.PRUNED, TrialState.PRUNED, TrialState.COMPLETE]
+        reports = [chance.random() for _ in range(chance.randint(1, 9))]
+        trials.append(line_trial(chance.choice(states), origin, reports))
+        newest[number if origin is None else origin] = number
+    study = optuna.create_study(direction="maximize")
+    study.add_trials(trials)
+    history = TpeHistory()
+    history.read(study)
+    shown = history.excerpt(finished=1000, running=0)
+    assert [trial.number for trial in shown] == sorted(newest.values())
+    known = study.get_trials()
+    alone = [known[number] for number in sorted(newest.values())]
+    good = [[t.number for t in _split_trials(study, each, GOOD)[0]] for each in (shown, alone)]
+    assert good[0] == good[1] == sorted(number for _, number in history._ranked[:GOOD])
+
+
+def test_a_running_promotion_changes_nothing_of_what_is_drawn() -> None:
+    drawn = []
+    for promoted in (False, True):
+        study = invent_study(3, 60, finished=True)
+        stopped = next(t for t in study.trials if t.state is TrialState.PRUNED and t.params)
+        study.sampler = BoundedTPESampler(seed=1)
+        if promoted:
+            study.add_trial(line_trial(TrialState.RUNNING, stopped.number, [0.5]))
+        drawn.append(study.ask(SPACE).params)
+    assert drawn[0] == drawn[1]

@@ -137,6 +137,15 @@ def refusal(answer: Answer) -> str:
             ["explain", "m", "--raw", "a", "--section", "1", "--box", "9,0,5,9", "--out", "o"],
             ["--box", "y0,x0,y1,x1", "9,0,5,9"],
         ),
+        (["predict", "m", "a.tif"], ["Missing argument", "output"]),
+        (["predict", "m", "a.tif", "b.png"], ["b.png", "ends in .tif, .ome.tif or .zarr"]),
+        (["predict", "m", "a.tif", "b.tif"], ["volume a.tif", "no such file"]),
+        (["predict", "m", "mito.toml", "b.tif"], ["volume mito.toml", "not a TIFF"]),
+        (["predict", "m", "a.tif", "b.tif", "--overlap", "0.5"], ["--overlap", "--window"]),
+        (
+            ["predict", "m", "a.tif", "b.tif", "--window", "64", "--overlap", "1"],
+            ["overlap", "from 0 to under 1"],
+        ),
     ],
     ids=" ".join,
 )
@@ -589,7 +598,7 @@ def test_help_names_every_command_and_loads_nothing_heavy() -> None:
     done = run_program("--help")
     assert (done.returncode, done.stderr) == (0, "")
     shown, loaded = done.stdout.split("loaded: ")
-    for command in ("run", "check", "status", "best", "export", "evaluate", "explain", "dashboard"):
+    for command in ("run", "check", "status", "best", "export", "evaluate", "explain", "predict"):
         assert f"\n  {command} " in shown
     heavy = {"tensorflow", "keras", "ray", "optuna", "numpy", "sqlalchemy", "pydantic"}
     assert heavy & set(loaded.split()) == set()
@@ -603,3 +612,47 @@ def test_a_refused_file_is_one_line_and_exit_code_2_for_a_shell(tmp_path: Path) 
     assert done.stderr.count("\n") == 1
     assert {"tensorflow", "keras", "ray"} & set(done.stdout.split("loaded: ")[1].split()) == set()
     assert [path.name for path in tmp_path.iterdir()] == ["mito.toml"]
+
+
+def test_a_prediction_needs_a_model(call: Call, tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((5, 8, 8), np.uint8))
+    message = refusal(call("predict", "nowhere", "a.tif", "b.tif"))
+    assert message.startswith("nowhere: expected a model folder with model.json, found none")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tif", "mito.toml"]
+
+
+def test_what_a_prediction_wrote_is_shown(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = {
+        "output": "out.zarr",
+        "labels": "out.zarr/labels/instances",
+        "objects": 46,
+        "shape": [165, 768, 1024],
+        "voxel_size_nm": [5.0, 5.0, 5.0],
+        "seconds": 31.4,
+        "voxels_per_second": 4_200_000,
+    }
+    asked: list[Any] = []
+
+    def segment_file(*arguments: Any, on_progress: Any, say: Any) -> dict[str, Any]:
+        asked.append(arguments)
+        on_progress("predict", 1, 165)
+        say("a note")
+        return written
+
+    from trainer import segmentation
+
+    monkeypatch.setattr(segmentation, "segment_file", segment_file)
+    given = ("predict", "m", "a.tif", "out.zarr", "--split-touching", "--window", "256")
+    answer = call(*given, "--blend", "mean", "--voxel-size-nm", "5,5,5")
+    assert answer.code == 0
+    assert answer.out.splitlines() == [
+        "probabilities: out.zarr (165 x 768 x 1024, voxels 5 x 5 x 5 nm; 31 s, "
+        "4.20 million voxels a second)",
+        "labels: out.zarr/labels/instances (46 objects)",
+    ]
+    assert answer.err == "a note\n"
+    options = asked[0][3]
+    assert (options.labels, options.voxel_size_nm) == ("watershed", (5.0, 5.0, 5.0))
+    windows = options.prediction.windows
+    assert (windows.size, windows.overlap, windows.blend) == (256, 0.5, "mean")
+    assert json.loads(call(*given, "--json").out) == written

@@ -26,7 +26,7 @@ SMALL = {
     "batch_size": [2, 4],
     "filters": [4, 8],
     "depth": {"low": 2, "high": 3},
-    "outer_levels": [-1, 1],
+    "outer_levels": [-1, 0],
     "tile_size": [32, 64],
     "tile_sections": [4, 8],
     # Whether a run of some steps learns at its ends is not the network's affair.
@@ -98,19 +98,23 @@ def test_a_run_trains_goes_on_predicts_and_is_exported(
 ) -> None:
     values = RUNS[number]
     session = open_session(volume, values)
-    first, second = session.advance(), session.advance()
+    first = session.advance()
     store = CheckpointStore(tmp_path / "checkpoints")
-    store.save(number, Checkpoint(2, session.state(), {}))
-    third = session.advance()
-    _assert_learned([first, second, third])
+    store.save(number, Checkpoint(1, session.state(), {}))
+    second = session.advance()
+    after = session.state()
+    _assert_learned([first, second, session.advance()])
 
     kept = store.load(number)
     assert kept is not None
+    # Another session takes the state; that it goes on alike is for test_session.py, where the
+    # framework traces its steps once more.
     again = open_session(volume, values)
     again.restore(kept.arrays)
-    assert again.advance().loss == third.loss
-    for name, array in again.state().items():
-        assert array.tobytes() == session.state()[name].tobytes(), name
+    _assert_identical(again.state(), kept.arrays)
+    session.restore(kept.arrays)
+    assert session.advance().loss == second.loss
+    _assert_identical(session.state(), after)
 
     model = build_model(
         session.hyperparameters, session.state(), threshold=0.5, card={"data": None}
@@ -122,6 +126,11 @@ def test_a_run_trains_goes_on_predicts_and_is_exported(
     assert np.abs(probability.astype(int) - model.predict(raw)).max() <= 1
     session.close()
     again.close()
+
+
+def _assert_identical(one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> None:
+    assert one.keys() == other.keys()
+    assert not [name for name in one if one[name].tobytes() != other[name].tobytes()]
 
 
 def _assert_learned(epochs: list[EpochMetrics]) -> None:

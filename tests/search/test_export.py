@@ -1,19 +1,40 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 from optuna.trial import TrialState
 from small_config import build_config
 
 from search import export
+from search.data import StudyData
 from search.export import export_trial
 from search.finalists import Source
 from search.results import WINNER, model_folder
+from storage.checkpoints import Checkpoint, CheckpointStore
+from trainer.device import Device
 from trainer.errors import InputError
+from trainer.hyperparameters import Hyperparameters
+from trainer.metrics import Scores
+from trainer.model import Model
+from trainer.split import Split
+
+
+class Volume:
+    sha256 = "abc"
+    raw = mask = None
+
+
+DATA = StudyData(Volume(), Split(range(8), range(8, 12), None, 0, range(12)))  # type: ignore[arg-type]
+
+
+def model_of(**card: Any) -> Model:
+    return Model(None, Hyperparameters(depth=1, tile_size=32), 0.5, card)
 
 
 @pytest.fixture
@@ -23,21 +44,25 @@ def config(tmp_path: Path) -> Any:
 
 @pytest.fixture
 def study(monkeypatch: pytest.MonkeyPatch) -> optuna.Study:
-    """Trials 0 and 1 are finished, 2 is pruned, 3 told from outside; models are dictionaries."""
+    """Trials 0 and 1 are finished, 2 is pruned, 3 told from outside; models are their cards."""
 
-    def build(source: Source, winner: Any, data: Any) -> dict[str, Any]:
-        return {"made from trial": winner.number, "data": data}
+    def build(source: Source, winner: Any, data: Any) -> Model:
+        return model_of(made=winner.number, data=data, trial=winner.number)
 
-    def save(model: dict[str, Any], folder: Path, *, saved_model: bool) -> None:
+    def write(model: Model, folder: Path, gray: Any, publication: Any, *, name: str) -> Any:
         folder.mkdir(parents=True)
-        (folder / "model.json").write_text(json.dumps({**model, "saved_model": saved_model}))
+        (folder / "model.json").write_text("{}")
+        written = {"members": len(model.members), "threshold": model.threshold}
+        return {**model.card, **written, "publication": publication.name, "name": name}
 
-    def load(folder: Path, *, stock: bool) -> dict[str, Any]:
-        return {"loaded from": str(folder), "stock": stock}
+    def load(folder: Path, *, stock: bool) -> Model:
+        return model_of(made=str(folder), stock=stock)
 
     monkeypatch.setattr(export, "build_trial_model", build)
-    monkeypatch.setattr(export, "save_model", save)
+    monkeypatch.setattr(export, "export_model", write)
     monkeypatch.setattr(export, "load_model", load)
+    monkeypatch.setattr(export, "cut_specimen", lambda model, volume, sections: volume.raw)
+    monkeypatch.setattr(export, "load_data", lambda config: DATA)
     monkeypatch.setattr(export, "configure_device", lambda: None)
     study = optuna.create_study(study_name="mito", direction="maximize")
     study.set_user_attr("defined_by", json.dumps({"data": {"sha256": "abc"}}))
@@ -62,19 +87,17 @@ def test_the_winners_model_is_written_with_its_card(
     study.set_user_attr(WINNER, 1)
     write_model(config)
     card = export_trial(config, study, tmp_path / "out", None)
-    assert card == {
-        "loaded from": str(model_folder(config)),
-        "stock": True,
-        "saved_model": True,
-        "files": ["model.json"],
-    }
+    assert card["made"] == str(model_folder(config))
+    assert card["stock"]
+    assert card["files"] == ["model.json"]
+    assert (card["name"], card["publication"]) == ("mito", "U-Net mito")
 
 
 def test_without_a_winner_it_is_the_best_so_far(
     config: Any, study: optuna.Study, tmp_path: Path
 ) -> None:
     card = export_trial(config, study, tmp_path / "out", None)
-    assert card["made from trial"] == 1
+    assert card["made"] == 1
     assert card["data"] == {"sha256": "abc"}
 
 
@@ -82,7 +105,7 @@ def test_the_model_of_a_deleted_study_is_not_taken_for_this_ones(
     config: Any, study: optuna.Study, tmp_path: Path
 ) -> None:
     write_model(config)
-    assert export_trial(config, study, tmp_path / "out", None)["made from trial"] == 1
+    assert export_trial(config, study, tmp_path / "out", None)["made"] == 1
 
 
 def test_another_trial_is_written_when_it_is_named(
@@ -90,7 +113,7 @@ def test_another_trial_is_written_when_it_is_named(
 ) -> None:
     study.set_user_attr(WINNER, 1)
     write_model(config)
-    assert export_trial(config, study, tmp_path / "out", 0)["made from trial"] == 0
+    assert export_trial(config, study, tmp_path / "out", 0)["made"] == 0
 
 
 def test_the_studys_own_model_is_not_replaced_by_another_trials(
@@ -114,3 +137,103 @@ def test_a_study_without_a_finished_trial_has_nothing_to_export(
 ) -> None:
     with pytest.raises(InputError, match=r"'empty' has none yet"):
         export_trial(config, optuna.create_study(study_name="empty"), tmp_path / "out", None)
+
+
+def test_what_wrote_the_files_and_the_best_are_told(
+    config: Any, study: optuna.Study, tmp_path: Path
+) -> None:
+    card = export_trial(config, study, tmp_path / "out")
+    assert {"python", "tf2onnx", "onnx"} <= set(card["exported_with"])
+    assert [(row["number"], row["value"]) for row in card["finalists"]] == [(1, 0.9), (0, 0.7)]
+
+
+def test_finalists_are_told_as_the_study_keeps_them(
+    config: Any, study: optuna.Study, tmp_path: Path
+) -> None:
+    rows = [{"number": 1, "value": 0.9, "mean": 0.88, "std": 0.01, "n": 3, "scores": []}]
+    study.set_user_attr("finalists", rows)
+    assert export_trial(config, study, tmp_path / "out")["finalists"] == rows
+
+
+@pytest.fixture
+def combined(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+    """The trials of each ensemble that is made, and its threshold tuned to 0.3."""
+    made: list[list[int]] = []
+
+    def combine(models: list[Model]) -> Model:
+        made.append([model.card["made"] for model in models])
+        return replace(models[0], members=tuple(model.hyperparameters for model in models))
+
+    def tune(model: Model, volume: Any, sections: range) -> tuple[Model, Scores]:
+        assert sections == range(8, 12)
+        return replace(model, threshold=0.3), Scores(0.95, 0.9, 0.94, 0.96, 0.3, 100)
+
+    monkeypatch.setattr(export, "combine", combine)
+    monkeypatch.setattr(export, "in_precision", lambda model, precision: model)
+    monkeypatch.setattr(export, "tune", tune)
+    monkeypatch.setattr(export, "configure_device", lambda: Device("a", "cpu", "float32"))
+    return made
+
+
+def keep(config: Any, *trials: int) -> None:
+    store = CheckpointStore(config.folder / "trials")
+    for trial in trials:
+        store.save(trial, Checkpoint(3, {"w": np.zeros(2)}, {}))
+
+
+def test_an_ensemble_is_made_of_the_best_and_tuned_as_one(
+    config: Any, study: optuna.Study, tmp_path: Path, combined: list[list[int]]
+) -> None:
+    keep(config, 0, 1)
+    card = export_trial(config, study, tmp_path / "out", ensemble=True)
+    assert combined == [[1, 0]]
+    assert (card["members"], card["threshold"], card["trial"]) == (2, 0.3, [1, 0])
+    assert card["validation"]["dice"] == 0.95
+
+
+def test_the_config_asks_for_an_ensemble_but_a_named_trial_stays_alone(
+    study: optuna.Study, tmp_path: Path, combined: list[list[int]]
+) -> None:
+    config = build_config(tmp_path / "runs", export={"ensemble": 2})
+    keep(config, 0, 1)
+    export_trial(config, study, tmp_path / "out")
+    export_trial(config, study, tmp_path / "other", 0)
+    assert combined == [[1, 0]]
+
+
+def test_an_ensemble_needs_two_checkpoints(
+    config: Any, study: optuna.Study, tmp_path: Path, combined: list[list[int]]
+) -> None:
+    keep(config, 1)
+    with pytest.raises(InputError, match=r"^--ensemble: expected 3 trials .* found 1; .*keep = 3"):
+        export_trial(config, study, tmp_path / "out", ensemble=True)
+
+
+def test_an_ensemble_is_not_tuned_on_other_data(
+    config: Any, study: optuna.Study, tmp_path: Path, combined: list[list[int]]
+) -> None:
+    keep(config, 0, 1)
+    study.set_user_attr("defined_by", json.dumps({"data": {"sha256": "other"}}))
+    with pytest.raises(InputError, match=r"^data: expected the volume that the study was made"):
+        export_trial(config, study, tmp_path / "out", ensemble=True)
+
+
+def test_an_ensemble_is_not_one_trial(config: Any, study: optuna.Study, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^--ensemble: expected no --trial"):
+        export_trial(config, study, tmp_path / "out", 0, ensemble=True)
+
+
+def test_a_model_whose_data_are_gone_is_shown_on_a_phantom(
+    config: Any, study: optuna.Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = []
+
+    def refuse(config: Any) -> StudyData:
+        raise InputError("raw.tif: expected a stack, found none")
+
+    monkeypatch.setattr(export, "load_data", refuse)
+    monkeypatch.setattr(export, "cut_specimen", lambda *taken: shown.append(taken))
+    export_trial(config, study, tmp_path / "out")
+    ((_, volume, sections),) = shown
+    assert volume.raw.shape == (24, 256, 256)
+    assert sections == range(24)

@@ -217,3 +217,32 @@ def test_what_counts_towards_the_budget_has_begun_and_begun_anew(study: optuna.S
     study.enqueue_trial({"rate": 0.5})
     counted = [lineage.counts_towards_budget(trial) for trial in study.trials]
     assert counted == [True, False, False]
+
+
+def test_a_promotion_is_a_trial_that_goes_on_and_stays_one_when_it_is_interrupted(
+    study: optuna.Study, checkpoints: CheckpointStore
+) -> None:
+    paused = begin(study, reported=3)
+    study.tell(paused, state=TrialState.PRUNED)
+    save(checkpoints, 0, 3)
+    lineage.enqueue_promotion(study, 0)
+    promoted = lineage.take_continuation(study)
+    assert promoted is not None
+    assert lineage.promoted(study.trials) == {0}
+    assert (lineage.origin(study.trials[1]), lineage.promoted_after(study.trials[1])) == (0, 3)
+    lineage.inherit_checkpoint(promoted, checkpoints)
+    assert checkpoints.trials() == [1]
+    lineage.end_for_now(study, promoted, "interrupted", lost=True)
+    lineage.enqueue_continuation(study, promoted)
+    again = study.trials[2]
+    assert again.user_attrs == {
+        "retried_from": 1,
+        "promoted_after_epochs": 3,
+        "attempt": 1,
+        "origin": 0,
+    }
+    assert lineage.forerunners(study, again) == [1, 0]
+    assert [lineage.counts_towards_budget(trial) for trial in study.trials] == [True, False, False]
+    assert [trial.params or lineage.enqueued_values(trial) for trial in study.trials] == [
+        paused.params
+    ] * 3

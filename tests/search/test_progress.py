@@ -49,6 +49,15 @@ def test_a_line_tells_how_the_search_stands(clock: Clock) -> None:
     assert "best Dice 0.8765 (trial 5), epochs 40, elapsed 0:00, left -" in line
 
 
+def test_paused_trials_are_not_among_the_pruned_ones(clock: Clock) -> None:
+    shown, text = plain(Budget(trials=12))
+    shown.show(standing(paused=2))
+    assert "pruned 4, paused 2, failed 1, " in text.getvalue()
+    # One that is paused has ended for now, which is a line of its own.
+    shown.show(standing(paused=3))
+    assert len(text.getvalue().splitlines()) == 2
+
+
 def test_before_a_trial_is_finished_the_leading_value_is_shown(clock: Clock) -> None:
     shown, text = plain(Budget(trials=12))
     shown.show(standing(best=None, leading=0.5))
@@ -112,6 +121,20 @@ def test_epochs_of_earlier_runs_do_not_count_as_this_ones_pace(clock: Clock) -> 
     clock.now += 100
     shown.show(standing(spent=Spent(epochs=110), counts={"COMPLETE": 9}))
     assert left(text) == "~1:40"
+
+
+def test_what_is_to_come_is_told_in_device_hours_and_money(clock: Clock) -> None:
+    shown, text = plain(Budget(trials=12, price_per_device_hour=3.0))
+    # Two devices for an hour, of which half the time is gone.
+    spent = Spent(trials=6, epochs=40, seconds=3600, device_seconds=7200)
+    shown.show(standing(counts={}, running={}, spent=Spent()))
+    clock.now += 3600
+    shown.show(standing(counts={"COMPLETE": 6}, running={}, spent=spent, epochs_each=40 / 6))
+    line = text.getvalue().splitlines()[-1]
+    assert "cost 6.00" in line
+    assert "to come 2.00 device hours for 6.00, left ~1:00:00" in line
+    remaining = shown.remaining(standing(spent=Spent()))
+    assert remaining is None or remaining.device_seconds is None
 
 
 def test_a_search_goes_on_when_nobody_watches_it_any_more(

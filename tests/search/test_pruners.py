@@ -5,8 +5,8 @@ from typing import get_args
 import optuna
 import pytest
 
-from search.config import StudyConfig
-from search.pruners import PRUNERS, build_pruner, expected_epochs, rungs
+from search.config_sections import StudyConfig
+from search.pruners import PRUNERS, build_pruner, expected_epochs, most_paused, rungs
 
 
 def stops(epochs: int, trials: int) -> list[int | None]:
@@ -59,9 +59,61 @@ def test_no_pruner_stops_nothing() -> None:
     assert not trial.should_prune()
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"), [("hyperband", 0), ("none", 0), ("asha", 8), ("async_hyperband", 12)]
+)
+def test_so_many_trials_are_paused_at_most(name: str, expected: int) -> None:
+    assert most_paused(name, epochs=9, keep_paused=4) == expected
+
+
+def test_promotion_stops_trials_at_the_same_rungs() -> None:
+    assert rungs("asha", epochs=9) == [[1, 3]]
+    assert rungs("async_hyperband", epochs=9) == rungs("hyperband", epochs=9)
+
+
 @pytest.mark.parametrize("epochs", [6, 9, 27])
 def test_the_expected_length_of_a_trial_is_about_that_of_a_search(epochs: int) -> None:
     lengths = [stop or epochs for stop in stops(epochs, trials=200)]
     assert expected_epochs("hyperband", epochs=epochs) == pytest.approx(
         sum(lengths) / len(lengths), rel=0.3
     )
+
+
+def test_successive_halving_is_one_bracket_of_hyperbands() -> None:
+    assert rungs("successive_halving", epochs=27) == [[1, 3, 9]]
+    assert rungs("successive_halving", epochs=27)[0] == rungs("hyperband", epochs=27)[0]
+    # 1 epoch for all, 2 more for a third, 6 more for a ninth, 18 more for the rest.
+    assert expected_epochs("successive_halving", epochs=27) == pytest.approx(
+        1 + 2 / 3 + 6 / 9 + 18 / 27
+    )
+
+
+def test_each_pruner_says_when_it_may_stop_a_trial() -> None:
+    assert rungs("median", epochs=4) == [[1, 2, 3]]
+    assert rungs("patient", epochs=9, patience=2) == [[3, 4, 5, 6, 7, 8]]
+    assert rungs("patient", epochs=9) == [[4, 5, 6, 7, 8]]
+    assert rungs("patient", epochs=1) == [[]]
+    assert (expected_epochs("median", epochs=9), expected_epochs("patient", epochs=9)) == (5, 9)
+
+
+@pytest.mark.parametrize(
+    ("curve", "stops_after"),
+    [
+        ([0.1, 0.2, 0.3, 0.4, 0.5, 0.6], None),
+        ([0.5, 0.4, 0.6, 0.1, 0.2], 5),
+        ([0.5, 0.4, 0.6, 0.5, 0.7], None),
+        ([0.5, 0.1, 0.1], 3),
+        ([0.5, 0.5, 0.5, 0.5], None),
+    ],
+)
+def test_patience_ends_with_so_many_epochs_without_a_new_best(
+    curve: list[float], stops_after: int | None
+) -> None:
+    pruner = build_pruner("patient", epochs=9, patience=2)
+    trial = optuna.create_study(direction="maximize", pruner=pruner).ask()
+    stopped = None
+    for epoch, value in enumerate(curve, 1):
+        trial.report(value, epoch)
+        if trial.should_prune():
+            stopped = stopped or epoch
+    assert stopped == stops_after

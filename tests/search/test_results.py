@@ -91,6 +91,7 @@ def test_rows_of_the_best_are_what_json_prints(study: optuna.Study, config: Conf
     assert json.loads(json.dumps(rows)) == [
         {
             "number": 1,
+            "values": [0.9],
             "value": 0.9,
             "state": "COMPLETE",
             "params": study.trials[1].params,

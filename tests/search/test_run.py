@@ -185,7 +185,7 @@ def test_a_lock_that_is_lost_ends_the_run_without_a_model(
 @pytest.mark.parametrize(("gpus", "share"), [(0.0, 1.0), (0.25, 0.25), (1.0, 1.0), (2.0, 2.0)])
 def test_a_worker_is_told_its_share_of_a_gpu(tmp_path: Path, gpus: float, share: float) -> None:
     search = SearchRun(build_config(tmp_path, workers={"gpus_per_trial": gpus}))
-    assert search._build_task("mito", tmp_path, alone=False).gpu_share == share
+    assert search._build_task("mito", tmp_path).gpu_share == share
 
 
 def test_trials_and_the_model_are_of_the_same_space_for_the_volumes_voxels(

@@ -33,6 +33,7 @@ class Session:
     def __init__(self, volumes: Any, *arguments: Any, **options: Any) -> None:
         self.opened.append(volumes)
         self.epoch, self.parameters = 0, 100
+        self.validation_voxels = 4 * 64
 
     def advance(self) -> Any:
         planned = self.plan[self.epoch]
@@ -49,6 +50,7 @@ class Session:
             collapsed_to=planned,
             seconds=1.0,
             dice_by_volume=self.by_volume,
+            training_seconds=0.75,
         )
 
     def state(self) -> dict[str, np.ndarray]:
@@ -112,6 +114,17 @@ def test_a_repeat_is_trained_and_judged_by_its_fold(
 def _advance(runner: TrialRunner, times: int) -> EpochReport | Failure:
     outcomes = [runner.advance() for _ in range(times)]
     return outcomes[-1]
+
+
+def test_the_time_of_prediction_is_that_of_the_validation_sections(
+    build: Callable[..., TrialRunner],
+) -> None:
+    runner = build(None)
+    runner.begin(_assignment())
+    report = _advance(runner, 1)
+    assert isinstance(report, EpochReport)
+    # A quarter of a second for 4 sections of 8 x 8 voxels.
+    assert report.facts["prediction_seconds_per_megavoxel"] == pytest.approx(0.25e6 / 256)
 
 
 def test_three_collapsed_epochs_in_a_row_end_a_trial(build: Callable[..., TrialRunner]) -> None:

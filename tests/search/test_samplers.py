@@ -1,12 +1,31 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, get_args
 
 import optuna
 import pytest
+from optuna.distributions import IntDistribution
+from optuna.trial import TrialState
+from search_rig import SearchRig
 
-from search.config import StudyConfig
-from search.samplers import SAMPLERS, build_sampler
+from search import samplers
+from search.always_asked import always_asked, distribution
+from search.budget import Budget
+from search.config_sections import StudyConfig
+from search.pruners import build_pruner
+from search.samplers import PLANNED, SAMPLERS, build_sampler
+from search.space import Space, build_space
+from trainer.errors import InputError
+
+DRAWING = [name for name in SAMPLERS if name not in PLANNED]
+CONDITIONAL: dict[str, Any] = {
+    "optimizer": ["adam", "sgd"],
+    "learning_rate": {"low": 1e-5, "high": 1e-1, "log": True},
+    "momentum": {},
+    "dropout": {"low": 0.0, "high": 0.5},
+    "depth": 2,
+}
 
 
 def draw(name: str, seed: int, trials: int = 16) -> list[dict[str, Any]]:
@@ -20,17 +39,29 @@ def draw(name: str, seed: int, trials: int = 16) -> list[dict[str, Any]]:
     return [trial.params for trial in study.trials]
 
 
+def score(params: dict[str, Any]) -> float:
+    return -abs(params["dropout"] - 0.4) - abs(params["learning_rate"] - 0.01)
+
+
+def go_on(study: optuna.Study, space: Space, trials: int) -> list[dict[str, Any]]:
+    for _ in range(trials):
+        trial = study.ask()
+        space.suggest(trial)
+        study.tell(trial, score(trial.params))
+    return [trial.params for trial in study.trials]
+
+
 def test_a_config_knows_the_samplers_that_there_are() -> None:
     assert get_args(StudyConfig.model_fields["sampler"].annotation) == SAMPLERS
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", [name for name in DRAWING if name != "gp"])
 def test_the_seed_decides_what_is_drawn(name: str) -> None:
     assert draw(name, 3) == draw(name, 3)
     assert draw(name, 3) != draw(name, 4)
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", DRAWING)
 def test_a_seed_beyond_the_largest_one_is_still_one(name: str) -> None:
     assert draw(name, 2**32 + 3, trials=2) == draw(name, 3, trials=2)
 
@@ -40,3 +71,121 @@ def test_tpe_learns_where_the_good_values_are() -> None:
     study.optimize(lambda trial: -abs(trial.suggest_float("x", 0, 1) - 0.8), n_trials=40)
     late = [trial.params["x"] for trial in study.trials[-15:]]
     assert sum(abs(x - 0.8) < 0.2 for x in late) > 8
+
+
+def test_a_space_knows_what_every_run_has() -> None:
+    always = always_asked(build_space(CONDITIONAL))
+    assert list(always) == ["optimizer", "learning_rate", "dropout"]
+    assert "momentum" in always_asked(build_space({**CONDITIONAL, "optimizer": "sgd"}))
+    (depth,) = build_space({"depth": {"low": 2, "high": 4}, "tile_size": 64}).dimensions
+    assert distribution(depth) == IntDistribution(2, 4)
+
+
+@pytest.mark.parametrize("name", [name for name in DRAWING if name != "gp"])
+@pytest.mark.filterwarnings("error")
+def test_a_search_that_goes_on_draws_new_values_and_the_same_again(name: str) -> None:
+    def search() -> list[dict[str, Any]]:
+        space = build_space(CONDITIONAL)
+        study = optuna.create_study(direction="maximize")
+        for _ in range(3):
+            begun = len(study.trials)
+            study.sampler = build_sampler(name, seed=7, begun=begun, space=space)
+            go_on(study, space, 6)
+        return [trial.params for trial in study.trials]
+
+    found = search()
+    assert len({params["learning_rate"] for params in found}) == 18
+    assert found == search()
+
+
+def test_a_sobol_sequence_goes_on_as_if_it_had_never_stopped() -> None:
+    space = build_space({name: CONDITIONAL[name] for name in ("learning_rate", "dropout", "depth")})
+    whole, halved = (optuna.create_study(direction="maximize") for _ in range(2))
+    whole.sampler = build_sampler("qmc", seed=3, space=space)
+    for begun in (0, 8):
+        halved.sampler = build_sampler("qmc", seed=3, begun=begun, space=space)
+        go_on(halved, space, 8)
+    assert go_on(whole, space, 16) == [trial.params for trial in halved.trials]
+    # Evenly: each quarter of a range holds as many as the next.
+    quarters = [int(trial.params["dropout"] / 0.125) for trial in whole.trials]
+    assert [quarters.count(each) for each in range(4)] == [4, 4, 4, 4]
+
+
+def test_cma_es_goes_on_from_its_trials_and_keeps_no_pickle() -> None:
+    space = build_space(CONDITIONAL)
+    whole, halved = (optuna.create_study(direction="maximize") for _ in range(2))
+    whole.sampler = build_sampler("cmaes", seed=3, space=space)
+    go_on(whole, space, 24)
+    for _ in range(3):
+        halved.sampler = build_sampler("cmaes", seed=3, space=space)
+        go_on(halved, space, 8)
+    generations = [
+        [trial.system_attrs["cma:generation"] for trial in study.trials[1:]]
+        for study in (whole, halved)
+    ]
+    assert generations[0] == generations[1]
+    assert generations[0][-1] >= 3
+    assert not any("optimizer" in name for t in whole.trials for name in t.system_attrs)
+    go_on(whole, space, 60)
+    early, late = whole.trials[:15], whole.trials[-15:]
+    assert sum(score(t.params) for t in late) > sum(score(t.params) for t in early)
+
+
+def test_what_is_infeasible_or_pruned_teaches_cma_es() -> None:
+    space = build_space({"dropout": {"low": 0.0, "high": 0.5}, "depth": 2})
+    study = optuna.create_study(
+        direction="maximize", sampler=build_sampler("cmaes", seed=2, space=space)
+    )
+    for _ in range(60):
+        trial = study.ask()
+        dropout = space.suggest(trial).dropout
+        trial.report(dropout, 1)
+        if dropout > 0.25:
+            trial.set_constraint("epoch_seconds", dropout - 0.25)
+        study.tell(trial, state=TrialState.PRUNED)
+    late = [trial.params["dropout"] for trial in study.trials[-15:]]
+    # The best that is allowed, and not the best.
+    assert 0.1 < sum(late) / len(late) < 0.28
+
+
+@pytest.mark.slow
+def test_a_gaussian_process_learns_and_keeps_away_from_what_is_infeasible() -> None:
+    pytest.importorskip("torch")
+    space = build_space({"dropout": {"low": 0.0, "high": 0.5}, "depth": 2})
+    sampler = build_sampler("gp", seed=2, space=space)
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    for _ in range(14):
+        trial = study.ask()
+        dropout = space.suggest(trial).dropout
+        trial.report(dropout, 1)
+        if dropout > 0.25:
+            trial.set_constraint("memory", 1.0)
+        study.tell(trial, state=TrialState.PRUNED)
+    by_chance, modelled = (
+        [0.15 < trial.params["dropout"] <= 0.25 for trial in trials]
+        for trials in (study.trials[:10], study.trials[10:])
+    )
+    assert sum(modelled) / 4 > sum(by_chance) / 10
+
+
+def test_without_torch_the_gaussian_process_is_refused_in_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(samplers, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"study\.sampler: .*`make install EXTRAS=gp`"):
+        build_sampler("gp", seed=1)
+
+
+@pytest.mark.parametrize("name", ["cmaes", "qmc"])
+def test_a_sampler_searches_with_the_coordinator_and_a_pruner(tmp_path: Path, name: str) -> None:
+    runs = []
+    for folder in ("first", "second"):
+        storage = optuna.storages.InMemoryStorage()
+        rig = SearchRig(lambda storage=storage: storage, tmp_path / folder)
+        rig.space, rig.sampler = build_space(CONDITIONAL), name
+        rig.epochs, rig.pruner = 3, build_pruner("successive_halving", epochs=3)
+        rig.run(Budget(trials=6))
+        rig.run(Budget(trials=14))
+        runs.append([(trial.params, trial.state) for trial in rig.trials()])
+    assert runs[0] == runs[1]
+    assert len({str(params) for params, _ in runs[0]}) == 14

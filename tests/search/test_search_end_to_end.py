@@ -162,7 +162,8 @@ def test_the_same_search_on_postgresql_and_what_comes_out_of_it(
     card = json.loads(folder.call("export", "tiny.toml", "--out", "exported", "--json"))
     assert [each["number"] for each in card["finalists"]] == [row["number"] for row in rows[:2]]
     assert card["validation"]["of"].startswith("repeats of the search's trial")
-    assert card["files"] == ["model.json", "model.keras", "saved_model"]
+    networks = ["model.keras", "model.onnx", "saved_model"]
+    assert card["files"] == ["README.md", "model.json", *networks, "tiny.bioimage.io.zip"]
     volume = ("--raw", "runs/tiny/unseen/raw.tif", "--mask", "runs/tiny/unseen/mask.tif")
     scores = [
         json.loads(folder.call("evaluate", model, *volume, "--out", "scores", "--json"))

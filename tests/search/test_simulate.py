@@ -10,12 +10,19 @@ from typing import Any
 import pytest
 
 from search import cli
+from search.pruners import expected_epochs
 from search.simulate import Assumptions, load_simulated, simulate
 from trainer.errors import InputError
 
 
-def forecast(trials: int, slots: int, **assumed: Any) -> dict[str, Any]:
-    config = load_simulated(None, budget__trials=trials, budget__price_per_device_hour=2.0)
+def forecast(trials: int, slots: int, pruner: str = "hyperband", **assumed: Any) -> dict[str, Any]:
+    config = load_simulated(
+        None,
+        budget__trials=trials,
+        budget__price_per_device_hour=2.0,
+        study__pruner=pruner,
+        study__sampler="random" if pruner == "asha" else "tpe",
+    )
     result = asdict(simulate(config, Assumptions(slots=slots, **assumed)))
     assert result.pop("wall_seconds") > 0
     return result
@@ -35,6 +42,21 @@ def test_slots_are_busy_while_there_are_trials_to_begin() -> None:
     assert told["cost"] == pytest.approx(2.0 * told["device_hours"])
     assert told["rented_device_hours"] == pytest.approx(8 * told["virtual_hours"])
     assert told["device_hours"] <= told["rented_device_hours"]
+
+
+@pytest.mark.parametrize("lost_share", [0.0, 0.05])
+def test_promotions_leave_no_slot_idle_and_count_as_no_trial(lost_share: float) -> None:
+    told = forecast(120, 8, pruner="asha", lost_share=lost_share)
+    counts = told["counts"]
+    assert told["idle_share"] == 0
+    assert told["trials"] == 120
+    assert counts["RUNNING"] == counts["WAITING"] == 0
+    # Every trial but those that go on: a promotion is one more, and so is what was lost.
+    assert sum(counts.values()) - counts["FAIL"] > 120
+    # One in three passes each rung, and some have done so before there were better ones.
+    expected = expected_epochs("asha", epochs=9)
+    assert expected == pytest.approx(1 + 2 / 3 + 6 / 9)
+    assert 0.85 * expected < told["epochs"] / 120 < 1.35 * expected
 
 
 def test_more_slots_take_less_time_and_longer_epochs_more() -> None:

@@ -7,14 +7,18 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from search import lineage
 from search.assignment import Assignment, Begun, EpochReport, Failure
 from search.budget import Budget
 from search.coordinator import Coordinator
-from search.curves import Curve
+from search.curves import Curve, ParametricCurves
 from search.draws import draw_normal, draw_uniform
 from search.memory_checkpoints import MemoryCheckpoints
 from search.mishaps import Mishap, Mishaps
 from search.occupancy import Occupancy
+from search.promotion import PromotingPruner
+from search.rung import Rung
+from search.rung_pruner import Bracket, RungPruner
 from search.simulation import SimulatedWorkers, VirtualClock
 from search.space import build_space
 from search.terms import Ending, Terms
@@ -231,6 +235,75 @@ def test_draws_depend_on_their_key_alone() -> None:
 
 def _assignment(trial: int) -> Assignment:
     return Assignment(trial, Hyperparameters(), EPOCHS, 1, "train", 1)
+
+
+CURVED = build_space(
+    {
+        "learning_rate": {"low": 3e-4, "high": 3e-2, "log": True},
+        "loss": ["bce", "dice", "log_dice"],
+        "depth": {"low": 2, "high": 4},
+        "normalization": ["batch", "none"],
+    }
+)
+
+
+def search_curves(
+    pruner: optuna.pruners.BasePruner, seed: int, budget: Budget, slots: int = 4
+) -> tuple[Coordinator, ParametricCurves]:
+    """A search of made-up curves, drawn at random, and the same curves without their noise."""
+    curves, true = (
+        ParametricCurves(CURVED, epochs=27, epoch_seconds=60, seed=seed, noise=noise)
+        for noise in (1.0, 0.0)
+    )
+    checkpoints = MemoryCheckpoints()
+    workers = SimulatedWorkers(slots, curves, checkpoints, VirtualClock())
+    study = optuna.create_study(
+        study_name=f"mito-{seed}",
+        direction="maximize",
+        sampler=optuna.samplers.RandomSampler(seed=seed),
+        pruner=pruner,
+    )
+    terms = Terms(27, 1, "train", seed=0, retries=2, keep=2, epochs_expected=27, budget=budget)
+    coordinator = Coordinator(study, CURVED, workers, checkpoints, terms, clock=workers.clock)
+    coordinator.run()
+    return coordinator, true
+
+
+def test_promotion_takes_up_again_what_was_stopped_too_early() -> None:
+    # Whether that is worth its epochs is for benchmarks to say: here, that it is done.
+    def left_behind(pruner: RungPruner) -> list[int]:
+        """Lines that are among the best third of the first rung, and never went on from it."""
+        coordinator, _ = search_curves(pruner, 3, Budget(trials=60))
+        trials = coordinator._study.get_trials()
+        first = {lineage.origin(t): t.intermediate_values[1] for t in trials}
+        best = sorted(first, key=lambda line: -first[line])[: len(first) // 3]
+        gone_on = {lineage.origin(t) for t in trials if (t.last_step or 0) > 1}
+        return [line for line in best if line not in gone_on]
+
+    assert left_behind(RungPruner([Bracket(1)], reduction=3))
+    assert left_behind(PromotingPruner([Bracket(1)], reduction=3, keep=60)) == []
+
+
+def test_looking_for_what_to_promote_costs_the_same_however_many_trials_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # What is looked at for a promotion is counted: rungs, and not trials.
+    looked: list[int] = []
+    promotable = Rung.promotable
+
+    def count(rung: Rung) -> tuple[float, int] | None:
+        looked.append(len(rung.paused()))
+        return promotable(rung)
+
+    monkeypatch.setattr(Rung, "promotable", count)
+    pruner = PromotingPruner([Bracket(1)], reduction=3, keep=10)
+    coordinator, _ = search_curves(pruner, 1, Budget(trials=300), slots=50)
+    trials = coordinator._study.get_trials(deepcopy=False)
+    assert coordinator.standing.spent.trials == 300 < len(trials)
+    # Four rungs, the last at the full budget, where nothing stops: each looks at its best only.
+    assert max(looked) == 10
+    epochs = coordinator.standing.spent.epochs
+    assert len(looked) <= 4 * (epochs + 2 * len(trials))
 
 
 def test_nothing_stays_running() -> None:

@@ -116,7 +116,7 @@ def test_whole_bounds_of_a_real_dimension_make_a_real_range() -> None:
         ({"learning_rate": {"low": math.nan}}, ["space.learning_rate.low", "a number"]),
         (
             {"learning_rate": {"lo": 1e-4}},
-            ["space.learning_rate", "low, high, log or step", "'lo'"],
+            ["space.learning_rate", "low, high, log, step or points", "'lo'"],
         ),
         ({"dropout": {"log": 1}}, ["space.dropout.log", "true or false"]),
         ({"dropout": {"log": True}}, ["space.dropout", "low above 0", "low = 0.0"]),

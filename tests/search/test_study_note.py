@@ -4,9 +4,11 @@ from pathlib import Path
 
 import optuna
 import pytest
+from optuna.trial import TrialState
 from optuna_dashboard import get_note, save_note
 from small_config import build_config
 
+from search import lineage
 from search.config import Config
 from search.results import FINALISTS
 from search.study_note import StudyNote
@@ -60,6 +62,14 @@ def test_the_note_tells_the_finalists_with_their_spread(
         "**Finalists, repeated:** trial 3: 0.7500 ± 0.0707 over 2 repeats; "
         "trial 1: 0.7000 over 1 repeat; trial 2: not repeated"
     ) in get_note(study)
+
+
+def test_a_promoted_trial_is_counted_once(study: optuna.Study, config: Config) -> None:
+    for _ in range(2):
+        study.tell(study.ask(), state=TrialState.PRUNED)
+    lineage.enqueue_promotion(study, 0)
+    StudyNote(study, config).write("going on")
+    assert "2 of 4 trials (1 pruned)" in get_note(study)
 
 
 @pytest.mark.parametrize("before", ["", "mine, before\n"])

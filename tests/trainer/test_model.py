@@ -24,6 +24,7 @@ from trainer.model import (
     save_model,
     sha256,
 )
+from trainer.saved_model import write_saved_model
 from trainer.unet import build_unet, with_probability
 
 # Keras 3.15 asks a TensorFlow variable for its array in a way that numpy 2 will not know.
@@ -76,7 +77,7 @@ def trained(device: Any) -> tuple[keras.Model, Model]:
 @pytest.fixture(scope="module")
 def folder(trained: tuple[keras.Model, Model], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "model"
-    save_model(trained[1], folder, saved_model=True)
+    save_model(trained[1], folder)
     return folder
 
 
@@ -134,16 +135,21 @@ def test_plain_keras_opens_the_network_in_safe_mode(
         assert b"trainer" not in archive.read("config.json")
 
 
-def test_the_saved_model_serves_the_same(trained: tuple[keras.Model, Model], folder: Path) -> None:
-    import tensorflow as tf
+def test_other_files_are_listed_with_their_hashes(tmp_path: Path) -> None:
+    def write(folder: Path, card: Any) -> dict[str, Any]:
+        (folder / "saved_model").mkdir()
+        for name in ("model.onnx", "saved_model/a.pb", "README.md", "s.bioimage.io.zip"):
+            (folder / name).write_text(name)
+        return {"summary": f"of {card['study']}"}
 
-    served = tf.saved_model.load(str(folder / "saved_model"))
-    probability = np.asarray(served.serve(example()))
-    np.testing.assert_allclose(probability, output(trained[0]), atol=1e-3)
-
-
-def test_the_saved_model_is_written_only_when_asked_for(tmp_path: Path) -> None:
-    save_model(stub(), tmp_path / "model")
+    card = save_model(stub(), tmp_path / "model", also=write)
+    assert card["summary"] == "of s"
+    assert json.loads((tmp_path / "model" / CARD_FILE).read_text()) == card
+    listed = ["model.keras", "model.onnx", "s.bioimage.io.zip", "saved_model/a.pb"]
+    assert list(card["hashes"]) == listed
+    assert card["hashes"]["model.onnx"] == sha256(tmp_path / "model" / "model.onnx")
+    # And the whole of it is an older model that a newer one replaces.
+    save_model(stub("new"), tmp_path / "model")
     assert names(tmp_path / "model") == [CARD_FILE, NETWORK_FILE]
 
 
@@ -234,7 +240,21 @@ def test_a_folder_without_a_card_is_no_model(tmp_path: Path) -> None:
 def test_a_card_without_a_network_is_refused(copy: Path) -> None:
     (copy / NETWORK_FILE).unlink()
     message = message_of(lambda: load_model(copy))
-    assert message.startswith(f"{copy / NETWORK_FILE}: expected the model's network")
+    assert message.startswith(f"{copy / NETWORK_FILE}: expected a file that {CARD_FILE} lists")
+
+
+def test_a_folder_of_before_all_files_were_hashed_is_loaded(copy: Path) -> None:
+    card = json.loads((copy / CARD_FILE).read_text())
+    del card["hashes"]
+    (copy / CARD_FILE).write_text(json.dumps(card))
+    assert load_model(copy).hyperparameters == HP
+
+
+def test_a_listed_file_that_is_missing_is_refused(copy: Path) -> None:
+    card = json.loads((copy / CARD_FILE).read_text())
+    change_card(copy, hashes={**card["hashes"], "model.onnx": "0"})
+    message = message_of(lambda: load_model(copy))
+    assert message.startswith(f"{copy / 'model.onnx'}: expected a file that {CARD_FILE} lists")
 
 
 def test_an_altered_network_is_refused(copy: Path) -> None:
@@ -295,6 +315,13 @@ def test_the_smallest_object_is_saved(tmp_path: Path) -> None:
         ("threshold", 1.5),
         ("threshold", True),
         ("threshold", float("nan")),
+        ("hashes", ["model.onnx"]),
+        ("hashes", {"model.onnx": 1}),
+        ("hashes", {"../model.onnx": "0"}),
+        ("hashes", {"/etc/hosts": "0"}),
+        ("members", {}),
+        ("members", [{}]),
+        ("members", [1, 2]),
     ],
 )
 def test_a_card_with_an_unusable_value_is_refused_by_its_key(
@@ -326,7 +353,8 @@ def test_a_card_of_another_network_is_refused(copy: Path, values: dict[str, Any]
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 and no more", b"word"])
 def test_a_network_that_is_no_keras_file_is_refused(copy: Path, content: bytes) -> None:
     (copy / NETWORK_FILE).write_bytes(content)
-    change_card(copy, sha256=sha256(copy / NETWORK_FILE))
+    digest = sha256(copy / NETWORK_FILE)
+    change_card(copy, sha256=digest, hashes={NETWORK_FILE: digest})
     message = message_of(lambda: load_model(copy))
     assert message.startswith(f"{copy / NETWORK_FILE}: expected a model of this program")
 
@@ -356,7 +384,7 @@ def solid(device: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Model,
     state = {f"model/{weight.path}": np.asarray(weight) for weight in network.weights}
     model = build_model(SOLID, state, threshold=0.5, card={"data": None})
     folder = tmp_path_factory.mktemp("models") / "solid"
-    save_model(model, folder, saved_model=True)
+    save_model(model, folder)
     return model, folder
 
 
@@ -387,7 +415,8 @@ def test_a_3d_network_is_served_at_any_depth(solid: tuple[Model, Path]) -> None:
     import tensorflow as tf
 
     model, folder = solid
-    served = tf.saved_model.load(str(folder / "saved_model"))
+    write_saved_model(model.network, folder.with_name("served"))
+    served = tf.saved_model.load(str(folder.with_name("served")))
     stack = np.random.default_rng(1).random((1, 6, 12, 8, 1)).astype(np.float32)
     expected = np.asarray(model.network(stack, training=False))
     np.testing.assert_allclose(np.asarray(served.serve(stack)), expected, atol=1e-3)

@@ -82,18 +82,30 @@ def test_several_blocks_are_judged_together() -> None:
     assert choose_smallest_object(masks, truths) == 0
 
 
+def test_what_is_half_as_large_as_a_true_object_is_never_taken_away() -> None:
+    false = (slice(0, 5), slice(6, 8), slice(8, 12))  # 40 voxels
+    assert choose_smallest_object([volume(LARGE, false)], [volume(LARGE)]) == 41
+    wide = (slice(0, 6), slice(6, 8), slice(8, 12))  # 48 voxels, half of the 96 of the true one
+    assert choose_smallest_object([volume(LARGE, wide)], [volume(LARGE)]) == 0
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_no_other_number_gives_a_higher_dice(seed: int) -> None:
     random = np.random.default_rng(seed)
-    truth = ndimage.uniform_filter(random.random((8, 20, 20)), 3) > 0.55
-    mask = truth ^ (ndimage.uniform_filter(random.random((8, 20, 20)), 2) > 0.75)
+    smooth = ndimage.gaussian_filter(random.random((8, 40, 40)), (2, 3, 3))
+    truth = smooth > np.quantile(smooth, 0.8)
+    mask = truth ^ (random.random(truth.shape) < 0.01)
 
     def dice(voxels: int) -> float:
         kept = drop_small_objects(mask.astype(np.uint8) * np.uint8(255), 128, voxels) > 0
         return 2 * np.count_nonzero(kept & truth) / (kept.sum() + truth.sum())
 
     chosen = choose_smallest_object([mask], [truth])
-    scores = [dice(voxels) for voxels in range(mask.sum() + 2)]
-    assert dice(chosen) == max(scores)
+    labels, count = ndimage.label(truth, EVERYWHERE)
+    most = int(np.median(np.bincount(labels[truth])[1:]) / 2)
+    scores = [dice(voxels) for voxels in range(most + 1)]
+    assert count > 1
+    assert most > 5
+    assert max(scores) > scores[0]
     # Numbers up to the smallest object keep all, as 0 does: the first of equals is the least.
     assert chosen == scores.index(max(scores))

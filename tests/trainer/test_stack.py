@@ -231,7 +231,7 @@ def test_pages_that_point_back_in_a_circle_are_refused(path: Path) -> None:
 
 def test_one_page_is_not_a_stack(path: Path) -> None:
     tifffile.imwrite(path, PIXELS[0])
-    assert "holds one page (20 x 24) where a stack is needed" in refusal(path)
+    assert "holds one section (20 x 24) where a stack is needed" in refusal(path)
 
 
 @pytest.mark.parametrize("samples", [3, 4])
@@ -350,7 +350,7 @@ def test_a_folder_without_sections_is_refused(tmp_path: Path) -> None:
 
 def test_a_folder_with_one_section_is_refused(tmp_path: Path) -> None:
     write_png(tmp_path, "1.png", PIXELS[0])
-    assert "one PNG where a stack is needed" in refusal(tmp_path)
+    assert "one section (20 x 24) where a stack is needed" in refusal(tmp_path)
 
 
 def test_png_sections_of_different_sizes_are_refused(tmp_path: Path) -> None:

@@ -1,0 +1,129 @@
+"""A study as one HTML page: `unet-search report`."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import TrialState
+
+from search.boundaries import find_crowded_edges
+from search.change_table import list_changes
+from search.config import Config
+from search.exhibits import SECTION
+from search.interactions import measure_interactions
+from search.pruners import rungs
+from search.report_page import Findings, build_report_page
+from search.report_runs import Run, best_first, read_runs
+from search.results import FINALISTS, WINNER, budget_row
+from storage.artifacts import ArtifactFolder
+from trainer.output_folder import prepare_folder, refuse_model_folder, write_files
+from trainer.overlay import to_jpeg
+
+_PAGE, _DATA = "report.html", "report.json"
+_PICTURES = 3
+_LEAST_FOR_IMPORTANCE = 4
+
+
+def write_report(config: Config, study: optuna.Study, out: Path) -> dict[str, Any]:
+    """Writes `report.html` and `report.json` into a folder.
+
+    Args:
+        config: Of the search.
+        study: To read; it may be running.
+        out: The folder; other files in it stay.
+
+    Returns:
+        What `report.json` holds.
+
+    Raises:
+        InputError: The folder cannot be written.
+    """
+    refuse_model_folder(out)
+    prepare_folder(out)
+    findings = gather(config, study)
+    facts = _facts(findings)
+    content = json.dumps(facts, indent=2, default=str) + "\n"
+    write_files(out, {_PAGE: build_report_page(findings), _DATA: content.encode()})
+    return {**facts, "files": [str(out / _PAGE), str(out / _DATA)]}
+
+
+def gather(config: Config, study: optuna.Study) -> Findings:
+    """Reads all that a report shows."""
+    runs, space = read_runs(study, config), config.build_space()
+    always = [each for each in space.dimensions if all(each.name in run.params for run in runs)]
+    return Findings(
+        study=study.study_name,
+        runs=runs,
+        space=space,
+        rungs=_all_rungs(config),
+        epochs=config.study.epochs_per_trial,
+        budget=budget_row(study, config.build_budget(), study.get_trials(deepcopy=False)),
+        importances=_importances(study),
+        interactions=measure_interactions(runs, always),
+        edges=find_crowded_edges(runs, space),
+        finalists=study.user_attrs.get(FINALISTS, []),
+        changes=list_changes(study, config),
+        pictures=_pictures(config, study, best_first(runs)[:_PICTURES]),
+        data=json.loads(study.user_attrs.get("defined_by", "{}")).get("data", {}),
+        winner=study.user_attrs.get(WINNER),
+    )
+
+
+def _all_rungs(config: Config) -> list[int]:
+    settings = config.study
+    brackets = rungs(
+        settings.pruner, epochs=settings.epochs_per_trial, patience=settings.patience_epochs
+    )
+    return sorted({rung for bracket in brackets for rung in bracket})
+
+
+def _importances(study: optuna.Study) -> dict[str, float]:
+    """By Optuna; none where too few runs were trained to their end, or all are alike."""
+    done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    if len(done) < _LEAST_FOR_IMPORTANCE or len({trial.values[0] for trial in done}) < 2:
+        return {}
+    with warnings.catch_warnings(), suppress(ValueError, RuntimeError):
+        warnings.simplefilter("ignore")
+        found: Mapping[str, float] = optuna.importance.get_param_importances(
+            study, target=lambda trial: trial.values[0]
+        )
+        return dict(found)
+    return {}
+
+
+def _pictures(config: Config, study: optuna.Study, runs: Sequence[Run]) -> dict[int, bytes]:
+    artifacts = ArtifactFolder(config.artifacts)
+    found = {}
+    for run in runs:
+        # A picture that a crash has cut short is left out.
+        with suppress(OSError, ValueError):
+            path = artifacts.path(study.study_name, run.number, SECTION)
+            found[run.number] = to_jpeg(path.read_bytes())
+    return found
+
+
+def _facts(findings: Findings) -> dict[str, Any]:
+    """The page's numbers for a program."""
+    ranked = best_first(list(findings.runs))
+    return {
+        "study": findings.study,
+        "winner": findings.winner,
+        "best": [
+            {"number": r.number, "value": r.value, "params": dict(r.params)} for r in ranked[:5]
+        ],
+        "importances": dict(findings.importances),
+        "interactions": [
+            {"dimensions": list(each.names), "strength": round(each.strength, 4)}
+            for each in findings.interactions[:10]
+        ],
+        "edges": [{"dimension": e.name, "end": e.end, "bound": e.bound} for e in findings.edges],
+        "finalists": list(findings.finalists),
+        "changes": [row.to_json() for row in findings.changes],
+        "budget": dict(findings.budget),
+    }

@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pytest
+from optuna.trial import TrialState
+from small_config import build_config
+
+from search import lineage
+from search.boundaries import find_crowded_edges
+from search.change_table import build_change_table, table_of
+from search.interactions import LEAST_RUNS, measure_interactions
+from search.report import gather, write_report
+from search.report_runs import Run, best_first, read_runs
+from search.space import build_space
+from trainer.errors import InputError
+
+SPACE = build_space(
+    {
+        "learning_rate": {"low": 1e-5, "high": 1e-1, "log": True},
+        "dropout": {"low": 0.0, "high": 0.5},
+        "loss": ["bce", "dice"],
+    }
+)
+
+
+def run(number: int, value: float, **params: Any) -> Run:
+    return Run(number, TrialState.COMPLETE, params, {3: value}, value, True, {})
+
+
+def drawn(count: int, score: Any, seed: int = 0) -> list[Run]:
+    random = np.random.default_rng(seed)
+    runs = []
+    for number in range(count):
+        params = {
+            "learning_rate": 10 ** random.uniform(-5, -1),
+            "dropout": random.uniform(0, 0.5),
+            "loss": ("bce", "dice")[int(random.integers(2))],
+        }
+        runs.append(run(number, float(score(params)), **params))
+    return runs
+
+
+def at(params: dict[str, Any]) -> tuple[float, float]:
+    return (np.log10(params["learning_rate"]) + 5) / 4 - 0.5, params["dropout"] / 0.5 - 0.5
+
+
+def test_what_two_dimensions_do_to_each_other_is_found() -> None:
+    runs = drawn(40, lambda params: 0.5 + at(params)[0] * at(params)[1])
+    first, *others = measure_interactions(runs, SPACE.dimensions)
+    assert set(first.names) == {"learning_rate", "dropout"}
+    assert first.strength > 0.5
+    assert all(each.strength < 0.2 for each in others)
+
+
+def test_what_each_does_by_itself_is_no_interaction() -> None:
+    runs = drawn(40, lambda params: 0.5 + 0.3 * at(params)[0] - 0.2 * at(params)[1] ** 2)
+    assert measure_interactions(runs, SPACE.dimensions)[0].strength < 0.05
+
+
+def test_few_or_equal_runs_tell_nothing_of_interactions() -> None:
+    few = drawn(LEAST_RUNS - 1, lambda params: at(params)[0])
+    assert measure_interactions(few, SPACE.dimensions) == []
+    assert measure_interactions(drawn(30, lambda params: 0.5), SPACE.dimensions) == []
+
+
+def test_runs_that_crowd_at_an_edge_are_told() -> None:
+    runs = drawn(40, lambda params: params["dropout"])
+    edges = find_crowded_edges(runs, SPACE)
+    assert [(each.name, each.end, each.bound) for each in edges] == [("dropout", "high", 0.5)]
+    assert find_crowded_edges(drawn(40, lambda p: -abs(at(p)[1]) - abs(at(p)[0])), SPACE) == []
+    assert find_crowded_edges(runs[:2], SPACE) == []
+
+
+def test_changes_stand_beside_what_was_reported() -> None:
+    facts = {"change": "baseline; Default", "train_dice": 0.6, "epoch_seconds": 3.0}
+    done = Run(0, TrialState.COMPLETE, {}, {1: 0.4}, 0.4, True, facts)
+    reported = {"Default": {"train_dice": 0.5, "validation_dice": 0.18}, "Other": {}}
+    default, other = build_change_table([done], reported)
+    assert (default.number, default.measured["validation_dice"]) == (0, 0.4)
+    assert (other.number, other.reason) == (None, "not tried yet")
+    head, body = table_of([default, other])
+    assert head == [
+        "change",
+        "trial",
+        "train dice",
+        "train dice, reported",
+        "validation dice",
+        "validation dice, reported",
+    ]
+    assert body == [["Default", "0", 0.6, 0.5, 0.4, 0.18], ["Other", "–", None, None, None, None]]
+
+
+def test_without_reported_numbers_every_measured_one_is_shown() -> None:
+    facts = {"change": "dropout = 0.5", "loss": 0.7, "train_dice": 0.6}
+    done = Run(4, TrialState.COMPLETE, {}, {1: 0.4}, 0.4, True, facts)
+    head, body = table_of(build_change_table([done], {}))
+    assert head == ["change", "trial", "training loss", "train dice", "validation dice"]
+    assert body == [["dropout = 0.5", "4", 0.7, 0.6, 0.4]]
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Any:
+    return build_config(tmp_path / "runs")
+
+
+def told(study: optuna.Study, values: list[float], *, rate: float, prune: bool = False) -> int:
+    study.enqueue_trial({"learning_rate": rate, "loss": "bce"})
+    trial = study.ask()
+    trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True)
+    trial.suggest_categorical("loss", ["bce", "dice"])
+    for epoch, value in enumerate(values, 1):
+        trial.report(value, epoch)
+    trial.set_user_attr("threshold", 0.5)
+    trial.set_user_attr("precision", 0.8)
+    state = TrialState.PRUNED if prune else TrialState.COMPLETE
+    study.tell(trial, None if prune else values[-1], state=state)
+    return trial.number
+
+
+@pytest.fixture
+def study(config: Any) -> optuna.Study:
+    study = optuna.create_study(study_name="mito", direction="maximize")
+    for index, rate in enumerate((1e-4, 1e-3, 2e-3, 5e-3)):
+        told(study, [0.1, 0.2, 0.3 + index / 10], rate=rate)
+    paused = told(study, [0.5], rate=3e-3, prune=True)
+    lineage.enqueue_promotion(study, paused)
+    again = study.ask()
+    again.suggest_float("learning_rate", 1e-4, 1e-2, log=True)
+    again.suggest_categorical("loss", ["bce", "dice"])
+    for epoch, value in enumerate((0.5, 0.6, 0.9), 1):
+        again.report(value, epoch)
+    again.set_user_attr("threshold", 0.5)
+    study.tell(again, 0.9)
+    return study
+
+
+def test_a_line_of_trials_is_one_run(study: optuna.Study, config: Any) -> None:
+    runs = read_runs(study, config)
+    assert [run.number for run in runs] == [0, 1, 2, 3, 5]
+    best = best_first(runs)[0]
+    assert (best.number, best.line, best.value) == (5, (4,), 0.9)
+
+
+def test_the_page_stands_alone_and_says_what_is_best(
+    study: optuna.Study, config: Any, tmp_path: Path
+) -> None:
+    study.set_user_attr(
+        "finalists",
+        [
+            {
+                "number": 5,
+                "value": 0.9,
+                "mean": 0.85,
+                "std": 0.01,
+                "n": 2,
+                "scores": [
+                    {"seed": 1, "fold": 0, "dice": 0.84},
+                    {"seed": 2, "fold": 0, "dice": 0.86},
+                ],
+            }
+        ],
+    )
+    facts = write_report(config, study, tmp_path / "out")
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Trial 5 is the best: Dice 0.9000" in page
+    assert "0.8500 ± 0.0100" in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert "<script" not in page
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["best"][0]["number"] == 5
+    assert facts["files"] == [
+        str(tmp_path / "out" / name) for name in ("report.html", "report.json")
+    ]
+
+
+def test_a_study_without_a_trial_has_a_page_too(config: Any, tmp_path: Path) -> None:
+    study = optuna.create_study(study_name="mito", direction="maximize")
+    assert gather(config, study).runs == []
+    write_report(config, study, tmp_path / "out")
+    assert "No run has been trained" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_a_folder_that_cannot_be_written_is_refused(
+    study: optuna.Study, config: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="--out: expected a folder"):
+        write_report(config, study, tmp_path / "file")

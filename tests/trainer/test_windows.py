@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from trainer.errors import InputError
+from trainer.hyperparameters import Hyperparameters
+from trainer.unet import build_unet, with_probability
+from trainer.windows import WindowedNetwork, Windows, choose_windows, receptive_radius
+
+
+class Echo:
+    """A network whose probabilities are its input; it keeps the shapes that it was given."""
+
+    def __init__(self) -> None:
+        self.shapes: list[tuple[int, ...]] = []
+
+    def predict_on_batch(self, images: np.ndarray) -> np.ndarray:
+        self.shapes.append(images.shape)
+        return images[..., :1]
+
+
+class Place:
+    """Says for each voxel how far it lies from the left border of what is seen."""
+
+    def predict_on_batch(self, images: np.ndarray) -> np.ndarray:
+        columns = np.arange(images.shape[-2], dtype=np.float32)[:, None]
+        return np.broadcast_to(columns, images.shape)
+
+
+def example(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).random(shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("blend", ["taper", "mean"])
+@pytest.mark.parametrize("overlap", [0.0, 0.3, 0.5, 0.9])
+@pytest.mark.parametrize("sides", [(64, 64), (72, 200), (16, 40), (136, 16)])
+def test_windows_cover_every_voxel_and_add_nothing(
+    sides: tuple[int, int], overlap: float, blend: Any
+) -> None:
+    images, network = example(3, *sides, 2), Echo()
+    windowed = WindowedNetwork(network, Windows(32, overlap, blend), 8, 5000)
+    np.testing.assert_allclose(windowed.predict_on_batch(images), images[..., :1], rtol=1e-5)
+    assert {shape[1:3] for shape in network.shapes} == {tuple(min(32, side) for side in sides)}
+    assert max(np.prod(shape[:3]) for shape in network.shapes) <= 5000
+
+
+def test_a_volume_of_a_3d_network_is_divided_in_the_plane() -> None:
+    images = example(2, 5, 48, 40, 1)
+    windowed = WindowedNetwork(Echo(), Windows(16, 0.5), 8, 4000)
+    np.testing.assert_allclose(windowed.predict_on_batch(images), images, rtol=1e-5)
+
+
+def test_the_report_takes_the_plain_mean_of_all_windows() -> None:
+    found = WindowedNetwork(Place(), Windows(32, 0.5, "mean"), 8, 10**6).predict_on_batch(
+        np.zeros((1, 32, 64, 1), np.float32)
+    )
+    # Windows begin at 0, 16 and 32; voxel 40 lies 24 into the second and 8 into the third.
+    assert found[0, 3, [0, 15, 20, 40, 63], 0].tolist() == [0, 15, (20 + 4) / 2, (24 + 8) / 2, 31]
+
+
+def test_a_window_counts_less_towards_its_borders_and_its_halo_nothing() -> None:
+    found = WindowedNetwork(Place(), Windows(32, 0.5, "taper", 4), 8, 10**6).predict_on_batch(
+        np.zeros((1, 32, 48, 1), np.float32)
+    )[0, 0, :, 0]
+    # Two windows, from 0 and 16; between 20 and 28 the one goes over into the other.
+    np.testing.assert_allclose(found[:20], np.arange(20), atol=1e-3)
+    np.testing.assert_allclose(found[28:], np.arange(28, 48) - 16, atol=1e-3)
+    assert (np.diff(found[19:29]) < 1).all()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"depth": 3, "upsampling": "resize"},
+        {"depth": 2, "kernel": "5x5", "gate": "attention", "block": "residual"},
+    ],
+)
+@pytest.mark.slow
+@pytest.mark.usefixtures("device")
+def test_no_voxel_beyond_the_radius_matters(values: dict[str, Any]) -> None:
+    hp = Hyperparameters(filters=2, **values)
+    network = with_probability(build_unet(hp))
+    radius, side = receptive_radius(hp), 128
+    image = example(1, side, side, 1)
+    before = network.predict_on_batch(image)[0, ..., 0]
+    image[0, 64, 64] += 100
+    changed = np.argwhere(np.abs(network.predict_on_batch(image)[0, ..., 0] - before) > 1e-6)
+    assert len(changed) > 0
+    assert np.abs(changed - 64).max() <= radius
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("device")
+def test_windows_that_are_chosen_give_what_the_whole_section_gives() -> None:
+    hp = Hyperparameters(filters=2, depth=2)
+    network = with_probability(build_unet(hp))
+    image = example(1, 160, 240, 1)
+    whole = network.predict_on_batch(image)
+    windows = choose_windows([hp], (160, 240), 100 * 100)
+    assert windows is not None
+    assert windows.size < 160
+    windowed = WindowedNetwork(network, windows, hp.halvings, 100 * 100)
+    np.testing.assert_allclose(windowed.predict_on_batch(image), whole, atol=1e-5)
+
+
+def test_a_section_that_fits_is_not_divided() -> None:
+    hp = Hyperparameters(depth=4)
+    assert choose_windows([hp], (1000, 1000), 1008 * 1008) is None
+    assert choose_windows([hp], (1000, 1000), 1008 * 1008 - 1) is not None
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [((0,), "window"), ((8, 1.0), "overlap"), ((8, -0.1), "overlap"), ((8, 0.5, "max"), "blend")],
+)
+def test_windows_that_cannot_be_are_refused(values: tuple[Any, ...], named: str) -> None:
+    with pytest.raises(InputError, match=f"^{named}: expected"):
+        Windows(*values)

@@ -1,0 +1,234 @@
+"""What is known about a model, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from trainer.model import CARD_FILE, NETWORK_FILE, ONNX_FILE, SAVED_MODEL
+from trainer.spatial_axes import spatial_axes
+
+if TYPE_CHECKING:
+    from trainer.model import Model
+    from trainer.publication import Publication
+
+
+def describe_model(
+    model: Model, card: Mapping[str, Any], publication: Publication
+) -> dict[str, Any]:
+    """Adds to a card what everybody who is handed a model asks first.
+
+    Args:
+        model: The model.
+        card: Of the model folder, as JSON holds it.
+        publication: How it is presented.
+
+    Returns:
+        What the exported card holds besides.
+    """
+    return {
+        "summary": _summarize(model, card),
+        "publication": publication.to_mapping(),
+        "weights": int(model.network.count_params()),
+        "limits": list(_limits(model, card)),
+    }
+
+
+def write_readme(model: Model, card: Mapping[str, Any], package: str) -> str:
+    """The card as Markdown, which is the package's documentation as well.
+
+    Args:
+        model: The model.
+        card: With what `describe_model` added.
+        package: Name of the bioimage.io package.
+    """
+    publication = card["publication"]
+    parts = [
+        f"# {publication['name']}",
+        publication["description"],
+        card["summary"],
+        "## Files",
+        _list_files(package),
+        "## In Python",
+        _code(model),
+        _explain_postprocessing(model, card),
+        "## Data",
+        _list(_data(card)),
+        "## Validation",
+        _list(_validation(card)),
+        _finalists(card.get("finalists") or ()),
+        "## Training",
+        _list(_training(model, card)),
+        "## Limits",
+        _list(card["limits"]),
+        "## Authors, licence, citation",
+        _list(_credits(publication)),
+        "## Made with",
+        _list(f"{name} {version}" for name, version in sorted(_versions(card).items())),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _summarize(model: Model, card: Mapping[str, Any]) -> str:
+    kind = f"{len(spatial_axes(model))}D U-Net"
+    what = f"A mean of {len(model.members)} networks ({kind})" if model.members else f"A {kind}"
+    dice = (card.get("validation") or {}).get("dice")
+    scored = f", with a Dice of {dice:.3f} on validation sections" if dice is not None else ""
+    return f"{what} that tells foreground from background{scored}. Found by unet-search."
+
+
+def _limits(model: Model, card: Mapping[str, Any]) -> Iterator[str]:
+    data = card.get("data") or {}
+    size = data.get("voxel_size_nm")
+    made = f"voxels of {_by(size)} nm (z x y x x)" if size else "voxels of unknown size"
+    yield (
+        f"Trained on one volume, with {made}. Other tissues, microscopes and magnifications have "
+        "to be tried before the result is trusted."
+    )
+    axes = ", ".join(f"{axis.name} {axis.step}" for axis in spatial_axes(model))
+    yield f"The sides of its input are multiples of: {axes}. unet-search pads and cuts by itself."
+    yield (
+        "Gray values are scaled by the 1st and 99th percentile of the whole volume. Where a "
+        "program scales each image or tile by its own, results differ a little."
+    )
+    yield (
+        "Threshold and post-processing were chosen on the validation sections, which makes their "
+        "score a little too good; `unet-search evaluate` on sections held out gives the true one."
+    )
+
+
+def _list_files(package: str) -> str:
+    rows = [
+        (f"`{NETWORK_FILE}`", "Keras 3, in safe mode and without code of ours"),
+        (f"`{ONNX_FILE}`", "any ONNX runtime; float32, any number and size of images"),
+        (f"`{SAVED_MODEL}/`", "TensorFlow Serving, and TensorFlow in other languages"),
+        (f"`{package}`", "ilastik, deepImageJ, `bioimageio predict`, the BioImage Model Zoo"),
+        (f"`{CARD_FILE}`", "this card as data, with the SHA-256 of every file"),
+    ]
+    return _table(("file", "for"), rows)
+
+
+def _code(model: Model) -> str:
+    """Five lines for each: from a volume to probabilities."""
+    lines = [
+        "low, high = np.percentile(volume, (1, 99))  # gray values (z, y, x)",
+        'x = ((volume - low) / (high - low)).astype("float32")',
+    ]
+    reach = model.section_channels // 2
+    if len(spatial_axes(model)) == 3:
+        lines[-1] += "[None, ..., None]"
+    elif not reach:
+        lines[-1] += "[..., None]"
+    else:
+        lines.append(f'x = np.pad(x, (({reach}, {reach}), (0, 0), (0, 0)), "edge")')
+        window = f"{2 * reach + 1}, axis=0"
+        lines.append(f"x = np.lib.stride_tricks.sliding_window_view(x, {window})")
+    with_keras = [
+        f'model = keras.saving.load_model("{NETWORK_FILE}")',
+        "probability = model.predict(x, batch_size=1)",
+    ]
+    with_onnx = [
+        f'session = onnxruntime.InferenceSession("{ONNX_FILE}")',
+        'run = lambda images: session.run(None, {"raw": images})[0]',
+        "probability = np.concatenate([run(x[k : k + 1]) for k in range(len(x))])",
+    ]
+    blocks = [
+        "\n".join(["```python", f"import {library}", "import numpy as np", *lines, *last, "```"])
+        for library, last in (("keras", with_keras), ("onnxruntime", with_onnx))
+    ]
+    return "\n\n".join(blocks)
+
+
+def _explain_postprocessing(model: Model, card: Mapping[str, Any]) -> str:
+    lines = [f"Foreground is where the probability reaches {model.threshold:g}."]
+    if model.views > 1:
+        lines.append(
+            f"That is for the mean over {model.views} flips and quarter turns of each section."
+        )
+    if model.z_median > 1:
+        lines.append(f"Before it comes a median over {model.z_median} sections along z.")
+    known = ("views", "z_median_sections")
+    more = {k: v for k, v in (card.get("postprocessing") or {}).items() if k not in known}
+    if more:
+        lines.append("; ".join(f"{name}: {value}" for name, value in more.items()) + ".")
+    lines.append("`unet-search predict` and `unet-search evaluate` do all of it.")
+    return " ".join(lines)
+
+
+def _data(card: Mapping[str, Any]) -> Iterator[str]:
+    data = card.get("data") or {}
+    if not data:
+        yield "unknown"
+    for key, name in (
+        ("sha256", "SHA-256 of volume and mask"),
+        ("shape", "voxels (z, y, x)"),
+        ("voxel_size_nm", "voxel size in nm (z, y, x)"),
+        ("train", "sections trained on, the last one exclusive"),
+        ("validation", "validation sections"),
+        ("holdout", "sections held out"),
+        ("gap", "sections between two blocks"),
+    ):
+        if data.get(key) is not None:
+            yield f"{name}: {data[key]}"
+
+
+def _validation(card: Mapping[str, Any]) -> Iterator[str]:
+    scores = card.get("validation") or {}
+    for name, value in scores.items():
+        yield f"{name}: {value:.4f}" if isinstance(value, float) else f"{name}: {value}"
+    yield (
+        "on other data: `unet-search evaluate FOLDER --raw RAW --mask MASK --out OUT` gives Dice, "
+        "IoU, precision, recall, the objects found, and pictures of the worst sections"
+    )
+
+
+_OF_FINALIST = ("number", "value", "mean", "std", "n")
+
+
+def _finalists(rows: Sequence[Mapping[str, Any]]) -> str:
+    if not rows:
+        return ""
+    columns = [name for name in _OF_FINALIST if any(name in row for row in rows)]
+    cells = [[_cell(row.get(name)) for name in columns] for row in rows]
+    return "The best of the search:\n\n" + _table(columns, cells)
+
+
+def _training(model: Model, card: Mapping[str, Any]) -> Iterator[str]:
+    for key in ("study", "trial", "created", "train_on", "epochs", "tiles_per_epoch", "seed"):
+        if card.get(key) is not None:
+            yield f"{key}: {card[key]}"
+    yield f"weights: {card['weights']}"
+    for number, member in enumerate(model.networks):
+        values = ", ".join(f"{name} = {value}" for name, value in member.to_mapping().items())
+        yield f"{f'member {number}' if model.members else 'hyperparameters'}: {values}"
+
+
+def _credits(publication: Mapping[str, Any]) -> Iterator[str]:
+    for author in publication["authors"]:
+        yield ", ".join(str(value) for value in author.values() if value)
+    yield f"licence of the weights: {publication['license']}"
+    for citation in publication["cite"]:
+        where = f"https://doi.org/{citation['doi']}" if citation["doi"] else citation["url"]
+        yield f"{citation['text']}, {where}"
+
+
+def _versions(card: Mapping[str, Any]) -> dict[str, str]:
+    """Of the training, and of what wrote the files."""
+    return {**(card.get("software") or {}), **(card.get("exported_with") or {})}
+
+
+def _by(sizes: Sequence[float]) -> str:
+    return " x ".join(f"{size:g}" for size in sizes)
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _list(lines: Any) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -1,0 +1,28 @@
+"""Something about the data that a person should look at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found.
+
+    Attributes:
+        check: Its name.
+        sections: Where, by number from 0; none where it is the whole volume.
+        message: What, where, and what to do, as a sentence for a person.
+    """
+
+    check: str
+    sections: tuple[int, ...]
+    message: str
+
+
+def list_sections(sections: Sequence[int]) -> str:
+    """Names sections in a sentence, the first few of many."""
+    shown = ", ".join(map(str, sections[:8]))
+    more = f" and {len(sections) - 8} more" if len(sections) > 8 else ""
+    return f"section{'s' if len(sections) > 1 else ''} {shown}{more}"

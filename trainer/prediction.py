@@ -1,0 +1,213 @@
+"""From the sections of a volume to their probabilities, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from trainer.errors import InputError
+from trainer.intensity import Intensity
+from trainer.median import median_of_sections
+from trainer.memory import free_memory
+from trainer.model import Model
+from trainer.resample import Resampled, axis_weights, resampled_shape, restore_sections
+from trainer.sections import Sections
+from trainer.views import VIEWS
+from trainer.voxel_size import VoxelSize
+from trainer.windows import WindowedNetwork, Windows, choose_windows
+
+# Feature maps of a level that are alive at once, float32, measured from above.
+_MAPS = 6
+_MOST_BYTES = 4_000_000_000
+_SHARE_OF_FREE = 0.5
+_LONGEST_MEDIAN = 99
+
+
+@dataclass(frozen=True)
+class PredictionOptions:
+    """What differs from the model's own settings; None for these.
+
+    Attributes:
+        views: 8 for the mean over flips and quarter turns, 1 for the section as it is.
+        z_median: Sections of the median along z, an odd number.
+        windows: How a section is divided; by default it is whole where memory allows.
+    """
+
+    views: int | None = None
+    z_median: int | None = None
+    windows: Windows | None = None
+
+
+AS_TUNED = PredictionOptions()
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """A prediction that is ready to begin at any section.
+
+    Attributes:
+        shape: Of the volume, (z, y, x).
+        notes: Sentences for the user on what is done to it.
+        settings: All that its values depend on besides the network's weights, as JSON.
+    """
+
+    shape: tuple[int, int, int]
+    notes: tuple[str, ...]
+    settings: dict[str, Any]
+    _model: Model
+    _raw: Sections
+    _intensity: Intensity
+    _windows: Windows | None
+    _most_voxels: int
+
+    def sections(self, first: int = 0) -> Iterator[np.ndarray]:
+        """Probabilities from section `first` on, uint8 (y, x) with 255 for 1.
+
+        Raises:
+            Diverged: The network gives no numbers.
+        """
+        count = len(self._raw)
+        whole = (count, *self._raw.shape[1:]) == self.shape
+        needed = first if whole else axis_weights(count, self.shape[0])[first][0][0]
+        # The median's first section stands for those beyond it only where it is the volume's.
+        begin = max(0, needed - self._model.z_median // 2)
+        smoothed = median_of_sections(self._network_sections(begin), self._model.z_median)
+        wanted = islice(smoothed, needed - begin, None)
+        return wanted if whole else restore_sections(wanted, count, self.shape, first)
+
+    def _network_sections(self, begin: int) -> Iterator[np.ndarray]:
+        from trainer.predict import predict_sections
+
+        grid = self._model.grid
+        network = WindowedNetwork(
+            self._model.network, self._windows, grid.halvings, self._most_voxels
+        )
+        predicted = predict_sections(
+            network,
+            self._raw,
+            self._intensity,
+            grid,
+            sections=range(begin, len(self._raw)),
+            block=range(len(self._raw)),
+            views=self._model.views,
+        )
+        return (section for _, section in predicted)
+
+
+def prepare_prediction(
+    model: Model,
+    raw: Sections,
+    voxel_size_nm: VoxelSize | None,
+    options: PredictionOptions = AS_TUNED,
+) -> Prediction:
+    """Settles how a volume is predicted, before any of it is.
+
+    Args:
+        model: Its own settings hold where the options say nothing.
+        raw: The volume's sections.
+        voxel_size_nm: Edges of its voxels, z, y, x, or None where nobody says.
+        options: What is to be otherwise.
+
+    Raises:
+        InputError: A setting or a voxel size cannot be used.
+    """
+    shape = (int(raw.shape[0]), int(raw.shape[1]), int(raw.shape[2]))
+    model = _with_options(model, options)
+    seen, notes = _network_shape(model, shape, voxel_size_nm)
+    model = replace(model, z_median=_median_here(model, shape, seen, voxel_size_nm))
+    intensity = (
+        Intensity.measure(raw) if isinstance(raw, np.ndarray) else Intensity.measure_sections(raw)
+    )
+    most_voxels = _most_voxels(model)
+    windows = options.windows or choose_windows(model.networks, seen[1:], most_voxels)
+    settings = {
+        "shape": shape,
+        "network_shape": seen,
+        "intensity": [intensity.low, intensity.high],
+        "views": model.views,
+        "z_median_sections": model.z_median,
+        "windows": windows and [windows.size, windows.overlap, windows.blend, windows.halo],
+    }
+    resampled = raw if seen == shape else Resampled(raw, seen)
+    return Prediction(shape, notes, settings, model, resampled, intensity, windows, most_voxels)
+
+
+def _with_options(model: Model, options: PredictionOptions) -> Model:
+    median = model.z_median if options.z_median is None else options.z_median
+    if median not in range(1, _LONGEST_MEDIAN + 1, 2):
+        raise InputError(f"z_median: expected an odd number of sections, got {median}")
+    views = model.views if options.views is None else options.views
+    if views not in VIEWS:
+        raise InputError(f"views: expected one of {', '.join(map(str, VIEWS))}, got {views}")
+    return replace(model, z_median=median, views=views)
+
+
+def _network_shape(
+    model: Model, shape: tuple[int, int, int], here: VoxelSize | None
+) -> tuple[tuple[int, int, int], tuple[str, ...]]:
+    """The shape that the network sees, and what the user has to know of it."""
+    trained = trained_voxel_size(model)
+    if trained is None:
+        return shape, ()
+    if here is None:
+        return shape, (
+            f"the volume does not say the size of its voxels: taken as the model's, "
+            f"{_edges(trained)} nm; give --voxel-size-nm if it is another",
+        )
+    several = model.grid.is_3d or model.grid.input_channels > 1
+    seen = resampled_shape(shape, here, trained, along_z=several)
+    if seen == shape:
+        return shape, ()
+    return seen, (
+        f"the model was trained on voxels of {_edges(trained)} nm, the volume's are "
+        f"{_edges(here)} nm: predicted at {' x '.join(map(str, seen))} voxels and resampled back",
+    )
+
+
+def trained_voxel_size(model: Model) -> VoxelSize | None:
+    """Edges of the voxels that the model was trained on, z, y, x, where its card says them."""
+    size = (model.card.get("data") or {}).get("voxel_size_nm")
+    if not isinstance(size, list | tuple) or len(size) != 3:
+        return None
+    edges = [float(edge) for edge in size if isinstance(edge, int | float) and edge > 0]
+    return (edges[0], edges[1], edges[2]) if len(edges) == 3 else None
+
+
+def _median_here(
+    model: Model,
+    shape: tuple[int, int, int],
+    seen: tuple[int, int, int],
+    here: VoxelSize | None,
+) -> int:
+    """The odd number of sections that is as thick as the one that was tuned."""
+    trained = trained_voxel_size(model)
+    if (
+        seen[0] != shape[0]
+        or here is None
+        or trained is None
+        or abs(here[0] / trained[0] - 1) < 0.05
+    ):
+        return model.z_median
+    thick = model.z_median * trained[0] / here[0]
+    return min(max(1, 2 * round((thick - 1) / 2) + 1), _LONGEST_MEDIAN)
+
+
+def _most_voxels(model: Model) -> int:
+    """That the network has room for at once."""
+    grid = model.grid
+    features = max(
+        sum(filters / 4**level for level, filters in enumerate(each.level_filters))
+        for each in model.networks
+    )
+    # A 3D network sees a slab of sections at once.
+    sections = grid.tile_sections if grid.is_3d else 1
+    each = 4 * sections * (_MAPS * features + 2 * grid.input_channels + 4)
+    return int(min(_SHARE_OF_FREE * free_memory(), _MOST_BYTES) / each)
+
+
+def _edges(size: VoxelSize) -> str:
+    return " x ".join(f"{edge:g}" for edge in size)

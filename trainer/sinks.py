@@ -1,0 +1,165 @@
+"""Volumes written section by section, as a TIFF or as an OME-Zarr."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+
+from trainer.errors import InputError
+from trainer.ome_zarr import LABELS, is_ours, write_image, write_labels
+from trainer.sections import Stream
+from trainer.voxel_size import VoxelSize
+
+_TIFF_ENDINGS = (".tif", ".tiff")
+_UM_PER_NM = 1e-3
+# A classic TIFF counts to 4 GB; half of it leaves room for what does not compress.
+_CLASSIC_TIFF_BYTES = 2**31
+
+
+class Sink:
+    """Where a prediction goes; what is there before stays until all of it is written."""
+
+    def __init__(self, output: Path, source: Path) -> None:
+        """Looks at the name and at what has it.
+
+        Args:
+            output: Its ending picks the format: .tif, .tiff, .ome.tif or .zarr.
+            source: What is predicted, which is never written over.
+
+        Raises:
+            InputError: The name is of no format, or taken by something else.
+        """
+        self.output = output
+        self._is_zarr = output.suffix.lower() == ".zarr"
+        if not self._is_zarr and output.suffix.lower() not in _TIFF_ENDINGS:
+            raise InputError(
+                f"{output}: expected a name that ends in .tif, .ome.tif or .zarr; give it another"
+            )
+        if output.resolve() == source.resolve() or source.resolve() in output.resolve().parents:
+            raise InputError(f"{output}: is the volume to predict itself; choose another name")
+        if not output.resolve().parent.is_dir():
+            raise InputError(f"{output}: there is no folder {output.parent}; make it first")
+        for path in (output, self.labels):
+            self._check_free(path)
+
+    @property
+    def labels(self) -> Path:
+        """Where labels are: in the OME-Zarr, or in a TIFF beside the other."""
+        if self._is_zarr:
+            return self.output / LABELS
+        name = self.output.name
+        endings = (f".ome{self.output.suffix}", self.output.suffix)
+        ending = next(each for each in endings if name.lower().endswith(each.lower()))
+        return self.output.with_name(f"{name[: -len(ending)]}.labels{name[-len(ending) :]}")
+
+    def write(
+        self,
+        folder: Path,
+        probability: Stream,
+        labels: Stream | None,
+        voxel_size_nm: VoxelSize | None,
+        about: Mapping[str, Any],
+    ) -> None:
+        """Writes everything beside the output and renames it.
+
+        Args:
+            folder: On the same disk; what is written lies here until it is whole.
+            probability: uint8.
+            labels: Of the same shape, where they are wanted.
+            voxel_size_nm: Edges of a voxel, z, y, x, or None.
+            about: Kept in the metadata of an OME-Zarr.
+        """
+        if self._is_zarr:
+            new = folder / "new.zarr"
+            shutil.rmtree(new, ignore_errors=True)
+            write_image(new, probability, voxel_size_nm, about)
+            if labels is not None:
+                write_labels(new, labels, voxel_size_nm)
+            with _aside(self.output, folder):
+                new.rename(self.output)
+            return
+        ready = [(self.output, probability)]
+        if labels is not None:
+            ready.append((self.labels, labels))
+        for path, stream in ready:
+            write_tiff(folder / path.name, stream, voxel_size_nm)
+        for path, _ in ready:
+            (folder / path.name).replace(path)
+
+    def _check_free(self, path: Path) -> None:
+        if path.is_dir() and not (self._is_zarr and is_ours(self.output)):
+            raise InputError(
+                f"{path}: expected a new name or an older prediction, found a folder that is none; "
+                "choose another"
+            )
+
+
+def write_tiff(path: Path, stream: Stream, voxel_size_nm: VoxelSize | None) -> None:
+    """Writes sections as they come, compressed, with the size of a voxel.
+
+    A small TIFF of a type that ImageJ knows is ImageJ's own; others, and those that end in
+    .ome.tif, carry OME-XML.
+    """
+    nbytes = int(np.prod(stream.shape, dtype=object)) * stream.dtype.itemsize
+    large = nbytes > _CLASSIC_TIFF_BYTES
+    imagej = (
+        not large
+        and stream.dtype in (np.uint8, np.uint16)
+        and not path.stem.lower().endswith(".ome")
+    )
+    with tifffile.TiffWriter(path, imagej=imagej, ome=not imagej, bigtiff=large) as writer:
+        writer.write(
+            stream.sections,
+            shape=stream.shape,
+            dtype=stream.dtype,
+            photometric="minisblack",
+            compression="zlib",
+            compressionargs={"level": 1},
+            predictor=False,
+            metadata=_metadata(voxel_size_nm, imagej),
+            **_resolution(voxel_size_nm, imagej),
+        )
+
+
+def _metadata(voxel_size_nm: VoxelSize | None, imagej: bool) -> dict[str, Any]:
+    if voxel_size_nm is None:
+        return {"axes": "ZYX"}
+    if imagej:
+        # Fiji shows and measures in micrometers, and takes the plane's from the resolution tags.
+        return {"axes": "ZYX", "spacing": voxel_size_nm[0] * _UM_PER_NM, "unit": "um"}
+    sizes = dict(zip("ZYX", voxel_size_nm, strict=True))
+    return {
+        "axes": "ZYX",
+        **{f"PhysicalSize{axis}": size * _UM_PER_NM for axis, size in sizes.items()},
+        **{f"PhysicalSize{axis}Unit": "µm" for axis in sizes},
+    }
+
+
+def _resolution(voxel_size_nm: VoxelSize | None, imagej: bool) -> dict[str, Any]:
+    if voxel_size_nm is None:
+        return {}
+    _, y, x = voxel_size_nm
+    if imagej:
+        return {"resolution": (1 / (x * _UM_PER_NM), 1 / (y * _UM_PER_NM))}
+    return {"resolution": (1e7 / x, 1e7 / y), "resolutionunit": "CENTIMETER"}
+
+
+@contextmanager
+def _aside(path: Path, folder: Path) -> Iterator[None]:
+    """Makes room for a folder of that name, and puts the old one back where it fails."""
+    old = folder / "old.zarr"
+    shutil.rmtree(old, ignore_errors=True)
+    if path.exists():
+        path.rename(old)
+    try:
+        yield
+    except BaseException:
+        if old.exists():
+            old.rename(path)
+        raise

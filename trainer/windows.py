@@ -1,0 +1,164 @@
+"""Sections too large for the network, predicted in windows that are blended into each other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, Literal
+
+import numpy as np
+
+from trainer.errors import InputError
+from trainer.hyperparameters import Hyperparameters
+
+Blend = Literal["taper", "mean"]
+_LEAST_RAMP = 16
+
+
+@dataclass(frozen=True)
+class Windows:
+    """How a section is divided.
+
+    Attributes:
+        size: Voxels along a side.
+        overlap: Share of a side that the next window sees again, from 0 to under 1.
+        blend: `taper` lets a window count less towards its borders, where the network sees less of
+            what surrounds a voxel; `mean` gives the plain mean of all windows over a voxel, as the
+            report of 2019 does with windows of 256 x 256.
+        halo: Voxels along each inner border that are seen but not used, with `taper`.
+    """
+
+    size: int
+    overlap: float = 0.5
+    blend: Blend = "taper"
+    halo: int = 0
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise InputError(f"window: expected a number of voxels from 1 on, got {self.size}")
+        if not 0 <= self.overlap < 1:
+            raise InputError(f"overlap: expected a share from 0 to under 1, got {self.overlap}")
+        if self.blend not in ("taper", "mean"):
+            raise InputError(f"blend: expected taper or mean, got {self.blend!r}")
+
+
+def choose_windows(
+    networks: Sequence[Hyperparameters], section: tuple[int, int], most_voxels: int
+) -> Windows | None:
+    """Windows that give what the whole section gives, or None where it fits as it is.
+
+    Args:
+        networks: One, or those of an ensemble.
+        section: Voxels along y and x.
+        most_voxels: That the network can be given at once.
+    """
+    step = max(each.halvings for each in networks)
+    if math.prod(-(-side // step) * step for side in section) <= most_voxels:
+        return None
+    halo = max(map(receptive_radius, networks))
+    # At least as much is kept of a window as is seen around it, and be it at a price.
+    least = 4 * halo + _LEAST_RAMP
+    size = max(math.isqrt(most_voxels), least) // step * step
+    return Windows(size, (2 * halo + _LEAST_RAMP) / size, "taper", halo)
+
+
+def receptive_radius(hyperparameters: Hyperparameters) -> int:
+    """Voxels from a voxel to the furthest that its probability can depend on, in the plane.
+
+    A normalization by layer or group looks at the whole image; it is not counted.
+    """
+    side, repeats = hyperparameters.convolutions
+    reach = repeats * (side // 2)
+    depth = len(hyperparameters.level_filters) - 1
+    # Convolutions on the way down and up, the pooling, and the resizing with what smooths it.
+    levels = sum((2 * reach + 3) << level for level in range(depth))
+    return levels + (reach << depth)
+
+
+class WindowedNetwork:
+    """A network that sees windows, for one who gives it whole images."""
+
+    def __init__(self, network: Any, windows: Windows | None, step: int, most_voxels: int) -> None:
+        """Keeps the settings.
+
+        Args:
+            network: From images (example, ..., y, x, channel) to (example, ..., y, x, 1).
+            windows: How images are divided; None for whole ones.
+            step: Windows begin at its multiples, where the network's pooling begins.
+            most_voxels: That the network is given at once.
+        """
+        self._network, self._step, self._most_voxels = network, step, most_voxels
+        self._windows = windows
+
+    def predict_on_batch(self, images: np.ndarray) -> np.ndarray:
+        """Probabilities of images whose sides are multiples of `step`."""
+        if self._windows is None:
+            return self._in_turn(images)
+        total = np.zeros((*images.shape[:-1], 1), np.float32)
+        weight = np.zeros((*images.shape[-3:-1], 1), np.float32)
+        size = -(-self._windows.size // self._step) * self._step
+        sides = tuple(min(size, side) for side in images.shape[-3:-1])
+        places = list(self._places(images.shape[-3:-1], sides))
+        count = max(1, self._most_voxels // max(1, images[..., 0].size // weight.size * size**2))
+        for first in range(0, len(places), count):
+            some = places[first : first + count]
+            seen = np.concatenate([images[..., y, x, :] for y, x in some])
+            outputs = np.split(self._in_turn(seen), len(some))
+            for (y, x), output in zip(some, outputs, strict=True):
+                share = self._weight((y, x), images.shape[-3:-1])
+                total[..., y, x, :] += output * share
+                weight[y, x] += share
+        total /= weight
+        return total
+
+    def _in_turn(self, images: np.ndarray) -> np.ndarray:
+        """As many examples at once as there is room for."""
+        count = max(1, self._most_voxels // max(1, math.prod(images.shape[1:-1])))
+        if count >= len(images):
+            whole: np.ndarray = self._network.predict_on_batch(images)
+            return whole
+        parts = range(0, len(images), count)
+        return np.concatenate(
+            [self._network.predict_on_batch(images[first : first + count]) for first in parts]
+        )
+
+    def _places(
+        self, lengths: tuple[int, ...], sides: tuple[int, ...]
+    ) -> Iterator[tuple[slice, slice]]:
+        rows, columns = (
+            [slice(first, first + side) for first in self._starts(length, side)]
+            for length, side in zip(lengths, sides, strict=True)
+        )
+        yield from product(rows, columns)
+
+    def _starts(self, length: int, side: int) -> list[int]:
+        """Evenly from border to border, no further apart than the overlap allows."""
+        overlap = self._windows.overlap if self._windows else 0.0
+        stride = max(self._step, int(side * (1 - overlap)) // self._step * self._step)
+        count = -(-(length - side) // stride) + 1
+        places = np.linspace(0, (length - side) // self._step, count)
+        return [round(place) * self._step for place in places.tolist()]
+
+    def _weight(self, place: tuple[slice, slice], lengths: tuple[int, ...]) -> np.ndarray:
+        """How much a window counts at each of its voxels, (y, x, 1)."""
+        rows, columns = (
+            self._ramp(part, length) for part, length in zip(place, lengths, strict=True)
+        )
+        return np.outer(rows, columns)[..., np.newaxis]
+
+    def _ramp(self, part: slice, length: int) -> np.ndarray:
+        """From nearly 0 behind the halo to 1 where the next window ends; 1 at the image's ends."""
+        side = part.stop - part.start
+        windows = self._windows
+        ramp = np.ones(side, np.float32)
+        if windows is None or windows.blend == "mean":
+            return ramp
+        wide = max(1.0, side * windows.overlap - 2 * windows.halo)
+        rise = np.clip((np.arange(side) + 0.5 - windows.halo) / wide, 1e-6, 1).astype(np.float32)
+        if part.start > 0:
+            ramp *= rise
+        if part.stop < length:
+            ramp *= rise[::-1]
+        return ramp
