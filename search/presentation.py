@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shlex
 import shutil
@@ -309,18 +310,25 @@ def _money(budget: Mapping[str, Any]) -> str:
 
 
 def _next_commands(result: Result, again: Sequence[str]) -> list[str]:
-    program, config = _program(), again[0]
+    program, config = _program(), [again[0], *_settings(again)]
     if result.ending.kind == "interrupted":
         return [shlex.join([program, "run", *again]) + "    # goes on where it stopped"]
     if result.model is None:
-        return [shlex.join([program, "status", config]) + "    # why trials failed"]
+        return [shlex.join([program, "status", *config]) + "    # why trials failed"]
     raw, mask = result.unseen or (Path("RAW.tif"), Path("MASK.tif"))
     model = str(result.model)
     return [
-        shlex.join([program, "dashboard", config]),
-        shlex.join([program, "export", config, "--out", "exported"]),
+        shlex.join([program, "dashboard", *config]),
+        shlex.join([program, "report", *config, "--out", "report"]),
+        shlex.join([program, "export", *config, "--out", "exported"]),
         shlex.join([program, "evaluate", model, "--raw", str(raw), "--mask", str(mask)]),
     ]
+
+
+def _settings(again: Sequence[str]) -> list[str]:
+    """Without them another command would read another study than was run."""
+    pairs = itertools.pairwise(again)
+    return [each for name, value in pairs if name == "--set" for each in (name, value)]
 
 
 def _program() -> str:

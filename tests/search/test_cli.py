@@ -563,7 +563,7 @@ def test_the_second_ctrl_c_ends_without_a_traceback(
 def test_a_reader_who_has_seen_enough_is_no_error(
     call: Call, monkeypatch: pytest.MonkeyPatch, ending: BaseException
 ) -> None:
-    def write(config: Path) -> None:
+    def write(config: Path, settings: list[str] | None) -> None:
         raise ending
 
     monkeypatch.setattr(cli, "_open", write)

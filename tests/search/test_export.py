@@ -16,21 +16,20 @@ from search.data import StudyData
 from search.export import export_trial
 from search.finalists import Source
 from search.results import WINNER, model_folder
+from search.study_volume import StudyVolume
 from storage.checkpoints import Checkpoint, CheckpointStore
 from trainer.device import Device
 from trainer.errors import InputError
 from trainer.hyperparameters import Hyperparameters
 from trainer.metrics import Scores
 from trainer.model import Model
+from trainer.postprocess import Judge, Tuned
 from trainer.split import Split
+from trainer.volume import Volume
 
-
-class Volume:
-    sha256 = "abc"
-    raw = mask = None
-
-
-DATA = StudyData(Volume(), Split(range(8), range(8, 12), None, 0, range(12)))  # type: ignore[arg-type]
+VOLUME = Volume(np.zeros((12, 4, 4), np.uint8), np.zeros((12, 4, 4), np.uint8), None)
+SPLIT = Split(range(8), range(8, 12), None, 0, range(12))
+DATA = StudyData((StudyVolume(VOLUME, SPLIT, (), "volume 1"),))
 
 
 def model_of(**card: Any) -> Model:
@@ -65,7 +64,7 @@ def study(monkeypatch: pytest.MonkeyPatch) -> optuna.Study:
     monkeypatch.setattr(export, "load_data", lambda config: DATA)
     monkeypatch.setattr(export, "configure_device", lambda: None)
     study = optuna.create_study(study_name="mito", direction="maximize")
-    study.set_user_attr("defined_by", json.dumps({"data": {"sha256": "abc"}}))
+    study.set_user_attr("defined_by", json.dumps({"data": DATA.to_json()}))
     for value in (0.7, 0.9):
         trial = study.ask()
         trial.report(value, 3)
@@ -98,7 +97,7 @@ def test_without_a_winner_it_is_the_best_so_far(
 ) -> None:
     card = export_trial(config, study, tmp_path / "out", None)
     assert card["made"] == 1
-    assert card["data"] == {"sha256": "abc"}
+    assert card["data"]["sha256"] == VOLUME.sha256
 
 
 def test_the_model_of_a_deleted_study_is_not_taken_for_this_ones(
@@ -164,9 +163,10 @@ def combined(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
         made.append([model.card["made"] for model in models])
         return replace(models[0], members=tuple(model.hyperparameters for model in models))
 
-    def tune(model: Model, volume: Any, sections: range) -> tuple[Model, Scores]:
-        assert sections == range(8, 12)
-        return replace(model, threshold=0.3), Scores(0.95, 0.9, 0.94, 0.96, 0.3, 100)
+    def tune(model: Model, judges: list[Judge]) -> Tuned:
+        assert [judge.sections for judge in judges] == [range(8, 12)]
+        scores = Scores(0.95, 0.9, 0.94, 0.96, 0.3, 100)
+        return Tuned(replace(model, threshold=0.3), scores, {})
 
     monkeypatch.setattr(export, "combine", combine)
     monkeypatch.setattr(export, "in_precision", lambda model, precision: model)
@@ -214,7 +214,9 @@ def test_an_ensemble_is_not_tuned_on_other_data(
 ) -> None:
     keep(config, 0, 1)
     study.set_user_attr("defined_by", json.dumps({"data": {"sha256": "other"}}))
-    with pytest.raises(InputError, match=r"^data: expected the volume that the study was made"):
+    with pytest.raises(
+        InputError, match=r"^data: expected the volumes and the split that the study was"
+    ):
         export_trial(config, study, tmp_path / "out", ensemble=True)
 
 
