@@ -56,6 +56,7 @@ def write_report(config: Config, study: optuna.Study, out: Path) -> dict[str, An
 def gather(config: Config, study: optuna.Study) -> Findings:
     """Reads all that a report shows."""
     runs, space = read_runs(study, config), config.build_space()
+    changes = list_changes(study, config)
     always = [each for each in space.dimensions if all(each.name in run.params for run in runs)]
     return Findings(
         study=study.study_name,
@@ -65,10 +66,11 @@ def gather(config: Config, study: optuna.Study) -> Findings:
         epochs=config.study.epochs_per_trial,
         budget=budget_row(study, config.build_budget(), study.get_trials(deepcopy=False)),
         importances=_importances(study),
-        interactions=measure_interactions(runs, always),
+        # Single changes never vary two things against each other.
+        interactions=() if changes else measure_interactions(runs, always),
         edges=find_crowded_edges(runs, space),
         finalists=study.user_attrs.get(FINALISTS, []),
-        changes=list_changes(study, config),
+        changes=changes,
         pictures=_pictures(config, study, best_first(runs)[:_PICTURES]),
         data=json.loads(study.user_attrs.get("defined_by", "{}")).get("data", {}),
         winner=study.user_attrs.get(WINNER),

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 from optuna.trial import TrialState
 
 from search.report_runs import Run
@@ -37,6 +38,7 @@ def draw_history(runs: Sequence[Run]) -> bytes:
             best = np.maximum.accumulate([run.value or 0.0 for run in done])
             numbers = [run.number for run in done]
             chart.axes.step(numbers, best, where="post", color=GOLD, label="best so far")
+        chart.axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         _end(chart.axes, runs)
     return chart.svg
 

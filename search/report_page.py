@@ -216,6 +216,8 @@ def _add_dimensions(page: Page, findings: Findings) -> None:
 
 
 def _add_pairs(page: Page, findings: Findings) -> None:
+    if findings.changes:
+        return
     page.heading("What acts together")
     shown = [each for each in findings.interactions if each.strength >= _WORTH_SHOWING]
     if not shown:
