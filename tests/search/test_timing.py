@@ -44,7 +44,7 @@ def test_what_does_not_fit_is_said_so_and_not_built(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = build_config(tmp_path, space={**SPACE, "filters": [2, 1024]})
-    monkeypatch.setattr(timing, "room_bytes", lambda limit: 50_000_000)
+    monkeypatch.setattr(timing, "room_bytes", lambda limit, device: 50_000_000)
     timings = time_networks(config, load_data(config), configure_device(1))
     assert timings[0].epoch_seconds is not None
     assert timings[-1].epoch_seconds is None
@@ -54,6 +54,6 @@ def test_what_does_not_fit_is_said_so_and_not_built(
 def test_a_space_of_which_nothing_fits_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(timing, "room_bytes", lambda limit: 1)
+    monkeypatch.setattr(timing, "room_bytes", lambda limit, device: 1)
     with pytest.raises(InputError, match="expected networks that fit into the memory"):
         check(build_config(tmp_path, space=SPACE))
