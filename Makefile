@@ -11,16 +11,16 @@ PIP := .venv/bin/python -m pip --quiet --disable-pip-version-check
 
 comma := ,
 ASKED := $(subst $(comma), ,$(EXTRAS))
-UNKNOWN := $(filter-out cpu gpu bench test,$(ASKED))
+UNKNOWN := $(filter-out cpu gpu gp bench test,$(ASKED))
 ifneq ($(UNKNOWN),)
-$(error EXTRAS takes cpu, gpu, bench and test, not $(UNKNOWN))
+$(error EXTRAS takes cpu, gpu, gp, bench and test, not $(UNKNOWN))
 endif
 
 # A stamp for each set of requirements, written when all of it is in place.
 STAMP := .venv/.installed-
 # An environment with CUDA stays one until `make clean`.
 GPU := $(or $(filter gpu,$(ASKED)),$(if $(wildcard $(STAMP)gpu),gpu))
-ADDED := $(patsubst %,$(STAMP)%,$(filter bench test,$(ASKED)))
+ADDED := $(patsubst %,$(STAMP)%,$(filter gp bench test,$(ASKED)))
 TO_RUN := $(STAMP)$(or $(GPU),cpu) $(ADDED) $(STAMP)project
 TO_DEVELOP := $(if $(GPU),$(STAMP)gpu) $(STAMP)test $(ADDED) $(STAMP)project
 
@@ -28,6 +28,7 @@ TO_DEVELOP := $(if $(GPU),$(STAMP)gpu) $(STAMP)test $(ADDED) $(STAMP)project
 cpu.size := 500 MB
 test.size := 600 MB
 gpu.size := several GB
+gp.size := several GB
 bench.size := several GB
 
 .DEFAULT_GOAL := help
@@ -37,7 +38,7 @@ bench.size := several GB
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
-install: $(TO_RUN) ## Make .venv; EXTRAS="bench test" adds to it, EXTRAS=gpu takes TensorFlow with CUDA
+install: $(TO_RUN) ## Make .venv; EXTRAS="gp bench" adds to it, EXTRAS=gpu takes TensorFlow with CUDA
 
 search: install ## Search a synthetic volume in five minutes (configs/quick.toml); ARGS="--trials 20"
 	@.venv/bin/unet-search run configs/quick.toml $(ARGS)

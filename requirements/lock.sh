@@ -12,4 +12,5 @@ compile() {
 compile bench --extra cpu --extra test --extra bench "$@"
 compile test --extra cpu --extra test --constraint requirements/bench.txt
 compile cpu --extra cpu --constraint requirements/bench.txt
+compile gp --extra cpu --extra gp --constraint requirements/bench.txt
 compile gpu --extra gpu --constraint requirements/bench.txt
