@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from trainer.device import cpu_precision
 from trainer.hyperparameters import Hyperparameters
 
 
@@ -21,6 +22,8 @@ class TorchTraining:
         torch.set_num_threads(threads)
         torch.manual_seed(0)
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
+        # A processor without bfloat16 would emulate it, many times slower than float32.
+        self._mixed = self._device == "cuda" or cpu_precision() == "mixed_bfloat16"
         network = _UNet(hyperparameters.level_filters)
         self.network = network.to(self._device, memory_format=torch.channels_last)
         self._optimizer = torch.optim.Adam(self.network.parameters(), 1e-3, eps=1e-7)
@@ -28,12 +31,13 @@ class TorchTraining:
     @property
     def description(self) -> str:
         """Version, device and precision."""
-        return f"torch {torch.__version__}, {self._device}, bfloat16 autocast, channels_last"
+        precision = "bfloat16 autocast" if self._mixed else "float32"
+        return f"torch {torch.__version__}, {self._device}, {precision}, channels_last"
 
     def step(self, images: np.ndarray, masks: np.ndarray) -> float:
         """Trains on tiles (tile, y, x, 1) and gives the loss."""
         image, mask = (self._tensor(array) for array in (images, masks))
-        with torch.autocast(self._device, torch.bfloat16):
+        with torch.autocast(self._device, torch.bfloat16, enabled=self._mixed):
             logits = self.network(image)
         loss = _bce_dice(mask, logits.float())
         self._optimizer.zero_grad(set_to_none=True)

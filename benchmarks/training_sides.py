@@ -116,7 +116,7 @@ def classic_tile(raw: np.ndarray, mask: np.ndarray, number: int) -> tuple[np.nda
 
 
 def build_torch_block(steps: int) -> tuple[Block, str]:
-    """PyTorch in bfloat16 with channels last, and the tiles of the training session."""
+    """PyTorch with channels last, in bfloat16 where the device has it, and the session's tiles."""
     from benchmarks.torch_unet import TorchTraining
 
     training = TorchTraining(HYPERPARAMETERS, cores())
