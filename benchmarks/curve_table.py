@@ -75,6 +75,15 @@ class CurveTable:
         self._places = np.array([self._place(self.space.complete(row.params)) for row in rows])
         self._is_word = np.array([_is_word(each) for each in self.space.dimensions], bool)
 
+    @property
+    def most_trials(self) -> int:
+        """Every row can be visited once."""
+        return len(self.rows)
+
+    def visits(self) -> Visits:
+        """What one search has seen of the table; nothing yet."""
+        return Visits(self)
+
     def one_at_a_time(self) -> list[Row]:
         """Rows that a person thought of: one value changed at a time, then the best combined."""
         return [row for row in self.rows if not row.name.lower().startswith(_DRAWN)]

@@ -13,16 +13,14 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks.curve_rows import SPACE, Row, build_row_space, list_rows
 from benchmarks.machine import describe_machine
+from benchmarks.measured_run import HELD_OUT, TRAIN, VALIDATION, MeasuredRun
 from trainer.volume import Volume, load_volume
-
-TRAIN, VALIDATION, HELD_OUT = (0, 65), (95, 115, 5), (145, 165, 5)
-"""Sections of EPFL's volume, with gaps of 30; of the last two every fifth is scored."""
 
 
 @dataclass(frozen=True)
@@ -47,32 +45,28 @@ def _prepare(raw: Path, mask: Path) -> None:
 
 def record(row: Row, recording: Recording) -> dict[str, Any]:
     """Trains one row to its end."""
-    from trainer.device import configure_device
-    from trainer.errors import Diverged
-    from trainer.session import TrainingPlan, TrainingSession
-    from trainer.training_volume import TrainingVolume
-
     if _volume is None:
         raise RuntimeError("no volume was read")
-    device = configure_device(1)
-    plan = TrainingPlan(recording.epochs, recording.tiles_per_epoch, recording.seed)
-    learned = TrainingVolume.measure(_volume, range(*TRAIN), range(*VALIDATION))
-    held_out_block = replace(learned, validation=range(*HELD_OUT))
-    run = build_row_space(recording.filters).complete(row.params)
-    session = TrainingSession([learned], run, plan, precision=device.precision)
-    curve: dict[str, Any] = {"dice": [], "heldout_dice": [], "loss": [], "epoch_seconds": []}
-    try:
-        for _ in range(recording.epochs):
-            metrics = session.advance()
-            held_out = session.score(held_out_block, metrics.scores.threshold)
-            curve["dice"].append(round(metrics.scores.dice, 4))
-            curve["heldout_dice"].append(round(held_out.dice, 4))
-            curve["loss"].append(round(metrics.loss, 4))
-            curve["epoch_seconds"].append(round(metrics.training_seconds, 2))
-    except Diverged as error:
-        curve["diverged"] = str(error)
-    session.close()
-    return {"name": row.name, "params": row.params, **curve}
+    network = build_row_space(recording.filters).complete(row.params)
+    run = MeasuredRun(
+        _volume,
+        network,
+        epochs=recording.epochs,
+        tiles_per_epoch=recording.tiles_per_epoch,
+        seed=recording.seed,
+    )
+    for _ in range(recording.epochs):
+        run.advance()
+    run.close()
+    return {
+        "name": row.name,
+        "params": row.params,
+        "dice": run.dice,
+        "heldout_dice": run.heldout_dice,
+        "loss": run.loss,
+        "epoch_seconds": run.epoch_seconds,
+        **({"diverged": run.diverged} if run.diverged else {}),
+    }
 
 
 def record_all(recording: Recording, out: Path, prepare: Sequence[Path], processes: int) -> None:

@@ -4,21 +4,74 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import optuna
 
-from benchmarks.curve_table import CurveTable, Visits
+from benchmarks.curve_table import Row
 from search.assignment import Assignment, EpochReport, Event
 from search.budget import Budget
 from search.coordinator import Coordinator
+from search.curves import Curves
 from search.memory_checkpoints import MemoryCheckpoints
 from search.pruners import build_pruner, expected_epochs
 from search.samplers import build_sampler
 from search.simulation import SimulatedWorkers, VirtualClock
+from search.space import Space
 from search.terms import Terms
+from trainer.hyperparameters import Hyperparameters
 
 Journal = list[tuple[int, int]]
 """The row and the epoch of everything that was trained, in the order in which it was done."""
+
+
+class Scores(Protocol):
+    """What a row scored after each epoch that was trained."""
+
+    @property
+    def dice(self) -> Sequence[float]:
+        """On the sections that a network is chosen by."""
+
+    @property
+    def heldout_dice(self) -> Sequence[float]:
+        """On sections that took no part in the search."""
+
+
+class Rows(Curves, Protocol):
+    """Finds the row that a proposal is."""
+
+    def visit(self, proposal: Hyperparameters) -> int:
+        """Its index."""
+
+
+class Table(Protocol):
+    """Networks and their curves, recorded ones or such as are trained when they are asked for."""
+
+    @property
+    def rows(self) -> Sequence[Scores]:
+        """By their indices."""
+
+    @property
+    def space(self) -> Space:
+        """What proposals come from."""
+
+    @property
+    def epochs(self) -> int:
+        """Of a row, to its end."""
+
+    @property
+    def tiles_per_epoch(self) -> int:
+        """In tiles of 256 x 256."""
+
+    @property
+    def most_trials(self) -> int:
+        """After which there is nothing left to try."""
+
+    def one_at_a_time(self) -> Sequence[Row]:
+        """What a person would try."""
+
+    def visits(self) -> Rows:
+        """What one search has seen; nothing yet."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +111,14 @@ class Course:
         return next((epoch for epoch, each in enumerate(self.dice, 1) if each >= dice), None)
 
 
-def replay(table: CurveTable, strategy: Strategy, *, seed: int, slots: int, epochs: int) -> Journal:
+def replay(table: Table, strategy: Strategy, *, seed: int, slots: int, epochs: int) -> Journal:
     """Runs a search with its real coordinator, sampler and pruner on recorded epochs."""
-    budget = Budget(trials=len(table.rows), epochs=epochs)
+    budget = Budget(trials=table.most_trials, epochs=epochs)
     study = _create_study(strategy, seed, table.epochs)
     return _run(table, study, strategy, budget, seed=seed, slots=slots)
 
 
-def replay_one_at_a_time(table: CurveTable, *, slots: int) -> Journal:
+def replay_one_at_a_time(table: Table, *, slots: int) -> Journal:
     """Trains the rows that a person thought of, each to its end, in the order of the table."""
     strategy, rows = Strategy("random", "none"), table.one_at_a_time()
     study = _create_study(strategy, 0, table.epochs)
@@ -74,7 +127,7 @@ def replay_one_at_a_time(table: CurveTable, *, slots: int) -> Journal:
     return _run(table, study, strategy, Budget(trials=len(rows)), seed=0, slots=slots)
 
 
-def follow(table: CurveTable, journal: Sequence[tuple[int, int]], *, epochs: int) -> Course:
+def follow(table: Table, journal: Sequence[tuple[int, int]], *, epochs: int) -> Course:
     """Replays what was chosen after each epoch; a search that ended early keeps its choice."""
     finished = leading = (-1.0, -1.0)
     chosen: list[tuple[float, float]] = []
@@ -104,7 +157,7 @@ def _create_study(strategy: Strategy, seed: int, epochs: int) -> optuna.Study:
 
 
 def _run(
-    table: CurveTable,
+    table: Table,
     study: optuna.Study,
     strategy: Strategy,
     budget: Budget,
@@ -113,7 +166,7 @@ def _run(
     slots: int,
 ) -> Journal:
     checkpoints = MemoryCheckpoints()
-    workers = _ReplayWorkers(slots, Visits(table), checkpoints)
+    workers = _ReplayWorkers(slots, table.visits(), checkpoints)
     terms = Terms(
         epochs=table.epochs,
         tiles_per_epoch=table.tiles_per_epoch,
@@ -134,7 +187,7 @@ def _run(
 class _ReplayWorkers(SimulatedWorkers):
     """Simulated workers that note what they have trained."""
 
-    def __init__(self, slots: int, visits: Visits, checkpoints: MemoryCheckpoints) -> None:
+    def __init__(self, slots: int, visits: Rows, checkpoints: MemoryCheckpoints) -> None:
         super().__init__(slots, visits, checkpoints, VirtualClock())
         self.journal: Journal = []
         self._visits = visits

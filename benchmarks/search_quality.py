@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -107,12 +108,20 @@ def replay_all(
 
 
 def summarize(courses: Courses) -> dict[str, Any]:
-    """Means over the seeds, with their standard errors, and who is how fast."""
-    (baseline,) = courses[_BASELINE]
-    goal, epochs = baseline.dice[-1], len(baseline.dice)
+    """Means over the seeds, with their standard errors, and who is how fast.
+
+    What to reach is what one value at a time ended with: of the same seed, or of its only one.
+    """
+    goals, epochs = (
+        _last([each.dice for each in courses[_BASELINE]]),
+        len(courses[_BASELINE][0].dice),
+    )
     dice = {name: [each.dice for each in runs] for name, runs in courses.items()}
     heldout = {name: [each.heldout_dice for each in runs] for name, runs in courses.items()}
-    reached = {name: [each.first_at(goal) for each in runs] for name, runs in courses.items()}
+    reached = {
+        name: [each.first_at(goal) for each, goal in zip(runs, cycle(goals), strict=False)]
+        for name, runs in courses.items()
+    }
     return {
         "tiles_to_one_at_a_time_best": {
             name: _middle_share(firsts, epochs) for name, firsts in reached.items()
