@@ -34,8 +34,8 @@ class Curve:
         epoch_seconds: What each takes.
     """
 
-    values: tuple[float, ...]
-    epoch_seconds: tuple[float, ...]
+    values: Sequence[float]
+    epoch_seconds: Sequence[float]
 
 
 class Curves(Protocol):
