@@ -14,6 +14,30 @@ if TYPE_CHECKING:
     from tests.postgres import PostgresServer
 
 
+# What starts a Ray of its own, or many processes at once, has the machine's other core for itself:
+# all of it runs in one of the two processes of `make test`, one after the other and from the start.
+_CLUSTERS = (
+    "test_faults.py",
+    "test_search_end_to_end.py",
+    "test_ray_nodes.py",
+    "test_ray_workers.py",
+    "test_ray_cluster.py",
+    "test_search_quality.py",
+    "test_benchmarks.py",
+)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keeps the tests of a file together, so that what a file shares is made once."""
+    if not config.pluginmanager.has_plugin("xdist"):
+        return
+    for item in items:
+        group = "clusters" if item.path.name in _CLUSTERS else item.path.name
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: item.path.name not in _CLUSTERS)
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """A running PostgreSQL server; whoever stops it starts it again."""
