@@ -94,14 +94,15 @@ class Model:
 
     def segment(self, probability: np.ndarray) -> np.ndarray:
         """Foreground as 1, uint8, of probabilities of a whole volume that `predict` gave."""
-        return (self.without_small_objects(probability) >= self._level).astype(np.uint8)
+        return (self.without_small_objects(probability) >= self.level).astype(np.uint8)
 
     def without_small_objects(self, probability: np.ndarray) -> np.ndarray:
         """Probabilities (z, y, x) with 0 where an object is too small to be kept."""
-        return drop_small_objects(probability, self._level, self.smallest_object_voxels)
+        return drop_small_objects(probability, self.level, self.smallest_object_voxels)
 
     @property
-    def _level(self) -> int:
+    def level(self) -> int:
+        """The threshold among the 256 steps that probabilities are kept in."""
         return round(self.threshold * 255)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import cv2
@@ -11,15 +10,9 @@ import numpy as np
 from trainer.split import Split
 from trainer.volume import Volume
 from trainer.voxel_size import VoxelSize
+from trainer.voxel_size import is_alike as is_alike
 
-_ALIKE = 0.05
-"""A difference of voxel sizes that no network minds."""
 _HALF = 0.5 - 1e-4  # within what float32 makes of sums
-
-
-def is_alike(size: Sequence[float], other: Sequence[float]) -> bool:
-    """Whether two voxel sizes, z, y, x in nm, are within 5 % of each other along each axis."""
-    return all(abs(a - b) <= _ALIKE * b for a, b in zip(size, other, strict=True))
 
 
 def rescale_volume(volume: Volume, voxel_size_nm: VoxelSize) -> Volume:
