@@ -8,9 +8,10 @@ import os
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -87,24 +88,35 @@ class Journal:
         return self._file.seek(0, 2) // self._section_bytes
 
     def append(self, section: np.ndarray) -> None:
-        """Adds the next section, (y, x)."""
-        self._file.write(np.ascontiguousarray(section, np.uint8).data)
-        self._file.flush()
+        """Adds the next section, (y, x).
+
+        Raises:
+            InputError: The disk does not take it.
+        """
+        try:
+            left = np.ascontiguousarray(section, np.uint8).data.cast("B")
+            while left:
+                left = left[self._file.write(left) :]
+        except OSError as error:
+            raise self._refusal(error) from None
 
     def read(self, first: int, stop: int) -> np.ndarray:
         """Sections from `first` up to but not with `stop`, (z, y, x)."""
         self._file.seek(first * self._section_bytes)
-        data = bytearray((stop - first) * self._section_bytes)
-        self._file.readinto(data)  # type: ignore[attr-defined]
-        return np.frombuffer(data, np.uint8).reshape(stop - first, *self.shape[1:])
+        sections = np.empty((stop - first, *self.shape[1:]), np.uint8)
+        left = sections.data.cast("B")
+        while left:
+            left = left[self._file.readinto(left) or len(left) :]
+        return sections
 
-    def _take(self) -> BinaryIO:
+    def _take(self) -> FileIO:
         """The file of the sections, for this process alone."""
         while True:
             self.folder.mkdir(parents=True, exist_ok=True)
             # Who had it may be removing the folder at this moment.
             with suppress(FileNotFoundError):
-                file: BinaryIO = (self.folder / _SECTIONS).open("a+b")
+                # Without a buffer: what a full disk does not take is not tried again on closing.
+                file = (self.folder / _SECTIONS).open("a+b", buffering=0)
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     if os.path.samestat(os.fstat(file.fileno()), (self.folder / _SECTIONS).stat()):

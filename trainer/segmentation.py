@@ -129,6 +129,8 @@ def segment_file(
         given = options.voxel_size_nm
         size = volume.voxel_size_nm if given is None else checked_voxel_size(given)
         prediction = prepare_prediction(loaded, volume, size, options.prediction)
+        if options.labels is None and sink.has_other_labels:
+            say(f"{sink.labels} is of an earlier prediction and stays; --labels writes it anew")
         for note in prediction.notes:
             say(note)
         identity = _identity(loaded, source, volume, prediction, options.prediction)

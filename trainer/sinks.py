@@ -45,8 +45,11 @@ class Sink:
             raise InputError(f"{output}: is the volume to predict itself; choose another name")
         if not output.resolve().parent.is_dir():
             raise InputError(f"{output}: there is no folder {output.parent}; make it first")
-        for path in (output, self.labels):
-            self._check_free(path)
+        try:
+            for path in (output, self.labels):
+                self._check_free(path)
+        except OSError as error:
+            raise self._refusal(error) from None
 
     @property
     def labels(self) -> Path:
@@ -57,6 +60,11 @@ class Sink:
         endings = (f".ome{self.output.suffix}", self.output.suffix)
         ending = next(each for each in endings if name.lower().endswith(each.lower()))
         return self.output.with_name(f"{name[: -len(ending)]}.labels{name[-len(ending) :]}")
+
+    @property
+    def has_other_labels(self) -> bool:
+        """Whether labels lie there that writing without labels leaves as they are."""
+        return not self._is_zarr and self.labels.is_file()
 
     def write(
         self,
@@ -74,7 +82,23 @@ class Sink:
             labels: Of the same shape, where they are wanted.
             voxel_size_nm: Edges of a voxel, z, y, x, or None.
             about: Kept in the metadata of an OME-Zarr.
+
+        Raises:
+            InputError: The disk does not take it.
         """
+        try:
+            self._write(folder, probability, labels, voxel_size_nm, about)
+        except OSError as error:
+            raise self._refusal(error) from error
+
+    def _write(
+        self,
+        folder: Path,
+        probability: Stream,
+        labels: Stream | None,
+        voxel_size_nm: VoxelSize | None,
+        about: Mapping[str, Any],
+    ) -> None:
         if self._is_zarr:
             new = folder / "new.zarr"
             shutil.rmtree(new, ignore_errors=True)
@@ -91,6 +115,10 @@ class Sink:
             write_tiff(folder / path.name, stream, voxel_size_nm)
         for path, _ in ready:
             (folder / path.name).replace(path)
+
+    def _refusal(self, error: OSError) -> InputError:
+        cause = error.strerror or error
+        return InputError(f"{self.output}: cannot be written: {cause}; name another output")
 
     def _check_free(self, path: Path) -> None:
         if path.is_dir() and not (self._is_zarr and is_ours(self.output)):

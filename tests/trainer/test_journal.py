@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 from pathlib import Path
 from typing import Any
@@ -153,3 +154,18 @@ def test_a_folder_that_cannot_be_made_is_refused_in_one_line(
     monkeypatch.setattr(Path, "mkdir", refuse)
     with pytest.raises(InputError, match=r"a\.tif: cannot be written: Permission denied"):
         begin(tmp_path / "a.tif")
+
+
+def test_a_disk_that_fills_up_keeps_what_was_written_before(tmp_path: Path) -> None:
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    leave(tmp_path / "a.tif", 1)
+    try:
+        # Two sections and a half.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (15, limit[1]))
+        with pytest.raises(InputError, match=r"a\.tif: cannot be written: File too large"):
+            attempt(tmp_path / "a.tif", KeyboardInterrupt(), 2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    with begin(tmp_path / "a.tif") as journal:
+        assert journal.resumed_at == 2
+        assert np.array_equal(journal.read(0, 2), [section(0), section(0)])

@@ -438,3 +438,39 @@ def test_a_passing_read_error_costs_no_section(
     resumed = segment(raw, tmp_path / "a.tif")["resumed_at"]
     assert resumed > 0
     assert told[-1].startswith(f"interrupted after section {resumed} of 13: the same command")
+
+
+@pytest.mark.usefixtures("loaded")
+def test_labels_of_an_earlier_prediction_are_pointed_out(raw: Path, tmp_path: Path) -> None:
+    told: list[str] = []
+    segment(raw, tmp_path / "a.tif", labels="components")
+    segment_file(Path("model"), raw, tmp_path / "a.tif", say=told.append)
+    line = f"{tmp_path / 'a.labels.tif'} is of an earlier prediction and stays; --labels"
+    assert [each.startswith(line) for each in told] == [True]
+    assert segment(raw, tmp_path / "a.tif", labels="components")["labels"]
+    segment_file(Path("model"), raw, tmp_path / "b.tif", say=told.append)
+    assert len(told) == 1
+
+
+@pytest.mark.usefixtures("loaded")
+@pytest.mark.parametrize("length", [250, 300])
+def test_a_name_that_is_too_long_is_refused_in_one_line(
+    raw: Path, tmp_path: Path, length: int
+) -> None:
+    with pytest.raises(InputError, match=r"cannot be written: File name too long; name another"):
+        segment(raw, tmp_path / f"{'a' * (length - 4)}.tif")
+    assert names(tmp_path) == ["raw.tif"]
+
+
+@pytest.mark.usefixtures("loaded")
+def test_a_disk_that_fills_up_at_the_end_costs_no_section(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("trainer.sinks.write_tiff", full)
+        with pytest.raises(InputError, match="No space left"):
+            segment(raw, tmp_path / "a.tif")
+    assert segment(raw, tmp_path / "a.tif")["resumed_at"] == 13
