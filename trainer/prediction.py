@@ -131,9 +131,7 @@ def prepare_prediction(
     model = _with_options(model, options)
     seen, notes = _network_shape(model, shape, voxel_size_nm)
     model = replace(model, z_median=_median_here(model, shape, seen, voxel_size_nm))
-    intensity = (
-        Intensity.measure(raw) if isinstance(raw, np.ndarray) else Intensity.measure_sections(raw)
-    )
+    intensity = Intensity.measure_sections(raw)
     most_voxels = _most_voxels(model)
     windows = options.windows or choose_windows(model.networks, seen[1:], most_voxels)
     resampled = raw if seen == shape else Resampled(raw, seen)
