@@ -9,8 +9,9 @@ from typing import Any
 import h5py
 import numpy as np
 
-from trainer.chunked import ChunkedReader, shown, stack_axes
+from trainer.chunked import ChunkedReader, stack_axes
 from trainer.errors import InputError
+from trainer.shape import shown
 from trainer.voxel_size import VoxelSize, length_nm
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"

@@ -10,8 +10,9 @@ from typing import Any
 
 import zarr
 
-from trainer.chunked import ChunkedReader, shown, stack_axes
+from trainer.chunked import ChunkedReader, stack_axes
 from trainer.errors import InputError
+from trainer.shape import shown
 from trainer.voxel_size import VoxelSize, length_nm
 
 _NODES = ("zarr.json", ".zarray", ".zgroup")

@@ -193,6 +193,16 @@ def test_it_scores_what_predict_writes(
     assert scores["notes"] == written["notes"]
 
 
+def test_an_object_is_as_small_as_the_space_that_it_fills() -> None:
+    known = replace(model(), card={"data": {"voxel_size_nm": [5, 5, 5]}}, smallest_object_voxels=50)
+    raw = np.zeros(SHAPE, np.uint8)
+    raw[:, 4:8, 10:13] = 200
+    here = Volume(raw, (raw > 0).astype(np.uint8), (5.0, 5.0, 10.0))
+    # Its 36 voxels are as large as 72 of the model's.
+    assert evaluate(known, here).instances_3d.predicted == 1
+    assert evaluate(known, replace(here, voxel_size_nm=None)).instances_3d.predicted == 0
+
+
 @pytest.mark.parametrize("name", ["model", "raw", "mask"])
 def test_a_missing_file_is_named(files: dict[str, Path], tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match=str(tmp_path / "nowhere")):
