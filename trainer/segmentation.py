@@ -14,7 +14,7 @@ from trainer.errors import InputError
 from trainer.fingerprint import fingerprint
 from trainer.formats import open_source
 from trainer.journal import Journal
-from trainer.labels import Kind, LabelledVolume, LabelOptions
+from trainer.labels import Kind, LabelledVolume, LabelOptions, check_label_memory
 from trainer.memory import check_memory
 from trainer.model import CARD_FILE, Model, load_model
 from trainer.prediction import (
@@ -131,6 +131,8 @@ def segment_file(
         prediction = prepare_prediction(loaded, volume, size, options.prediction)
         if options.labels is None and sink.has_other_labels:
             say(f"{sink.labels} is of an earlier prediction and stays; --labels writes it anew")
+        if options.labels is not None:
+            check_label_memory(prediction.shape, options.labels)
         for note in prediction.notes:
             say(note)
         identity = _identity(loaded, source, volume, prediction, options.prediction)

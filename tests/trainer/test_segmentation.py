@@ -440,6 +440,22 @@ def test_a_passing_read_error_costs_no_section(
     assert told[-1].startswith(f"interrupted after section {resumed} of 13: the same command")
 
 
+def test_labels_that_do_not_fit_are_refused_before_the_prediction(
+    raw: Path, tmp_path: Path, loaded: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = Brightness()
+    loaded(model(network))
+
+    def refuse(shape: tuple[int, ...], kind: str) -> None:
+        raise InputError(f"no room for {kind} of {shape}")
+
+    monkeypatch.setattr(module, "check_label_memory", refuse)
+    with pytest.raises(InputError, match=r"no room for watershed of \(13, 24, 31\)"):
+        segment(raw, tmp_path / "a.tif", labels="watershed")
+    assert network.sections == 0
+    assert segment(raw, tmp_path / "a.tif")["objects"] is None
+
+
 @pytest.mark.usefixtures("loaded")
 def test_labels_of_an_earlier_prediction_are_pointed_out(raw: Path, tmp_path: Path) -> None:
     told: list[str] = []
