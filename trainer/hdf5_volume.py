@@ -37,7 +37,7 @@ class Hdf5Reader(ChunkedReader):
         self._file = h5py.File(path, "r")
         try:
             data = _find(self._file, path, name)
-            if data.external:
+            if data.external or data.is_virtual:
                 raise InputError("keeps its values in other files; save them in one file")
             axes = stack_axes(data.shape)
             super().__init__(data, axes, _voxel_size(data.attrs))
