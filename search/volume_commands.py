@@ -66,7 +66,7 @@ def predict(
     voxel_size_nm: VoxelSize = None,
     threshold: Annotated[float | None, typer.Option(help="Instead of the tuned one.")] = None,
     smallest_object: Annotated[
-        int | None, typer.Option(min=0, help="Voxels, instead of the tuned number.")
+        int | None, typer.Option(min=0, help="Voxels of this volume, instead of the tuned size.")
     ] = None,
     views: Annotated[
         int | None, typer.Option(help="1, or 8 for flips and quarter turns; else as tuned.")

@@ -20,6 +20,7 @@ from trainer.model import NETWORK_FILE, ONNX_FILE, PACKAGE_ENDING, README_FILE, 
 from trainer.onnx_model import INPUT, OUTPUT, opset_of
 from trainer.overlay import encode_png
 from trainer.spatial_axes import spatial_axes
+from trainer.voxel_size import trained_voxel_size
 
 if TYPE_CHECKING:
     from trainer.model import Model
@@ -237,7 +238,7 @@ def _describe_sections(model: Model) -> str:
 
 
 def _voxel_sizes(card: Mapping[str, Any]) -> dict[str, float]:
-    sizes = (card.get("data") or {}).get("voxel_size_nm")
+    sizes = trained_voxel_size(card)
     return dict(zip("zyx", sizes, strict=True)) if sizes else {}
 
 

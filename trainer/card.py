@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainer.model import CARD_FILE, NETWORK_FILE, ONNX_FILE, SAVED_MODEL
 from trainer.spatial_axes import spatial_axes
+from trainer.voxel_size import trained_voxel_size
 
 if TYPE_CHECKING:
     from trainer.model import Model
@@ -78,11 +79,12 @@ def _summarize(model: Model, card: Mapping[str, Any]) -> str:
 
 
 def _limits(model: Model, card: Mapping[str, Any]) -> Iterator[str]:
-    data = card.get("data") or {}
-    size = data.get("voxel_size_nm")
+    size = trained_voxel_size(card)
     made = f"voxels of {_by(size)} nm (z x y x x)" if size else "voxels of unknown size"
+    several = len((card.get("data") or {}).get("volumes") or ())
+    volumes = f"{several} volumes" if several > 1 else "one volume"
     yield (
-        f"Trained on one volume, with {made}. Other tissues, microscopes and magnifications have "
+        f"Trained on {volumes}, with {made}. Other tissues, microscopes and magnifications have "
         "to be tried before the result is trusted."
     )
     axes = ", ".join(f"{axis.name} {axis.step}" for axis in spatial_axes(model))
@@ -155,19 +157,29 @@ def _explain_postprocessing(model: Model, card: Mapping[str, Any]) -> str:
     return " ".join(lines)
 
 
+_OF_VOLUME = {
+    "sha256": "SHA-256 of volume and mask",
+    "shape": "voxels (z, y, x)",
+    "voxel_size_nm": "voxel size in nm (z, y, x)",
+    "train": "sections trained on, the last one exclusive",
+    "validation": "validation sections",
+    "holdout": "sections held out",
+    "gap": "sections between two blocks",
+}
+
+
 def _data(card: Mapping[str, Any]) -> Iterator[str]:
     data = card.get("data") or {}
     if not data:
         yield "unknown"
-    for key, name in (
-        ("sha256", "SHA-256 of volume and mask"),
-        ("shape", "voxels (z, y, x)"),
-        ("voxel_size_nm", "voxel size in nm (z, y, x)"),
-        ("train", "sections trained on, the last one exclusive"),
-        ("validation", "validation sections"),
-        ("holdout", "sections held out"),
-        ("gap", "sections between two blocks"),
-    ):
+    yield from _volume(data)
+    for number, volume in enumerate(data.get("volumes") or (), start=1):
+        name = volume.get("name") or number
+        yield from (f"volume {name}, {line}" for line in _volume(volume))
+
+
+def _volume(data: Mapping[str, Any]) -> Iterator[str]:
+    for key, name in _OF_VOLUME.items():
         if data.get(key) is not None:
             yield f"{name}: {data[key]}"
 

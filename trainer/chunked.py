@@ -10,6 +10,7 @@ import numpy as np
 
 from trainer.errors import InputError
 from trainer.memory import check_memory
+from trainer.shape import shown
 from trainer.source import Reader
 from trainer.voxel_size import VoxelSize
 
@@ -68,11 +69,6 @@ def stack_axes(shape: Sequence[int]) -> list[str]:
         )
     letters = iter("zyx")
     return [next(letters) if name == "*" else name for name in names]
-
-
-def shown(shape: Sequence[int]) -> str:
-    """A shape as people write it."""
-    return " x ".join(map(str, shape))
 
 
 def _kept_axes(axes: Sequence[str], shape: Sequence[int]) -> list[Any]:

@@ -11,7 +11,7 @@ import numpy as np
 from trainer.errors import InputError
 from trainer.hyperparameters import Hyperparameters
 from trainer.model import NETWORK_FILE, load_card, load_model, sha256
-from trainer.voxel_size import VoxelSize
+from trainer.voxel_size import VoxelSize, trained_voxel_size
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,7 @@ class EarlierModel:
         """
         card = load_card(folder)
         hyperparameters = Hyperparameters.from_mapping(card["hyperparameters"])
-        size = (card.get("data") or {}).get("voxel_size_nm")
-        known = tuple(size) if isinstance(size, list) and len(size) == 3 else None
-        model = cls(folder, card["sha256"], hyperparameters, known)
+        model = cls(folder, card["sha256"], hyperparameters, trained_voxel_size(card))
         model.check()
         return model
 

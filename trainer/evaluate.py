@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from trainer.object_rows import ObjectRow, list_objects
 from trainer.output_folder import prepare_folder, refuse_model_folder, write_files
 from trainer.overlay import draw_overlays, encode_png
 from trainer.precision_recall import PrecisionRecall
+from trainer.prediction import prepare_prediction, smallest_object_here
 from trainer.section_scores import SectionScore, score_sections, summarize, worst_sections
 from trainer.table import to_csv
 from trainer.volume import Volume, load_volume
@@ -51,6 +52,7 @@ class Evaluation:
         objects: Every true object of the volume, and the predicted ones that are none.
         probability: uint8, (z, y, x).
         prediction: 0 or 1, uint8, (z, y, x).
+        notes: Sentences for the user on how it was predicted.
     """
 
     scores: Scores
@@ -68,6 +70,7 @@ class Evaluation:
     objects: Sequence[ObjectRow]
     probability: np.ndarray
     prediction: np.ndarray
+    notes: Sequence[str]
 
     @property
     def section_summary(self) -> dict[str, Any]:
@@ -102,12 +105,21 @@ class Evaluation:
 
 
 def evaluate(model: Model, volume: Volume) -> Evaluation:
-    """Predicts the whole volume and compares it with the mask."""
-    probability = model.predict(volume.raw)
-    histogram = PooledHistogram()
-    for section, mask in zip(model.without_small_objects(probability), volume.mask, strict=True):
+    """Predicts the whole volume as `unet-search predict` does, and compares it with the mask.
+
+    Raises:
+        InputError: Its voxel size is too far from the model's.
+    """
+    size = volume.voxel_size_nm
+    prepared = prepare_prediction(model, volume.raw, size)
+    probability = np.empty(volume.raw.shape, np.uint8)
+    for number, section in enumerate(prepared.sections()):
+        probability[number] = section
+    model = replace(model, smallest_object_voxels=smallest_object_here(model, size))
+    kept, histogram = model.without_small_objects(probability), PooledHistogram()
+    for section, mask in zip(kept, volume.mask, strict=True):
         histogram.add(section, mask)
-    prediction = model.segment(probability)
+    prediction = (kept >= model.level).astype(np.uint8)
     whole = Overlap.measure(volume.mask, prediction)
     sections = measure_sections(volume.mask, prediction)
     return Evaluation(
@@ -126,6 +138,7 @@ def evaluate(model: Model, volume: Volume) -> Evaluation:
         objects=list_objects(whole),
         probability=probability,
         prediction=prediction,
+        notes=prepared.notes,
     )
 
 
@@ -159,7 +172,7 @@ def evaluate_files(
     if out is not None:
         prepare_folder(out)
     evaluation = evaluate(loaded, volume)
-    notes = [*volume.notes, *_notes_on_scale(loaded, volume)]
+    notes = [*volume.notes, *evaluation.notes]
     scores = evaluation.to_mapping() | {
         "voxel_size_nm": volume.voxel_size_nm and list(volume.voxel_size_nm),
         "notes": notes,
@@ -191,19 +204,3 @@ def build_files(
         "evaluation.json": (json.dumps(dict(scores), indent=2) + "\n").encode(),
         "evaluation.html": build_evaluation_page(evaluation, subject, pictures),
     }
-
-
-def _notes_on_scale(model: Model, volume: Volume) -> list[str]:
-    """A network knows its objects at one magnification."""
-    trained, here = (model.card.get("data") or {}).get("voxel_size_nm"), volume.voxel_size_nm
-    if not isinstance(trained, list) or here is None or _alike(trained, here):
-        return []
-    return [f"the model was trained on voxels of {trained} nm, this volume's are {list(here)} nm"]
-
-
-def _alike(first: Sequence[float], second: Sequence[float]) -> bool:
-    """Within 5 %, which no network minds."""
-    return len(first) == len(second) and all(
-        isinstance(a, int | float) and abs(a - b) <= 0.05 * b
-        for a, b in zip(first, second, strict=True)
-    )

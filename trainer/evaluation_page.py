@@ -16,6 +16,8 @@ from trainer.page import Page
 if TYPE_CHECKING:
     from trainer.evaluate import Evaluation
 
+_ABOUT_PRECISION = "share of the predicted foreground that is true"
+_ABOUT_MCC = "correlation of truth and prediction, background included; 0 is chance"
 _KINDS = ("true", "false")
 
 
@@ -147,36 +149,22 @@ def _add_voxels(page: Page, evaluation: Evaluation) -> None:
 
 def _voxel_rows(evaluation: Evaluation) -> list[list[Any]]:
     scores = evaluation.scores
-    rows: list[list[Any]] = [
+    precision = evaluation.precision_recall.average_precision
+    return [
         ["Dice", scores.dice, "overlap of truth and prediction, twice over the sum of both"],
         ["IoU (Jaccard)", scores.iou, "their overlap over what either covers"],
         ["recall (sensitivity)", scores.recall, "share of the true foreground that was found"],
-        [
-            "precision (positive predictive value)",
-            scores.precision,
-            "share of the predicted foreground that is true",
-        ],
-        [
-            "Matthews correlation",
-            evaluation.mcc,
-            "correlation of truth and prediction, background included; 0 is chance",
-        ],
-        [
-            "average precision",
-            evaluation.precision_recall.average_precision,
-            "precision averaged over recall, whatever the threshold",
-        ],
+        ["precision (positive predictive value)", scores.precision, _ABOUT_PRECISION],
+        ["Matthews correlation", evaluation.mcc, _ABOUT_MCC],
+        ["average precision", precision, "precision averaged over recall, whatever the threshold"],
+        *(_boundary_row(*each) for each in evaluation.boundary_dice.items()),
     ]
-    for tolerance, dice in evaluation.boundary_dice.items():
-        voxels = "1 voxel" if tolerance == 1 else f"{tolerance} voxels"
-        rows.append(
-            [
-                f"boundary Dice, {voxels}",
-                dice,
-                f"share of both outlines that lies within {voxels} of the other one",
-            ]
-        )
-    return rows
+
+
+def _boundary_row(tolerance: int, dice: float) -> list[Any]:
+    voxels = "1 voxel" if tolerance == 1 else f"{tolerance} voxels"
+    about = f"share of both outlines that lies within {voxels} of the other one"
+    return [f"boundary Dice, {voxels}", dice, about]
 
 
 def _add_sections(page: Page, evaluation: Evaluation, shown: Sequence[int]) -> None:

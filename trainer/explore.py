@@ -59,7 +59,7 @@ def explore_files(
         with replace_folder(out) as new:
             for picture in pictures:
                 (new / f"{picture.name}.png").write_bytes(picture.png)
-            (new / PAGE_FILE).write_text(page, encoding="utf-8")
+            (new / PAGE_FILE).write_bytes(page)
             (new / FACTS_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise InputError(

@@ -36,10 +36,14 @@ def open_source(path: Path, *, role: str = "raw") -> Source:
         raise
 
 
-def _reader(path: Path, role: str) -> Reader:
+def locate(path: Path) -> tuple[Path, str | None]:
+    """The file or folder of a volume, and the name of its data set where the path has one."""
     inside = _INSIDE.fullmatch(str(path))
-    if inside and not path.exists():
-        path = Path(inside[1])
+    return (Path(inside[1]), inside[2]) if inside and not path.exists() else (path, None)
+
+
+def _reader(path: Path, role: str) -> Reader:
+    path, name = locate(path)
     if not path.exists():
         how = (
             "check its name"
@@ -52,5 +56,5 @@ def _reader(path: Path, role: str) -> Reader:
     if not path.is_file():
         raise InputError("is neither a file nor a folder; name a TIFF or a folder of PNGs")
     if is_hdf5(path):
-        return Hdf5Reader(path, inside[2] if inside else None)
+        return Hdf5Reader(path, name)
     return TiffReader(path)

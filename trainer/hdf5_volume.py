@@ -9,8 +9,9 @@ from typing import Any
 import h5py
 import numpy as np
 
-from trainer.chunked import ChunkedReader, shown, stack_axes
+from trainer.chunked import ChunkedReader, stack_axes
 from trainer.errors import InputError
+from trainer.shape import shown
 from trainer.voxel_size import VoxelSize, length_nm
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -36,7 +37,7 @@ class Hdf5Reader(ChunkedReader):
         self._file = h5py.File(path, "r")
         try:
             data = _find(self._file, path, name)
-            if data.external:
+            if data.external or data.is_virtual:
                 raise InputError("keeps its values in other files; save them in one file")
             axes = stack_axes(data.shape)
             super().__init__(data, axes, _voxel_size(data.attrs))

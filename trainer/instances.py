@@ -82,33 +82,6 @@ class Overlap:
         return best
 
 
-def match_instances(
-    truth: NDArray[Any], prediction: NDArray[Any], *, iou: float = _LOWEST_IOU
-) -> InstanceScores:
-    """Matches the connected components of two masks.
-
-    Args:
-        truth: Mask, (z, y, x) or (y, x); every value but 0 is foreground. Components touch by
-            faces, edges or corners (26 neighbours, 8 in a section).
-        prediction: Mask of the same shape.
-        iou: Intersection over union from which two components match, 0.5 to 1.
-    """
-    return score_overlaps([Overlap.measure(truth, prediction)], iou=iou)
-
-
-def match_sections(
-    truth: NDArray[Any], prediction: NDArray[Any], *, iou: float = _LOWEST_IOU
-) -> InstanceScores:
-    """Matches the components section by section and counts them all together.
-
-    Args:
-        truth: Mask, (z, y, x); every value but 0 is foreground. Components have 8 neighbours.
-        prediction: Mask of the same shape.
-        iou: Intersection over union from which two components match, 0.5 to 1.
-    """
-    return score_overlaps(measure_sections(truth, prediction), iou=iou)
-
-
 def measure_sections(truth: NDArray[Any], prediction: NDArray[Any]) -> list[Overlap]:
     """The overlap of every section of two masks, (z, y, x)."""
     _check(truth, prediction, dimensions=(3,))

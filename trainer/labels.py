@@ -12,7 +12,8 @@ import numpy as np
 from scipy import sparse
 
 from trainer.instances import FULL_CONNECTIVITY
-from trainer.splitting import split_touching
+from trainer.memory import check_memory
+from trainer.splitting import ADVICE, split_touching
 
 Kind = Literal["components", "watershed"]
 """Whether objects that touch are one, or are cut where they are thin."""
@@ -23,6 +24,8 @@ _SLAB_VOXELS = 1 << 24
 _SHARED = {"components": 1, "watershed": 16}
 _LEAST = {"components": 2, "watershed": 64}
 _SAME = {"components": 0.0, "watershed": 0.5}
+# Of mask, components and parts: what every slab takes, whatever is in it.
+_VOXEL_BYTES = 12
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,20 @@ class _Slab:
         return slice(self.own_start - self.start, self.own_stop - self.start)
 
 
+def check_label_memory(shape: tuple[int, int, int], kind: Kind) -> None:
+    """Refuses a volume of which a slab does not fit into memory.
+
+    Raises:
+        InputError: It does not.
+    """
+    thickest = max(slab.stop - slab.start for slab in _divide(shape, kind))
+    needed = _VOXEL_BYTES * thickest * shape[1] * shape[2]
+    if kind == "watershed":
+        check_memory(needed, ADVICE)
+    else:
+        check_memory(needed)
+
+
 class LabelledVolume:
     """Objects numbered from 1 on.
 
@@ -81,6 +98,9 @@ class LabelledVolume:
             shape: Of the volume, (z, y, x).
             options: What counts as an object.
             on_section: Told how many sections have been looked at.
+
+        Raises:
+            InputError: There is too little memory to cut a large object.
         """
         self._mask, self._options, self.shape = mask, options, shape
         self._slabs = _divide(shape, options.kind)

@@ -12,6 +12,7 @@ import psutil
 from trainer.errors import InputError
 
 _GB = 1e9
+_ADVICE = "cut out a smaller volume, or use a machine with more memory"
 _CGROUPS = Path("/sys/fs/cgroup")
 
 
@@ -20,13 +21,20 @@ def free_memory() -> int:
     return max(0, min(int(psutil.virtual_memory().available), *_left_of_limits()))
 
 
-def check_memory(nbytes: int) -> None:
-    """Refuse an array of so many bytes where the machine has not that much memory free."""
+def check_memory(nbytes: int, advice: str = _ADVICE) -> None:
+    """Refuse an array of so many bytes where the machine has not that much memory free.
+
+    Args:
+        nbytes: bytes that are needed.
+        advice: what the user can do about it.
+
+    Raises:
+        InputError: there is less.
+    """
     free = free_memory()
     if nbytes > free:
         raise InputError(
-            f"needs {nbytes / _GB:,.1f} GB of memory and {free / _GB:,.1f} GB are free; "
-            "cut out a smaller volume, or use a machine with more memory"
+            f"needs {nbytes / _GB:,.1f} GB of memory and {free / _GB:,.1f} GB are free; {advice}"
         )
 
 

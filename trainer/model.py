@@ -15,9 +15,9 @@ from trainer.errors import InputError
 from trainer.hyperparameters import Hyperparameters
 from trainer.input_grid import InputGrid
 from trainer.median import median_along_z
+from trainer.model_card import CARD_FORMAT, read_card
 from trainer.replacement import replace_folder
 from trainer.small_objects import drop_small_objects
-from trainer.views import VIEWS
 
 NETWORK_FILE = "model.keras"
 CARD_FILE = "model.json"
@@ -25,7 +25,6 @@ README_FILE = "README.md"
 SAVED_MODEL = "saved_model"
 ONNX_FILE = "model.onnx"
 PACKAGE_ENDING = ".bioimage.io.zip"
-_FORMAT = 1
 _OF_THE_FOLDER = ("hashes", "members")
 """What a card says of its folder, and not of a model that is written again elsewhere."""
 
@@ -94,14 +93,15 @@ class Model:
 
     def segment(self, probability: np.ndarray) -> np.ndarray:
         """Foreground as 1, uint8, of probabilities of a whole volume that `predict` gave."""
-        return (self.without_small_objects(probability) >= self._level).astype(np.uint8)
+        return (self.without_small_objects(probability) >= self.level).astype(np.uint8)
 
     def without_small_objects(self, probability: np.ndarray) -> np.ndarray:
         """Probabilities (z, y, x) with 0 where an object is too small to be kept."""
-        return drop_small_objects(probability, self._level, self.smallest_object_voxels)
+        return drop_small_objects(probability, self.level, self.smallest_object_voxels)
 
     @property
-    def _level(self) -> int:
+    def level(self) -> int:
+        """The threshold among the 256 steps that probabilities are kept in."""
         return round(self.threshold * 255)
 
 
@@ -187,22 +187,9 @@ def load_model(folder: Path, *, precision: str = "float32", stock: bool = False)
     card = load_card(folder)
     path = folder / NETWORK_FILE
     _check_files(folder, {NETWORK_FILE: card["sha256"], **(card.get("hashes") or {})})
-    import keras
-
-    try:
-        stored = keras.saving.load_model(path, compile=False, safe_mode=True)
-        hyperparameters = Hyperparameters.from_mapping(card["hyperparameters"])
-        members = tuple(map(Hyperparameters.from_mapping, card.get("members") or ()))
-        networks = members or (hyperparameters,)
-        if _describe(stored) != _describe(_network(networks, "float32", stock=True)):
-            raise InputError(f"its layers are not those of the hyperparameters in {CARD_FILE}")
-        network = _network(networks, precision, stock=stock)
-        network.set_weights(stored.get_weights())
-    except (ValueError, TypeError, KeyError, OSError) as error:
-        line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(
-            f"{path}: expected a model of this program, got: {line}; export the model again"
-        ) from error
+    hyperparameters = Hyperparameters.from_mapping(card["hyperparameters"])
+    members = tuple(map(Hyperparameters.from_mapping, card.get("members") or ()))
+    network = _load_network(path, members or (hyperparameters,), precision, stock=stock)
     after = card["postprocessing"]
     return Model(
         network,
@@ -215,6 +202,25 @@ def load_model(folder: Path, *, precision: str = "float32", stock: bool = False)
         smallest_object_voxels=after.get("smallest_object_voxels", 0),
         members=members,
     )
+
+
+def _load_network(
+    path: Path, networks: Sequence[Hyperparameters], precision: str, *, stock: bool
+) -> Any:
+    import keras
+
+    try:
+        stored = keras.saving.load_model(path, compile=False, safe_mode=True)
+        if _describe(stored) != _describe(_network(networks, "float32", stock=True)):
+            raise InputError(f"its layers are not those of the hyperparameters in {CARD_FILE}")
+        network = _network(networks, precision, stock=stock)
+        network.set_weights(stored.get_weights())
+    except (ValueError, TypeError, KeyError, OSError) as error:
+        line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(
+            f"{path}: expected a model of this program, got: {line}; export the model again"
+        ) from error
+    return network
 
 
 def sha256(path: Path) -> str:
@@ -253,7 +259,7 @@ def _sizes(value: Any) -> Any:
 
 def _full_card(model: Model, folder: Path) -> dict[str, Any]:
     return {
-        "format": _FORMAT,
+        "format": CARD_FORMAT,
         **{key: value for key, value in model.card.items() if key not in _OF_THE_FOLDER},
         "hyperparameters": model.hyperparameters.to_mapping(),
         **({"members": [each.to_mapping() for each in model.members]} if model.members else {}),
@@ -311,60 +317,7 @@ def load_card(folder: Path) -> dict[str, Any]:
     Raises:
         InputError: There is none, or it cannot be used.
     """
-    path = folder / CARD_FILE
-    if not path.is_file():
-        raise InputError(
-            f"{folder}: expected a model folder with {CARD_FILE}, found none; "
-            "name a folder that `unet-search run` or `unet-search export` wrote"
-        )
-    try:
-        card: dict[str, Any] = json.loads(path.read_text())
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: expected JSON, got: {error}; export the model again") from error
-    checks: dict[str, Callable[[Any], bool]] = {
-        "format": lambda value: value == _FORMAT,
-        "sha256": lambda value: isinstance(value, str),
-        "hashes": lambda value: value is None or _are_hashes(value),
-        "members": lambda value: value is None or _are_members(value),
-        "hyperparameters": lambda value: isinstance(value, dict),
-        "threshold": lambda value: type(value) in (int, float) and 0 <= value <= 1,
-        "data": lambda value: value is None or isinstance(value, dict),
-        "postprocessing": lambda value: (
-            isinstance(value, dict)
-            and value.get("z_median_sections") in range(1, 100, 2)
-            and value.get("views") in VIEWS
-            and _is_count(value.get("smallest_object_voxels", 0))
-        ),
-    }
-    for key, fits in checks.items():
-        if not isinstance(card, dict) or not fits(card.get(key)):
-            got = card.get(key) if isinstance(card, dict) else card
-            raise InputError(
-                f"{path}: expected a model card with a usable {key!r}, got {got!r}; "
-                "export the model again"
-            )
-    try:
-        for hyperparameters in (card["hyperparameters"], *(card.get("members") or ())):
-            Hyperparameters.from_mapping(hyperparameters)
-    except InputError as error:
-        raise InputError(f"{path}: {error}; export the model again") from error
-    return card
-
-
-def _is_count(value: Any) -> bool:
-    return type(value) is int and value >= 0
-
-
-def _are_hashes(value: Any) -> bool:
-    """Whether it names files inside the folder, and their hashes."""
-    return isinstance(value, dict) and all(
-        isinstance(text, str) and not Path(name).is_absolute() and ".." not in Path(name).parts
-        for name, text in value.items()
-    )
-
-
-def _are_members(value: Any) -> bool:
-    return isinstance(value, list) and len(value) > 1 and all(isinstance(m, dict) for m in value)
+    return read_card(folder / CARD_FILE)
 
 
 def _check_replaceable(folder: Path) -> None:

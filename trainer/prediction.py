@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -17,7 +18,7 @@ from trainer.model import Model
 from trainer.resample import Resampled, axis_weights, resampled_shape, restore_sections
 from trainer.sections import Sections
 from trainer.views import VIEWS
-from trainer.voxel_size import VoxelSize
+from trainer.voxel_size import VoxelSize, is_alike, trained_voxel_size
 from trainer.windows import WindowedNetwork, Windows, choose_windows
 
 # Feature maps of a level that are alive at once, float32, measured from above.
@@ -52,17 +53,28 @@ class Prediction:
     Attributes:
         shape: Of the volume, (z, y, x).
         notes: Sentences for the user on what is done to it.
-        settings: All that its values depend on besides the network's weights, as JSON.
+        windows: How a section is divided; None where it is whole.
     """
 
     shape: tuple[int, int, int]
     notes: tuple[str, ...]
-    settings: dict[str, Any]
+    windows: Windows | None
     _model: Model
     _raw: Sections
     _intensity: Intensity
-    _windows: Windows | None
     _most_voxels: int
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that its values depend on besides the network's weights, as JSON."""
+        return {
+            "shape": list(self.shape),
+            "network_shape": list(self._raw.shape),
+            "intensity": [self._intensity.low, self._intensity.high],
+            "views": self._model.views,
+            "z_median_sections": self._model.z_median,
+            "windows": self.windows and list(astuple(self.windows)),
+        }
 
     def sections(self, first: int = 0) -> Iterator[np.ndarray]:
         """Probabilities from section `first` on, uint8 (y, x) with 255 for 1.
@@ -84,7 +96,7 @@ class Prediction:
 
         grid = self._model.grid
         network = WindowedNetwork(
-            self._model.network, self._windows, grid.halvings, self._most_voxels
+            self._model.network, self.windows, grid.halvings, self._most_voxels
         )
         predicted = predict_sections(
             network,
@@ -119,21 +131,11 @@ def prepare_prediction(
     model = _with_options(model, options)
     seen, notes = _network_shape(model, shape, voxel_size_nm)
     model = replace(model, z_median=_median_here(model, shape, seen, voxel_size_nm))
-    intensity = (
-        Intensity.measure(raw) if isinstance(raw, np.ndarray) else Intensity.measure_sections(raw)
-    )
+    intensity = Intensity.measure_sections(raw)
     most_voxels = _most_voxels(model)
     windows = options.windows or choose_windows(model.networks, seen[1:], most_voxels)
-    settings = {
-        "shape": shape,
-        "network_shape": seen,
-        "intensity": [intensity.low, intensity.high],
-        "views": model.views,
-        "z_median_sections": model.z_median,
-        "windows": windows and [windows.size, windows.overlap, windows.blend, windows.halo],
-    }
     resampled = raw if seen == shape else Resampled(raw, seen)
-    return Prediction(shape, notes, settings, model, resampled, intensity, windows, most_voxels)
+    return Prediction(shape, notes, windows, model, resampled, intensity, most_voxels)
 
 
 def _with_options(model: Model, options: PredictionOptions) -> Model:
@@ -150,7 +152,7 @@ def _network_shape(
     model: Model, shape: tuple[int, int, int], here: VoxelSize | None
 ) -> tuple[tuple[int, int, int], tuple[str, ...]]:
     """The shape that the network sees, and what the user has to know of it."""
-    trained = trained_voxel_size(model)
+    trained = trained_voxel_size(model.card)
     if trained is None:
         return shape, ()
     if here is None:
@@ -168,13 +170,12 @@ def _network_shape(
     )
 
 
-def trained_voxel_size(model: Model) -> VoxelSize | None:
-    """Edges of the voxels that the model was trained on, z, y, x, where its card says them."""
-    size = (model.card.get("data") or {}).get("voxel_size_nm")
-    if not isinstance(size, list | tuple) or len(size) != 3:
-        return None
-    edges = [float(edge) for edge in size if isinstance(edge, int | float) and edge > 0]
-    return (edges[0], edges[1], edges[2]) if len(edges) == 3 else None
+def smallest_object_here(model: Model, here: VoxelSize | None) -> int:
+    """As many of this volume's voxels as fill the space of the model's smallest object."""
+    trained = trained_voxel_size(model.card)
+    if here is None or trained is None:
+        return model.smallest_object_voxels
+    return round(model.smallest_object_voxels * math.prod(trained) / math.prod(here))
 
 
 def _median_here(
@@ -184,13 +185,10 @@ def _median_here(
     here: VoxelSize | None,
 ) -> int:
     """The odd number of sections that is as thick as the one that was tuned."""
-    trained = trained_voxel_size(model)
-    if (
-        seen[0] != shape[0]
-        or here is None
-        or trained is None
-        or abs(here[0] / trained[0] - 1) < 0.05
-    ):
+    trained = trained_voxel_size(model.card)
+    if seen[0] != shape[0] or here is None or trained is None:
+        return model.z_median
+    if is_alike(here[:1], trained[:1]):
         return model.z_median
     thick = model.z_median * trained[0] / here[0]
     return min(max(1, 2 * round((thick - 1) / 2) + 1), _LONGEST_MEDIAN)

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import psutil
 
 
 @contextmanager
 def replace_folder(folder: Path) -> Iterator[Path]:
     """Gives an empty folder to fill, which takes the place of `folder` in the end.
 
-    Where something goes wrong, the old folder stays and nothing of the new one is left.
+    Where something goes wrong, the old folder stays and nothing of the new one is left. What a
+    killed process has left is cleared, or put back where it is all that there is.
     """
     target = folder.resolve()
     partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
-    # In a container one process after the other has the same number.
-    shutil.rmtree(partial, ignore_errors=True)
+    _clear_up(target)
     try:
         partial.mkdir(parents=True)
         yield partial
@@ -27,10 +30,30 @@ def replace_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def _clear_up(target: Path) -> None:
+    """Does away with what processes that are gone have left beside the folder."""
+    left = re.compile(re.escape(f".{target.name}.") + r"(partial|old)-([0-9]{1,9})")
+    beside = list(target.parent.iterdir()) if target.parent.is_dir() else []
+    for path in beside:
+        found = left.fullmatch(path.name)
+        if not found or _is_alive(int(found[2])):
+            continue
+        if found[1] == "old" and not target.exists():
+            # It was killed between its two renames.
+            path.rename(target)
+        else:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_alive(process: int) -> bool:
+    """Whether another process has this number, on this machine."""
+    # In a container one process after the other has the same number.
+    return process != os.getpid() and psutil.pid_exists(process)
+
+
 def _swap(partial: Path, target: Path) -> None:
     """Renames a finished folder into place; the old one comes back if that fails."""
     old = target.with_name(f".{target.name}.old-{os.getpid()}")
-    shutil.rmtree(old, ignore_errors=True)
     if target.exists():
         target.rename(old)
     try:

@@ -12,10 +12,8 @@ import numpy as np
 
 from trainer.errors import InputError
 from trainer.sections import Sections
-from trainer.voxel_size import VoxelSize
+from trainer.voxel_size import VoxelSize, is_alike
 
-_ALIKE = 0.05
-"""Of the voxel's edge: what no network minds."""
 _MOST = 16.0
 """Times finer or coarser, beyond which a voxel size is more likely a mistake."""
 
@@ -42,7 +40,7 @@ def resampled_shape(
                 f"voxel_size_nm: expected voxels up to {_MOST:g} times those of {list(trained)} nm "
                 f"that the model was trained on, got {list(here)}; check it"
             )
-        if abs(ratio - 1) > _ALIKE:
+        if not is_alike(here[axis : axis + 1], trained[axis : axis + 1]):
             sides[axis] = max(1, round(shape[axis] * ratio))
     return sides[0], sides[1], sides[2]
 

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
-import cv2
 import numpy as np
 
+from trainer.resample import Resampled
+from trainer.shape import shown
 from trainer.split import Split
 from trainer.volume import Volume
 from trainer.voxel_size import VoxelSize
+from trainer.voxel_size import is_alike as is_alike
 
-_ALIKE = 0.05
-"""A difference of voxel sizes that no network minds."""
 _HALF = 0.5 - 1e-4  # within what float32 makes of sums
-
-
-def is_alike(size: Sequence[float], other: Sequence[float]) -> bool:
-    """Whether two voxel sizes, z, y, x in nm, are within 5 % of each other along each axis."""
-    return all(abs(a - b) <= _ALIKE * b for a, b in zip(size, other, strict=True))
 
 
 def rescale_volume(volume: Volume, voxel_size_nm: VoxelSize) -> Volume:
     """Resamples image and mask to other voxels; both keep their place to the voxel.
 
-    Grey values are averaged in the plane where voxels become larger, and interpolated elsewhere
-    and along z; foreground is what is at least half covered by it.
+    As in prediction, grey values are averaged along each axis where voxels become larger, and
+    interpolated where they become smaller; foreground is what is at least half covered by it.
 
     Args:
         volume: Of a known voxel size.
@@ -36,18 +31,19 @@ def rescale_volume(volume: Volume, voxel_size_nm: VoxelSize) -> Volume:
         raise ValueError("voxels of unknown size cannot be resampled")
     factors = [a / b for a, b in zip(volume.voxel_size_nm, voxel_size_nm, strict=True)]
     before = volume.raw.shape
-    shape = tuple(
+    z, y, x = (
         max(1, round(length * factor)) for length, factor in zip(before, factors, strict=True)
     )
+    shape = (z, y, x)
     note = (
-        f"resampled from {_shown(before)} voxels of {_nm(volume.voxel_size_nm)} to "
-        f"{_shown(shape)} of {_nm(voxel_size_nm)}, which are the first volume's"
+        f"resampled from {shown(before)} voxels of {_nm(volume.voxel_size_nm)} to "
+        f"{shown(shape)} of {_nm(voxel_size_nm)}, which are the first volume's"
     )
     return replace(
         volume,
-        raw=_interpolated(volume.raw, shape),
+        raw=_resampled(volume.raw, shape, volume.raw.dtype),
         # Nearest neighbours would move the mask by up to half a voxel against the image.
-        mask=(_interpolated(volume.mask.astype(np.float32), shape) >= _HALF).astype(np.uint8),
+        mask=(_resampled(volume.mask, shape, np.float32) >= _HALF).astype(np.uint8),
         voxel_size_nm=voxel_size_nm,
         notes=(*volume.notes, note),
     )
@@ -70,39 +66,15 @@ def rescale_split(split: Split, before: int, after: int) -> Split:
     )
 
 
-def _interpolated(raw: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Grey values (z, y, x) in another shape of the same extent and type."""
-    plane = np.stack([_resized(section, *shape[1:]) for section in raw])
-    if shape[0] == len(plane):
-        return plane
-    places = np.clip(_places(len(plane), shape[0]), 0, len(plane) - 1)
-    resampled = np.empty(shape, raw.dtype)
-    for section, place in enumerate(places):
-        below = int(place)
-        above, share = min(below + 1, len(plane) - 1), np.float32(place - below)
-        mixed = (1 - share) * plane[below].astype(np.float32) + share * plane[above]
-        resampled[section] = mixed if raw.dtype == np.float32 else np.rint(mixed)
+def _resampled(raw: np.ndarray, shape: tuple[int, int, int], dtype: Any) -> np.ndarray:
+    """Values (z, y, x) in another shape of the same extent, as a network is shown them."""
+    resampled = np.empty(shape, dtype)
+    sections = Resampled(raw, shape)
+    for number in range(len(sections)):
+        section = sections[number]
+        resampled[number] = np.rint(section) if resampled.dtype.kind in "ui" else section
     return resampled
-
-
-def _resized(section: np.ndarray, height: int, width: int) -> np.ndarray:
-    """One axis after the other: each may grow while the other one shrinks."""
-    for size in ((section.shape[1], height), (width, height)):
-        shrinks = size[0] < section.shape[1] or size[1] < section.shape[0]
-        way = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        section = cv2.resize(section, size, interpolation=way)
-    return section
-
-
-def _places(length: int, new: int) -> np.ndarray:
-    """Where the centres of the new voxels lie, counted in old ones."""
-    places: np.ndarray = (np.arange(new) + 0.5) * (length / new) - 0.5
-    return places
 
 
 def _nm(size: VoxelSize) -> str:
     return " x ".join(f"{side:g}" for side in size) + " nm"
-
-
-def _shown(shape: tuple[int, ...]) -> str:
-    return " x ".join(map(str, shape))

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from trainer.errors import InputError
+from trainer.fingerprint import fingerprint
 from trainer.formats import open_source
 from trainer.journal import Journal
-from trainer.labels import Kind, LabelledVolume, LabelOptions
+from trainer.labels import Kind, LabelledVolume, LabelOptions, check_label_memory
 from trainer.memory import check_memory
 from trainer.model import CARD_FILE, Model, load_model
 from trainer.prediction import (
@@ -21,13 +22,14 @@ from trainer.prediction import (
     Prediction,
     PredictionOptions,
     prepare_prediction,
-    trained_voxel_size,
+    smallest_object_here,
 )
-from trainer.sections import Stream
+from trainer.sections import Sections, Stream
 from trainer.sinks import Sink
 from trainer.source import check_section
 from trainer.volume import checked_voxel_size
 from trainer.voxel_size import VoxelSize
+from trainer.windows import Windows
 
 OnProgress = Callable[[str, int, int], None]
 """Told what is being done, how many sections of it are done, and of how many."""
@@ -41,7 +43,8 @@ class SegmentationOptions:
         prediction: How probabilities are made, where not as the model was tuned.
         labels: Which instances to write beside the probabilities; None for no instances.
         threshold: Foreground is where the probability reaches it; the model's by default.
-        smallest_object_voxels: Smaller instances are left out; the model's by default.
+        smallest_object_voxels: Of this volume; smaller instances are left out. By default as many
+            as fill the space of those that were tuned.
         voxel_size_nm: Of the volume, (z, y, x), in place of what its file says.
     """
 
@@ -122,13 +125,21 @@ def segment_file(
     started = time.perf_counter()
     sink = Sink(output, source)
     with open_source(source, role="volume") as volume:
-        loaded = _tuned(_load(model), options)
+        loaded = _at_threshold(_load(model), options.threshold)
         given = options.voxel_size_nm
         size = volume.voxel_size_nm if given is None else checked_voxel_size(given)
         prediction = prepare_prediction(loaded, volume, size, options.prediction)
+        if options.labels is None and sink.has_other_labels:
+            say(f"{sink.labels} is of an earlier prediction and stays; --labels writes it anew")
+        if options.labels is not None:
+            check_label_memory(prediction.shape, options.labels)
         for note in prediction.notes:
             say(note)
-        with Journal(output, prediction.shape, _identity(loaded, source, prediction)) as journal:
+        identity = _identity(loaded, source, volume, prediction, options.prediction)
+        chosen = {"windows": prediction.settings["windows"]}
+        with Journal(output, prediction.shape, identity, chosen) as journal:
+            # Memory that is free now may suggest others than the sections that are there have.
+            prediction = replace(prediction, windows=_windows(journal.chosen["windows"]))
             pace = _predict_into(journal, prediction, on_progress, say)
             labels = _labels(journal, loaded, options, size, on_progress)
             _write(sink, journal, labels, size, _about(loaded, prediction), on_progress)
@@ -162,8 +173,9 @@ def _predict_into(
             journal.append(section)
             done += 1
             on_progress("predict", done, total)
-    except KeyboardInterrupt:
-        say(f"interrupted after section {done} of {total}: the same command goes on from there")
+    except (KeyboardInterrupt, InputError):
+        if done:
+            say(f"interrupted after section {done} of {total}: the same command goes on from there")
         raise
     voxels = (total - journal.resumed_at) * prediction.shape[1] * prediction.shape[2]
     return round(voxels / (time.perf_counter() - started))
@@ -180,10 +192,13 @@ def _labels(
         return None
     total = journal.shape[0]
     on_progress("find objects", 0, total)
+    given = options.smallest_object_voxels
+    smallest = smallest_object_here(model, size) if given is None else given
     return LabelledVolume(
-        lambda first, stop: model.segment(journal.read(first, stop)).view(bool),
+        # Small objects are left out of the whole: here the end of a large one may seem small.
+        lambda first, stop: journal.read(first, stop) >= model.level,
         journal.shape,
-        LabelOptions(options.labels, _smallest_here(model, size), size or (1.0, 1.0, 1.0)),
+        LabelOptions(options.labels, smallest, size or (1.0, 1.0, 1.0)),
         lambda done: on_progress("find objects", done, total),
     )
 
@@ -220,32 +235,29 @@ def _load(folder: Path) -> Model:
     return load_model(folder, precision=configure_device().precision)
 
 
-def _tuned(model: Model, options: SegmentationOptions) -> Model:
-    threshold = model.threshold if options.threshold is None else options.threshold
+def _at_threshold(model: Model, given: float | None) -> Model:
+    threshold = model.threshold if given is None else given
     if not 0 < threshold <= 1:
         raise InputError(f"threshold: expected more than 0 and at most 1, got {threshold}")
-    smallest = options.smallest_object_voxels
-    smallest = model.smallest_object_voxels if smallest is None else smallest
-    return replace(model, threshold=threshold, smallest_object_voxels=smallest)
+    return replace(model, threshold=threshold)
 
 
-def _smallest_here(model: Model, here: VoxelSize | None) -> int:
-    """As many of this volume's voxels as fill the same space."""
-    trained = trained_voxel_size(model)
-    if here is None or trained is None:
-        return model.smallest_object_voxels
-    ratio = float(np.prod(trained) / np.prod(here))
-    return round(model.smallest_object_voxels * ratio)
+def _windows(described: Sequence[Any] | None) -> Windows | None:
+    return None if described is None else Windows(*described)
 
 
-def _identity(model: Model, source: Path, prediction: Prediction) -> dict[str, Any]:
+def _identity(
+    model: Model,
+    source: Path,
+    volume: Sections,
+    prediction: Prediction,
+    asked: PredictionOptions,
+) -> dict[str, Any]:
     """What an earlier attempt must have had in common for its sections to be gone on from."""
-    path = source.resolve()
-    changed = path.stat().st_mtime_ns if path.exists() else None
     return {
+        **replace(prediction, windows=asked.windows).settings,
         "network": model.card.get("sha256"),
-        "source": [str(path), changed],
-        **prediction.settings,
+        "source": fingerprint(source, volume),
     }
 
 

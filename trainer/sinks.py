@@ -1,4 +1,4 @@
-"""Volumes written section by section, as a TIFF or as an OME-Zarr."""
+"""Predictions written section by section, as a TIFF or as an OME-Zarr."""
 
 from __future__ import annotations
 
@@ -8,18 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import tifffile
-
 from trainer.errors import InputError
 from trainer.ome_zarr import LABELS, is_ours, write_image, write_labels
 from trainer.sections import Stream
+from trainer.tiff_writer import write_tiff
 from trainer.voxel_size import VoxelSize
 
 _TIFF_ENDINGS = (".tif", ".tiff")
-_UM_PER_NM = 1e-3
-# A classic TIFF counts to 4 GB; half of it leaves room for what does not compress.
-_CLASSIC_TIFF_BYTES = 2**31
 
 
 class Sink:
@@ -45,8 +40,11 @@ class Sink:
             raise InputError(f"{output}: is the volume to predict itself; choose another name")
         if not output.resolve().parent.is_dir():
             raise InputError(f"{output}: there is no folder {output.parent}; make it first")
-        for path in (output, self.labels):
-            self._check_free(path)
+        try:
+            for path in (output, self.labels):
+                self._check_free(path)
+        except OSError as error:
+            raise self._refusal(error) from None
 
     @property
     def labels(self) -> Path:
@@ -57,6 +55,11 @@ class Sink:
         endings = (f".ome{self.output.suffix}", self.output.suffix)
         ending = next(each for each in endings if name.lower().endswith(each.lower()))
         return self.output.with_name(f"{name[: -len(ending)]}.labels{name[-len(ending) :]}")
+
+    @property
+    def has_other_labels(self) -> bool:
+        """Whether labels lie there that writing without labels leaves as they are."""
+        return not self._is_zarr and self.labels.is_file()
 
     def write(
         self,
@@ -74,7 +77,23 @@ class Sink:
             labels: Of the same shape, where they are wanted.
             voxel_size_nm: Edges of a voxel, z, y, x, or None.
             about: Kept in the metadata of an OME-Zarr.
+
+        Raises:
+            InputError: The disk does not take it.
         """
+        try:
+            self._write(folder, probability, labels, voxel_size_nm, about)
+        except OSError as error:
+            raise self._refusal(error) from error
+
+    def _write(
+        self,
+        folder: Path,
+        probability: Stream,
+        labels: Stream | None,
+        voxel_size_nm: VoxelSize | None,
+        about: Mapping[str, Any],
+    ) -> None:
         if self._is_zarr:
             new = folder / "new.zarr"
             shutil.rmtree(new, ignore_errors=True)
@@ -92,62 +111,16 @@ class Sink:
         for path, _ in ready:
             (folder / path.name).replace(path)
 
+    def _refusal(self, error: OSError) -> InputError:
+        cause = error.strerror or error
+        return InputError(f"{self.output}: cannot be written: {cause}; name another output")
+
     def _check_free(self, path: Path) -> None:
         if path.is_dir() and not (self._is_zarr and is_ours(self.output)):
             raise InputError(
                 f"{path}: expected a new name or an older prediction, found a folder that is none; "
                 "choose another"
             )
-
-
-def write_tiff(path: Path, stream: Stream, voxel_size_nm: VoxelSize | None) -> None:
-    """Writes sections as they come, compressed, with the size of a voxel.
-
-    A small TIFF of a type that ImageJ knows is ImageJ's own; others, and those that end in
-    .ome.tif, carry OME-XML.
-    """
-    nbytes = int(np.prod(stream.shape, dtype=object)) * stream.dtype.itemsize
-    large = nbytes > _CLASSIC_TIFF_BYTES
-    imagej = (
-        not large
-        and stream.dtype in (np.uint8, np.uint16)
-        and not path.stem.lower().endswith(".ome")
-    )
-    with tifffile.TiffWriter(path, imagej=imagej, ome=not imagej, bigtiff=large) as writer:
-        writer.write(
-            stream.sections,
-            shape=stream.shape,
-            dtype=stream.dtype,
-            photometric="minisblack",
-            compression="zlib",
-            compressionargs={"level": 1},
-            predictor=False,
-            metadata=_metadata(voxel_size_nm, imagej),
-            **_resolution(voxel_size_nm, imagej),
-        )
-
-
-def _metadata(voxel_size_nm: VoxelSize | None, imagej: bool) -> dict[str, Any]:
-    if voxel_size_nm is None:
-        return {"axes": "ZYX"}
-    if imagej:
-        # Fiji shows and measures in micrometers, and takes the plane's from the resolution tags.
-        return {"axes": "ZYX", "spacing": voxel_size_nm[0] * _UM_PER_NM, "unit": "um"}
-    sizes = dict(zip("ZYX", voxel_size_nm, strict=True))
-    return {
-        "axes": "ZYX",
-        **{f"PhysicalSize{axis}": size * _UM_PER_NM for axis, size in sizes.items()},
-        **{f"PhysicalSize{axis}Unit": "µm" for axis in sizes},
-    }
-
-
-def _resolution(voxel_size_nm: VoxelSize | None, imagej: bool) -> dict[str, Any]:
-    if voxel_size_nm is None:
-        return {}
-    _, y, x = voxel_size_nm
-    if imagej:
-        return {"resolution": (1 / (x * _UM_PER_NM), 1 / (y * _UM_PER_NM))}
-    return {"resolution": (1e7 / x, 1e7 / y), "resolutionunit": "CENTIMETER"}
 
 
 @contextmanager

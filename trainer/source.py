@@ -7,13 +7,12 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 
 from trainer.errors import InputError
-from trainer.memory import check_memory
+from trainer.memory import check_memory, free_memory
 from trainer.voxel_size import VoxelSize
 
 # Differences and squares of intensities still fit into float32.
@@ -23,6 +22,8 @@ _KINDS = {"raw": "uif", "mask": "uifb", "volume": "uifb"}
 # Sections that a network sees at once lie within so many, and are read once.
 _REMEMBERED = 8
 _BLOCK_BYTES = 128_000_000
+# Up to two blocks are remembered while a third one is read.
+_SHARE_OF_FREE = 0.1
 
 
 class Reader(ABC):
@@ -57,7 +58,7 @@ class Source:
     def __init__(self, path: Path, role: str, reader: Reader) -> None:
         self._path, self._role, self._reader = path, role, reader
         section_bytes = reader.shape[1] * reader.shape[2] * reader.dtype.itemsize
-        self._block = max(1, min(reader.depth, _BLOCK_BYTES // section_bytes))
+        self._block = _block(reader.depth, section_bytes)
         self._blocks: OrderedDict[int, np.ndarray] = OrderedDict()
         with named(path, role):
             _check_kind(reader.dtype, role)
@@ -66,12 +67,7 @@ class Source:
     def __enter__(self) -> Source:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __len__(self) -> int:
@@ -137,6 +133,16 @@ class Source:
             for number, section in enumerate(block, start=first):
                 check_section(section, number)
         return block.astype(self.dtype, copy=False)
+
+
+def _block(depth: int, section_bytes: int) -> int:
+    """Sections to read together: those stored together, or an even part that memory allows.
+
+    Whatever is stored together is unpacked once for each part.
+    """
+    most = max(_BLOCK_BYTES, int(_SHARE_OF_FREE * free_memory())) // section_bytes
+    parts = -(-depth // max(1, most))
+    return -(-depth // parts)
 
 
 @contextmanager

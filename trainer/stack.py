@@ -7,15 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import tifffile
 
 from trainer.errors import InputError
 from trainer.formats import open_source
+from trainer.sections import Stream
+from trainer.tiff_writer import write_tiff
 from trainer.voxel_size import VoxelSize
-
-_NM_PER_CM = 1e7
-# A classic TIFF cannot count further than 4 GB; half of it leaves room for what does not compress.
-_CLASSIC_TIFF_BYTES = 2**31
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,37 +51,19 @@ def read_stack(path: Path, *, role: str) -> Stack:
 def write_stack(path: Path, array: np.ndarray, voxel_size_nm: VoxelSize | None) -> None:
     """Write an array (z, y, x) as a compressed TIFF that `read_stack` reads back.
 
-    The file appears whole or not at all. The voxel size stands in its description, and the one in
-    the plane in the resolution tags too, for programs that read only those.
+    The file appears whole or not at all.
 
     Raises:
         InputError: the file cannot be written.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    values = array.view(np.uint8) if array.dtype == bool else array
+    z, y, x = values.shape
     try:
         try:
-            _write(partial, array.view(np.uint8) if array.dtype == bool else array, voxel_size_nm)
+            write_tiff(partial, Stream(iter(values), (z, y, x), values.dtype), voxel_size_nm)
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror or error}") from error
-
-
-def _write(path: Path, array: np.ndarray, voxel_size_nm: VoxelSize | None) -> None:
-    described: dict[str, object] = {"axes": "ZYX"}
-    per_centimeter = None
-    if voxel_size_nm is not None:
-        described["spacing_nm"] = list(voxel_size_nm)
-        per_centimeter = (_NM_PER_CM / voxel_size_nm[2], _NM_PER_CM / voxel_size_nm[1])
-    tifffile.imwrite(
-        path,
-        array,
-        bigtiff=array.nbytes > _CLASSIC_TIFF_BYTES,
-        ome=False,
-        photometric="minisblack",
-        compression="zlib",
-        resolution=per_centimeter,
-        resolutionunit="CENTIMETER" if per_centimeter else None,
-        metadata=described,
-    )

@@ -14,6 +14,7 @@ import tifffile
 
 from trainer.errors import InputError
 from trainer.memory import check_memory, check_ratio
+from trainer.shape import shown
 from trainer.source import Reader
 from trainer.voxel_size import read_voxel_size
 
@@ -120,7 +121,7 @@ def _describe(
         raise InputError(f"holds no image; {_EXPECTED}")
     kinds = {(image.shape, str(image.dtype)) for image in series}
     if len(kinds) > 1:
-        shapes = " and ".join(sorted({_shown(image.shape) for image in series})[:3])
+        shapes = " and ".join(sorted({shown(image.shape) for image in series})[:3])
         raise InputError(
             f"holds pages of different shapes or types ({shapes}); "
             "one stack of equal sections is expected"
@@ -149,11 +150,11 @@ def _pages(
 def _section_shape(axes: str, shape: tuple[int, ...]) -> tuple[int, int, int]:
     """Return the shape (z, y, x) that an image with these axes has, or say why it has none."""
     if 0 in shape:
-        raise InputError(f"is an image of size zero ({_shown(shape)}); {_EXPECTED}")
+        raise InputError(f"is an image of size zero ({shown(shape)}); {_EXPECTED}")
     samples = [length for axis, length in zip(axes, shape, strict=True) if axis == "S"]
     if math.prod(samples) > 1:
         raise InputError(
-            f"is an RGB or RGBA image ({_shown(shape)}); save it with one grey value per pixel"
+            f"is an RGB or RGBA image ({shown(shape)}); save it with one grey value per pixel"
         )
     kept = [(a, n) for a, n in zip(axes, shape, strict=True) if n > 1 or a in "YX"]
     if len(kept) > 3:
@@ -184,7 +185,3 @@ def _check_size(tiff: tifffile.TiffFile, shape: tuple[int, ...], dtype: Any) -> 
 
 def _named(axes: list[tuple[str, int]]) -> str:
     return ", ".join(f"{axis.lower()} = {length}" for axis, length in axes)
-
-
-def _shown(shape: tuple[int, ...]) -> str:
-    return " x ".join(map(str, shape))

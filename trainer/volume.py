@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from trainer.errors import InputError
+from trainer.shape import shown
 from trainer.stack import Stack, read_stack
 from trainer.voxel_size import VoxelSize
 
@@ -62,8 +63,8 @@ def load_volume(raw: Path, mask: Path, voxel_size_nm: Sequence[float] | None = N
     labels = read_stack(mask, role="mask")
     if values.array.shape != labels.array.shape:
         raise InputError(
-            f"raw {raw} is {_shown(values.array.shape)} and mask {mask} is "
-            f"{_shown(labels.array.shape)} (z x y x x); both must have the same shape"
+            f"raw {raw} is {shown(values.array.shape)} and mask {mask} is "
+            f"{shown(labels.array.shape)} (z x y x x); both must have the same shape"
         )
     foreground = (labels.array != 0).view(np.uint8)
     _check_foreground(foreground, mask)
@@ -140,7 +141,3 @@ def _notes_on_sizes(raw: Stack, mask: Stack, given: VoxelSize | None) -> tuple[s
     if given or None in sizes or sizes[0] == sizes[1]:
         return ()
     return (f"raw says voxels of {sizes[0]} nm and mask of {sizes[1]} nm: the raw's size is used",)
-
-
-def _shown(shape: tuple[int, ...]) -> str:
-    return " x ".join(map(str, shape))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 from xml.etree import ElementTree
 
@@ -11,6 +11,9 @@ import tifffile
 
 VoxelSize: TypeAlias = tuple[float, float, float]
 """Edges of a voxel in nm, in the order z, y, x."""
+
+_ALIKE = 0.05
+"""Of the voxel's edge: a difference that no network minds."""
 
 # Nanometres in one unit. Inch is missing on purpose: programs write pixels per inch by default.
 _UNITS = {
@@ -25,6 +28,17 @@ _UNITS = {
 _MICRO = ("µ", "μ", "\\u00b5")
 _CENTIMETER = 3
 _NO_UNIT = 1
+
+
+def is_alike(size: Sequence[float], other: Sequence[float]) -> bool:
+    """Whether edges are within 5 % of others, each along its axis."""
+    return all(abs(a - b) <= _ALIKE * b for a, b in zip(size, other, strict=True))
+
+
+def trained_voxel_size(card: Mapping[str, Any]) -> VoxelSize | None:
+    """Edges of the voxels that a model was trained on, z, y, x in nm, where its card says them."""
+    size = (card.get("data") or {}).get("voxel_size_nm")
+    return _three(size, lambda value: length_nm(value, "nm"))
 
 
 def read_voxel_size(tiff: tifffile.TiffFile) -> VoxelSize | None:
@@ -73,7 +87,9 @@ def _from_json(tiff: tifffile.TiffFile) -> VoxelSize | None:
 
 
 def _three(values: object, length: Callable[[object], float | None]) -> VoxelSize | None:
-    return _complete([length(value) for value in values]) if isinstance(values, list) else None
+    if not isinstance(values, list | tuple):
+        return None
+    return _complete([length(value) for value in values])
 
 
 def _complete(lengths: list[float | None]) -> VoxelSize | None:

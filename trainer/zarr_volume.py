@@ -6,12 +6,13 @@ import json
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import zarr
 
-from trainer.chunked import ChunkedReader, shown, stack_axes
+from trainer.chunked import ChunkedReader, stack_axes
 from trainer.errors import InputError
+from trainer.shape import shown
 from trainer.voxel_size import VoxelSize, length_nm
 
 _NODES = ("zarr.json", ".zarray", ".zgroup")
@@ -41,10 +42,11 @@ class ZarrReader(ChunkedReader):
             InputError: It is no stack of sections, without its name.
         """
         found, image = _find_array(folder)
-        _check_codecs(found)
+        version = _version(found)
+        _check_codecs(found, version)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            array = zarr.open_array(str(found), mode="r")
+            array = zarr.open_array(str(found), mode="r", zarr_format=version)
         axes = _axes(image, array.shape)
         super().__init__(array, axes, _voxel_size(image, axes))
 
@@ -78,9 +80,14 @@ def _why_not(folder: Path, arrays: Sequence[Path]) -> str:
 
 
 def _is_array(folder: Path) -> bool:
-    if (folder / ".zarray").is_file():
-        return True
-    return _json(folder / "zarr.json").get("node_type") == "array"
+    return _version(folder) is not None
+
+
+def _version(folder: Path) -> Literal[2, 3] | None:
+    """The version of zarr that an array is of, the newer one of two, or None for no array."""
+    if _json(folder / "zarr.json").get("node_type") == "array":
+        return 3
+    return 2 if (folder / ".zarray").is_file() else None
 
 
 def _multiscales(folder: Path) -> dict[str, Any] | None:
@@ -102,8 +109,9 @@ def _json(path: Path) -> dict[str, Any]:
     return found
 
 
-def _check_codecs(array: Path) -> None:
-    unknown = [name for name in _codecs(_metadata(array)) if name not in _CODECS]
+def _check_codecs(array: Path, version: int | None) -> None:
+    file, key = ("zarr.json", "name") if version == 3 else (".zarray", "id")
+    unknown = [name for name in _codecs(_json(array / file), key) if name not in _CODECS]
     if unknown:
         raise InputError(
             f"is packed with {unknown[0]!r}, which is not read here; "
@@ -111,22 +119,17 @@ def _check_codecs(array: Path) -> None:
         )
 
 
-def _metadata(array: Path) -> dict[str, Any]:
-    return _json(array / ".zarray") or _json(array / "zarr.json")
-
-
-def _codecs(described: Any) -> Iterator[str]:
+def _codecs(described: Any, key: str) -> Iterator[str]:
     """Names of all decoders, nested ones too; zarr 3 puts numcodecs's behind a prefix."""
     if isinstance(described, Mapping):
-        for key in ("codecs", "index_codecs", "filters", "compressor"):
-            entries = described.get(key)
+        for place in ("codecs", "index_codecs", "filters", "compressor"):
+            entries = described.get(place)
             for each in entries if isinstance(entries, list) else [entries]:
                 if isinstance(each, str):
                     yield each.removeprefix("numcodecs.")
                 elif isinstance(each, Mapping):
-                    name = each.get("id", each.get("name"))
-                    yield str(name).removeprefix("numcodecs.")
-                    yield from _codecs(each.get("configuration"))
+                    yield str(each.get(key)).removeprefix("numcodecs.")
+                    yield from _codecs(each.get("configuration"), key)
 
 
 def _axes(image: Mapping[str, Any], shape: Sequence[int]) -> list[str]:

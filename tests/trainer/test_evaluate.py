@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 import trainer.evaluate as evaluate_module
 from trainer.errors import InputError
@@ -14,7 +15,8 @@ from trainer.evaluate import Evaluation, build_files, evaluate, evaluate_files
 from trainer.evaluation_page import Subject
 from trainer.hyperparameters import Hyperparameters
 from trainer.model import Model, build_model, save_model
-from trainer.stack import write_stack
+from trainer.segmentation import SegmentationOptions, segment_file
+from trainer.stack import read_stack, write_stack
 from trainer.unet import build_unet
 from trainer.volume import Volume
 
@@ -31,7 +33,7 @@ class Echo:
     """A network that takes the brightness for the probability."""
 
     def predict_on_batch(self, images: np.ndarray) -> np.ndarray:
-        return np.clip(images, 0, 1)
+        return np.clip(images.mean(axis=-1, keepdims=True), 0, 1)
 
 
 def model(threshold: float = 0.5) -> Model:
@@ -144,7 +146,7 @@ def test_files_are_scored_and_the_overlays_written(files: dict[str, Path], tmp_p
 
 @pytest.mark.parametrize(
     ("trained", "here", "notes"),
-    [([5, 5, 5], (5, 5, 5.2), 0), ([5, 5, 5], (50, 5, 5), 1), (None, (5, 5, 5), 0)],
+    [([5, 5, 5], (5, 5, 5.2), 0), ([5, 5, 5], (5, 10, 10), 1), (None, (5, 5, 5), 0)],
 )
 def test_a_volume_of_another_voxel_size_is_noted(
     files: dict[str, Path],
@@ -158,6 +160,47 @@ def test_a_volume_of_another_voxel_size_is_noted(
     scores = evaluate_files(**files, voxel_size_nm=here)
     assert scores["voxel_size_nm"] == list(here)
     assert len(scores["notes"]) == notes
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("here", [None, (5.0, 5.0, 5.0), (12.0, 2.5, 7.0)])
+def test_it_scores_what_predict_writes(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    here: tuple[float, float, float] | None,
+    channels: int,
+) -> None:
+    card = {"data": {"voxel_size_nm": [5, 5, 5]}}
+    hp = replace(HP, section_channels=channels)
+    known = Model(Echo(), hp, 0.55, card, z_median=3, smallest_object_voxels=40)
+    monkeypatch.setattr(evaluate_module, "load_model", lambda folder, precision: known)
+    monkeypatch.setattr("trainer.segmentation._load", lambda folder: known)
+    monkeypatch.setattr("trainer.intensity._SAMPLE_SECTIONS", 7)
+    smooth = ndimage.gaussian_filter(np.random.default_rng(2).random((11, 40, 50)), 2)
+    raw = np.clip((smooth - smooth.min()) * 900, 0, 255).astype(np.uint8)
+    mask = (ndimage.gaussian_filter(smooth, 1) > np.median(smooth)).astype(np.uint8)
+    write_stack(tmp_path / "raw.tif", raw, None)
+    write_stack(tmp_path / "mask.tif", mask, None)
+    scores = evaluate_files(
+        tmp_path, tmp_path / "raw.tif", tmp_path / "mask.tif", voxel_size_nm=here
+    )
+    options = SegmentationOptions(labels="components", voxel_size_nm=here)
+    written = segment_file(tmp_path, tmp_path / "raw.tif", tmp_path / "a.tif", options)
+    found = read_stack(tmp_path / "a.labels.tif", role="mask").array > 0
+    assert 0.1 < scores["dice"] < 0.99
+    assert scores["dice"] == 2 * (found & (mask > 0)).sum() / (found.sum() + mask.sum())
+    assert scores["instances_3d"]["predicted"] == written["objects"]
+    assert scores["notes"] == written["notes"]
+
+
+def test_an_object_is_as_small_as_the_space_that_it_fills() -> None:
+    known = replace(model(), card={"data": {"voxel_size_nm": [5, 5, 5]}}, smallest_object_voxels=50)
+    raw = np.zeros(SHAPE, np.uint8)
+    raw[:, 4:8, 10:13] = 200
+    here = Volume(raw, (raw > 0).astype(np.uint8), (5.0, 5.0, 10.0))
+    # Its 36 voxels are as large as 72 of the model's.
+    assert evaluate(known, here).instances_3d.predicted == 1
+    assert evaluate(known, replace(here, voxel_size_nm=None)).instances_3d.predicted == 0
 
 
 @pytest.mark.parametrize("name", ["model", "raw", "mask"])

@@ -17,7 +17,7 @@ from trainer.errors import InputError
 from trainer.exploration_exhibits import PICTURE_NAMES
 from trainer.exploration_page import Picture, render_page
 from trainer.explore import explore_files
-from trainer.instances import match_instances, match_sections
+from trainer.instances import Overlap, measure_sections, score_overlaps
 from trainer.phantom import build_phantom
 from trainer.split import measure_guard_gap
 from trainer.stack import write_stack
@@ -63,8 +63,8 @@ class Tags(HTMLParser):
 def test_the_numbers_are_the_volumes(explored: tuple[dict[str, Any], Path]) -> None:
     facts, _ = explored
     mask = VOLUME.mask
-    sections = match_sections(mask, mask).total
-    bodies = match_instances(mask, mask).total
+    sections = score_overlaps(measure_sections(mask, mask)).total
+    bodies = score_overlaps([Overlap.measure(mask, mask)]).total
     assert facts["shape"] == [24, 96, 96]
     assert facts["voxel_size_nm"] == [8.0, 8.0, 8.0]
     assert facts["foreground_fraction"] == pytest.approx(mask.mean())
@@ -125,7 +125,7 @@ def test_the_page_says_what_to_see_in_every_figure(explored: tuple[dict[str, Any
 
 def test_a_name_with_markup_stays_a_name() -> None:
     picture = Picture("a", "<b>A</b>", "x < y & z", b"")
-    page = render_page("<i>t</i>", "&", [("<u>", "1")], [("<s>", "<p>")], [picture])
+    page = render_page("<i>t</i>", "&", [("<u>", "1")], [("<s>", "<p>")], [picture]).decode()
     for markup in ("<i>", "<b>A", "<u>", "<s>", "x < y"):
         assert markup not in page
     assert "x &lt; y &amp; z" in page

@@ -144,6 +144,25 @@ def test_sections_with_their_neighbours_are_read_once(depth: int) -> None:
     assert sum(stop - first for first, stop in reader.asked) == 20
 
 
+@pytest.mark.parametrize(
+    ("free", "blocks"),
+    [
+        (10_000, [(0, 20)]),
+        (1_500, [(0, 7), (7, 14), (14, 20)]),
+        (0, [(z, z + 1) for z in range(20)]),
+    ],
+)
+def test_a_deep_chunk_is_unpacked_as_seldom_as_memory_allows(
+    monkeypatch: pytest.MonkeyPatch, free: int, blocks: list[tuple[int, int]]
+) -> None:
+    monkeypatch.setattr("trainer.source._BLOCK_BYTES", 16)
+    monkeypatch.setattr("trainer.source.free_memory", lambda: free)
+    reader = Counting(20)
+    source = Source(Path("x"), "raw", reader)
+    assert all(source[number].shape == (4, 4) for number in range(20))
+    assert reader.asked == blocks
+
+
 @pytest.mark.parametrize("version", ["0.4", "0.5"])
 @pytest.mark.parametrize("shape", [(7, 20, 24), (1, 7, 20, 24), (1, 1, 7, 20, 24)])
 def test_an_ome_zarr_is_read_with_its_voxel_size(
@@ -209,6 +228,22 @@ def test_a_zarr_that_would_run_code_is_refused(tmp_path: Path) -> None:
     assert "packed with 'pickle', which is not read here" in refusal(path)
 
 
+@pytest.mark.parametrize("disguise", [{}, {"id": "zlib"}])
+def test_a_zarr_of_two_versions_is_judged_by_the_one_that_is_read(
+    tmp_path: Path, disguise: dict[str, str]
+) -> None:
+    path = write_zarr(tmp_path, 2)
+    harmless = (path / ".zarray").read_bytes()
+    shutil.rmtree(path)
+    write_zarr(tmp_path, 3)
+    (path / ".zarray").write_bytes(harmless)
+    assert np.array_equal(load(path), PIXELS)
+    described = json.loads((path / "zarr.json").read_text())
+    described["codecs"].append({"name": "numcodecs.pickle", "configuration": {}} | disguise)
+    (path / "zarr.json").write_text(json.dumps(described))
+    assert "packed with 'pickle', which is not read here" in refusal(path)
+
+
 def test_a_zarr_that_claims_terabytes_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.zarr"
     zarr.create_array(path, shape=(10**4, 10**5, 10**5), dtype="u1", chunks=(1, 256, 256))
@@ -267,6 +302,15 @@ def test_hdf5_whose_values_lie_elsewhere_is_refused(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.create_dataset("raw", (8, 8, 8), "u1", external=[(str(tmp_path / "other"), 0, 512)])
     assert "keeps its values in other files" in refusal(tmp_path / "a.h5")
+
+
+def test_hdf5_that_is_put_together_from_other_files_is_refused(tmp_path: Path) -> None:
+    with h5py.File(write_hdf5(tmp_path), "r") as file:
+        layout = h5py.VirtualLayout(PIXELS.shape, "u1")
+        layout[:] = h5py.VirtualSource(file["raw"])
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        file.create_virtual_dataset("raw", layout)
+    assert "keeps its values in other files" in refusal(tmp_path / "b.h5")
 
 
 def test_values_that_are_not_finite_are_refused_when_their_section_is_read(tmp_path: Path) -> None:

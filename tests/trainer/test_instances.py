@@ -14,9 +14,9 @@ from skimage import measure
 from trainer.instances import (
     InstanceScores,
     Overlap,
-    match_instances,
-    match_sections,
+    measure_sections,
     panoptic_quality,
+    score_overlaps,
 )
 
 VOLUMES = arrays.arrays(np.uint8, (2, 7, 8), elements=st.integers(0, 1))
@@ -38,6 +38,14 @@ def found_pair_by_pair(truth: np.ndarray, prediction: np.ndarray, iou: float) ->
         a, b = true == i, guessed == j
         found += (a & b).sum() / (a | b).sum() >= iou
     return int(found), total, predicted
+
+
+def match_instances(truth: np.ndarray, prediction: np.ndarray, iou: float = 0.5) -> InstanceScores:
+    return score_overlaps([Overlap.measure(truth, prediction)], iou=iou)
+
+
+def match_sections(truth: np.ndarray, prediction: np.ndarray, iou: float = 0.5) -> InstanceScores:
+    return score_overlaps(measure_sections(truth, prediction), iou=iou)
 
 
 def counts(scores: InstanceScores) -> tuple[int, int, int]:

@@ -7,7 +7,8 @@ import pytest
 from scipy import ndimage
 
 from trainer import labels as module
-from trainer.labels import LabelledVolume, LabelOptions
+from trainer.errors import InputError
+from trainer.labels import LabelledVolume, LabelOptions, check_label_memory
 
 
 def label(mask: np.ndarray, **options: Any) -> tuple[np.ndarray, LabelledVolume]:
@@ -85,3 +86,43 @@ def test_many_objects_need_larger_numbers() -> None:
     mask[0, ::2, ::2] = True
     found, volume = label(mask)
     assert (volume.count, found.dtype) == (90_000, np.uint32)
+
+
+def test_an_object_that_is_cut_by_the_border_is_not_thin_there() -> None:
+    # Six sections of two thick columns, joined by a bridge of nine voxels: thinner than they, and
+    # thicker than the few sections that there are of them.
+    mask = np.zeros((6, 60, 120), bool)
+    mask[:] = ball((60, 120), (30, 30), 20) | ball((60, 120), (30, 88), 20)
+    mask[:, 26:35, 30:88] = True
+    assert label(mask, kind="watershed")[1].count == 2
+
+
+def test_a_slab_without_background_is_one_object() -> None:
+    assert label(np.ones((5, 8, 8), bool), kind="watershed")[1].count == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "sections", "advice"),
+    [
+        ("components", 2, "cut out a smaller volume"),
+        ("watershed", 64, "use --labels without --split-touching"),
+    ],
+)
+def test_a_slab_that_does_not_fit_is_refused_before_it_is_made(
+    monkeypatch: pytest.MonkeyPatch, kind: Any, sections: int, advice: str
+) -> None:
+    shape, voxels = (90, 10**5, 10**5), sections * 10**10
+    monkeypatch.setattr("trainer.memory.free_memory", lambda: 12 * voxels)
+    check_label_memory(shape, kind)
+    monkeypatch.setattr("trainer.memory.free_memory", lambda: 12 * voxels - 1)
+    with pytest.raises(InputError, match=f"GB are free; {advice}"):
+        check_label_memory(shape, kind)
+
+
+def test_an_object_that_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    mask = np.zeros((9, 40, 40), bool)
+    mask[2:6, 5:30, 5:30] = True
+    monkeypatch.setattr("trainer.memory.free_memory", lambda: 75 * mask[2:6, 5:30, 5:30].size - 1)
+    assert label(mask)[1].count == 1
+    with pytest.raises(InputError, match="use --labels"):
+        label(mask, kind="watershed")

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -59,14 +62,49 @@ def test_the_old_folder_comes_back_when_the_new_one_cannot_be_placed(
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
-def test_leftovers_of_a_killed_process_of_the_same_number_are_cleared(tmp_path: Path) -> None:
+def gone() -> int:
+    """The number of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def leave(folder: Path, text: str) -> None:
+    folder.mkdir()
+    (folder / "a.txt").write_text(text)
+
+
+@pytest.mark.parametrize("process", [os.getpid, gone])
+def test_leftovers_of_a_killed_process_are_cleared(
+    tmp_path: Path, process: Callable[[], int]
+) -> None:
     write(tmp_path / "model", "old")
     for kind in ("partial", "old"):
-        left = tmp_path / f".model.{kind}-{os.getpid()}"
-        left.mkdir()
-        (left / "b.txt").write_text("half")
+        leave(tmp_path / f".model.{kind}-{process()}", "half")
     write(tmp_path / "model", "new")
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["a.txt", "model"]
+    assert (tmp_path / "model" / "a.txt").read_text() == "new"
+
+
+def test_what_a_running_process_or_another_folder_has_is_left_alone(tmp_path: Path) -> None:
+    names = [f".model.partial-{os.getppid()}", f".model.old-{os.getppid()}"]
+    names += [f".model.2.old-{gone()}", f".models.partial-{gone()}", ".model.old-x"]
+    for name in names:
+        leave(tmp_path / name, "mine")
+    write(tmp_path / "model", "new")
+    assert {path.name for path in tmp_path.iterdir()} == {"model", *names}
+
+
+def test_the_only_folder_of_a_process_killed_between_its_renames_is_put_back(
+    tmp_path: Path,
+) -> None:
+    process = gone()
+    leave(tmp_path / f".model.old-{process}", "old")
+    leave(tmp_path / f".model.partial-{process}", "new")
+    with pytest.raises(TypeError):
+        write(tmp_path / "model", None)  # type: ignore[arg-type]
+    assert (tmp_path / "model" / "a.txt").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 def test_a_link_keeps_leading_to_the_folder(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from trainer.resample import Resampled, resampled_shape
 from trainer.rescale import is_alike, rescale_split, rescale_volume
 from trainer.split import Split
 from trainer.volume import Volume
@@ -47,11 +48,19 @@ def test_what_is_known_of_the_volume_is_kept() -> None:
     )
 
 
-def test_larger_voxels_are_the_mean_of_those_in_their_plane() -> None:
-    raw = np.random.default_rng(0).random((3, 8, 8)).astype(np.float32)
-    after = rescale_volume(Volume(raw, raw.astype(np.uint8), (5.0, 5.0, 5.0)), (5, 10, 10))
-    expected = raw.reshape(3, 4, 2, 4, 2).mean(axis=(2, 4))
+def test_larger_voxels_are_the_mean_of_those_in_them() -> None:
+    raw = np.random.default_rng(0).random((9, 8, 8)).astype(np.float32)
+    after = rescale_volume(Volume(raw, raw.astype(np.uint8), (5.0, 5.0, 5.0)), (15, 10, 10))
+    expected = raw.reshape(3, 3, 4, 2, 4, 2).mean(axis=(1, 3, 5))
     np.testing.assert_allclose(after.raw, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(8, 8, 8), (3, 3, 3), (6, 2.5, 9), (11, 4, 4)])
+def test_a_network_is_trained_on_what_it_is_shown_later(size: VoxelSize) -> None:
+    before = ball(kind=np.float32)
+    after = rescale_volume(before, size)
+    shape = resampled_shape(before.raw.shape, (4.0, 4.0, 4.0), size, along_z=True)
+    np.testing.assert_array_equal(after.raw, Resampled(before.raw, shape)[:])
 
 
 def test_sections_between_are_interpolated() -> None:

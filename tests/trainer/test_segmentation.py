@@ -16,9 +16,10 @@ from trainer.hyperparameters import Hyperparameters
 from trainer.intensity import Intensity
 from trainer.median import median_along_z
 from trainer.model import Model
-from trainer.prediction import PredictionOptions
+from trainer.prediction import PredictionOptions, smallest_object_here
 from trainer.segmentation import SegmentationOptions, predict, segment_file
 from trainer.stack import write_stack
+from trainer.tiff import TiffReader
 from trainer.windows import Windows
 
 SIZE = (20.0, 4.0, 5.0)
@@ -35,6 +36,14 @@ class Brightness:
         if self.fails_at is not None and self.sections > self.fails_at:
             raise KeyboardInterrupt
         return np.clip(images.mean(axis=-1, keepdims=True), 0, 1)
+
+
+class Spot(Brightness):
+    """A network for which it matters where in an image a voxel lies."""
+
+    def predict_on_batch(self, images: np.ndarray) -> np.ndarray:
+        places = np.arange(images.shape[1])[:, None, None] / 100
+        return np.clip(super().predict_on_batch(images) * 0.5 + places, 0, 1)
 
 
 def model(network: Any = None, channels: int = 3, **values: Any) -> Model:
@@ -71,6 +80,16 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> Callable[[Model], Model]:
 
 def segment(raw: Path, output: Path, **options: Any) -> dict[str, Any]:
     return segment_file(Path("model"), raw, output, SegmentationOptions(**options))
+
+
+def stop_at(number: int) -> Callable[[str, int, int], None]:
+    """Ctrl-C after so many sections."""
+
+    def stop(stage: str, section: int, total: int) -> None:
+        if section == number:
+            raise KeyboardInterrupt
+
+    return stop
 
 
 def names(folder: Path) -> list[str]:
@@ -231,15 +250,16 @@ def test_an_interrupted_prediction_goes_on_where_it_stopped(
     loaded(model(channels=5))
     segment(raw, tmp_path / "whole.tif", voxel_size_nm=here)
 
-    def stop(stage: str, section: int, total: int) -> None:
-        if section == stops_at:
-            raise KeyboardInterrupt
-
     options = SegmentationOptions(voxel_size_nm=here)
     told: list[str] = []
     with pytest.raises(KeyboardInterrupt):
         segment_file(
-            Path("model"), raw, tmp_path / "a.tif", options, on_progress=stop, say=told.append
+            Path("model"),
+            raw,
+            tmp_path / "a.tif",
+            options,
+            on_progress=stop_at(stops_at),
+            say=told.append,
         )
     line = f"interrupted after section {stops_at} of 13: the same command goes on from there"
     assert told[-1] == line
@@ -259,6 +279,24 @@ def test_another_setting_begins_anew(raw: Path, tmp_path: Path, loaded: Any) -> 
         segment(raw, tmp_path / "a.tif", prediction=PredictionOptions(windows=Windows(16)))
     loaded(model())
     assert segment(raw, tmp_path / "a.tif")["resumed_at"] == 0
+
+
+def test_other_free_memory_does_not_begin_anew(
+    raw: Path, tmp_path: Path, loaded: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def choose(size: int | None) -> None:
+        windows = size and Windows(size, 0.5, "taper", 4)
+        monkeypatch.setattr("trainer.prediction.choose_windows", lambda *_: windows)
+
+    loaded(model(Spot()))
+    choose(16)
+    segment(raw, tmp_path / "whole.tif")
+    with pytest.raises(KeyboardInterrupt):
+        segment_file(Path("model"), raw, tmp_path / "a.tif", on_progress=stop_at(6))
+    choose(None)
+    assert segment(raw, tmp_path / "a.tif")["resumed_at"] == 6
+    # The windows that it began with are those that it ends with.
+    assert np.array_equal(read(tmp_path / "a.tif"), read(tmp_path / "whole.tif"))
 
 
 def test_what_cannot_be_predicted_leaves_nothing_behind(tmp_path: Path, loaded: Any) -> None:
@@ -336,7 +374,10 @@ def test_smaller_voxels_make_as_large_objects(raw: Path, tmp_path: Path, loaded:
     assert segment(raw, tmp_path / "a.tif", labels="components")["objects"] == 0
     loaded(model(channels=1, z_median=1, smallest_object_voxels=1))
     assert segment(raw, tmp_path / "a.tif", labels="components")["objects"] > 0
-    assert module._smallest_here(model(smallest_object_voxels=80), (20.0, 8.0, 5.0)) == 40
+    # A number that is asked for is of the volume's own voxels.
+    here = {"labels": "components", "voxel_size_nm": (10.0, 4.0, 5.0)}
+    assert segment(raw, tmp_path / "a.tif", smallest_object_voxels=10**4, **here)["objects"] == 0
+    assert smallest_object_here(model(smallest_object_voxels=80), (20.0, 8.0, 5.0)) == 40
 
 
 @pytest.mark.parametrize("sections", [3, 40])
@@ -360,3 +401,92 @@ def test_views_can_be_asked_for(raw: Path, tmp_path: Path, loaded: Any) -> None:
     loaded(model(network))
     segment(raw, tmp_path / "a.tif", prediction=PredictionOptions(views=8))
     assert network.sections == 8 * 13
+
+
+def test_the_end_of_an_object_in_the_next_slab_is_no_small_object(
+    tmp_path: Path, loaded: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    array = np.zeros((12, 16, 16), np.uint8)
+    array[0:4, 2:8, 2:8] = 200  # 144 voxels, those after the first slab but 36
+    array[9, 12, 12] = 200
+    write_stack(tmp_path / "raw.tif", array, SIZE)
+    loaded(model(channels=1, z_median=1, smallest_object_voxels=40))
+    monkeypatch.setattr("trainer.labels._SLAB_VOXELS", 4 * 16 * 16)
+    segment(tmp_path / "raw.tif", tmp_path / "a.tif", labels="components")
+    array[9] = 0
+    assert np.array_equal(read(tmp_path / "a.labels.tif") > 0, array > 0)
+
+
+@pytest.mark.usefixtures("loaded")
+def test_a_passing_read_error_costs_no_section(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainer.predict._BATCH_VOXELS", 1)
+
+    def unplug(stage: str, section: int, total: int) -> None:
+        if section == 3:
+            monkeypatch.setattr(TiffReader, "read", fail)
+
+    def fail(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    told: list[str] = []
+    read_sections = TiffReader.read
+    with pytest.raises(InputError, match="Input/output error"):
+        segment_file(Path("model"), raw, tmp_path / "a.tif", on_progress=unplug, say=told.append)
+    monkeypatch.setattr(TiffReader, "read", read_sections)
+    resumed = segment(raw, tmp_path / "a.tif")["resumed_at"]
+    assert resumed > 0
+    assert told[-1].startswith(f"interrupted after section {resumed} of 13: the same command")
+
+
+def test_labels_that_do_not_fit_are_refused_before_the_prediction(
+    raw: Path, tmp_path: Path, loaded: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = Brightness()
+    loaded(model(network))
+
+    def refuse(shape: tuple[int, ...], kind: str) -> None:
+        raise InputError(f"no room for {kind} of {shape}")
+
+    monkeypatch.setattr(module, "check_label_memory", refuse)
+    with pytest.raises(InputError, match=r"no room for watershed of \(13, 24, 31\)"):
+        segment(raw, tmp_path / "a.tif", labels="watershed")
+    assert network.sections == 0
+    assert segment(raw, tmp_path / "a.tif")["objects"] is None
+
+
+@pytest.mark.usefixtures("loaded")
+def test_labels_of_an_earlier_prediction_are_pointed_out(raw: Path, tmp_path: Path) -> None:
+    told: list[str] = []
+    segment(raw, tmp_path / "a.tif", labels="components")
+    segment_file(Path("model"), raw, tmp_path / "a.tif", say=told.append)
+    line = f"{tmp_path / 'a.labels.tif'} is of an earlier prediction and stays; --labels"
+    assert [each.startswith(line) for each in told] == [True]
+    assert segment(raw, tmp_path / "a.tif", labels="components")["labels"]
+    segment_file(Path("model"), raw, tmp_path / "b.tif", say=told.append)
+    assert len(told) == 1
+
+
+@pytest.mark.usefixtures("loaded")
+@pytest.mark.parametrize("length", [250, 300])
+def test_a_name_that_is_too_long_is_refused_in_one_line(
+    raw: Path, tmp_path: Path, length: int
+) -> None:
+    with pytest.raises(InputError, match=r"cannot be written: File name too long; name another"):
+        segment(raw, tmp_path / f"{'a' * (length - 4)}.tif")
+    assert names(tmp_path) == ["raw.tif"]
+
+
+@pytest.mark.usefixtures("loaded")
+def test_a_disk_that_fills_up_at_the_end_costs_no_section(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("trainer.sinks.write_tiff", full)
+        with pytest.raises(InputError, match="No space left"):
+            segment(raw, tmp_path / "a.tif")
+    assert segment(raw, tmp_path / "a.tif")["resumed_at"] == 13

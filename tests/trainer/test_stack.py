@@ -103,8 +103,10 @@ def test_a_written_mask_of_truth_values_is_read_back(path: Path) -> None:
 def test_a_written_stack_shows_its_pixel_size_to_other_programs(path: Path) -> None:
     write_stack(path, PIXELS, (8, 4, 5))
     with tifffile.TiffFile(path) as tiff:
-        per_centimeter = tiff.pages.first.get_resolution("CENTIMETER")
-    assert per_centimeter == pytest.approx((1e7 / 5, 1e7 / 4))
+        assert tiff.imagej_metadata is not None
+        assert (tiff.imagej_metadata["unit"], tiff.imagej_metadata["spacing"]) == ("um", 0.008)
+        per_um = [tiff.pages.first.tags[f"{axis}Resolution"].value for axis in "XY"]
+    assert [pixels / units for pixels, units in per_um] == pytest.approx([1e3 / 5, 1e3 / 4])
 
 
 def test_a_stack_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
 from trainer.errors import InputError
 from trainer.stack import write_stack
@@ -56,7 +57,9 @@ def test_foreground_is_every_value_but_zero(files: tuple[Path, Path]) -> None:
 def test_raw_keeps_its_values_in_one_of_three_types(
     files: tuple[Path, Path], stored: str, kept: str
 ) -> None:
-    volume = load(files, raw=(RAW // 2).astype(stored))
+    write_stack(files[1], MASK, None)
+    tifffile.imwrite(files[0], (RAW // 2).astype(stored))
+    volume = load_volume(*files)
     assert volume.raw.dtype == np.dtype(kept)
     assert np.array_equal(volume.raw, RAW // 2)
 
