@@ -13,11 +13,11 @@ from search.study_volume import StudyVolume, span
 from trainer.earlier_model import EarlierModel
 from trainer.errors import InputError
 from trainer.phantom import build_phantom
-from trainer.rescale import is_alike, rescale_split, rescale_volume
+from trainer.rescale import rescale_split, rescale_volume
 from trainer.split import Split, fold_sections, measure_guard_gap, split_sections
 from trainer.stack import write_stack
 from trainer.volume import Volume, load_volume
-from trainer.voxel_size import VoxelSize
+from trainer.voxel_size import VoxelSize, is_alike
 
 
 @dataclass(frozen=True, eq=False)

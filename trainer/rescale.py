@@ -12,7 +12,6 @@ from trainer.shape import shown
 from trainer.split import Split
 from trainer.volume import Volume
 from trainer.voxel_size import VoxelSize
-from trainer.voxel_size import is_alike as is_alike
 
 _HALF = 0.5 - 1e-4  # within what float32 makes of sums
 
