@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from search.config import Config
 from search.data import StudyData, load_data
 from search.finalists import Source, build_trial_model
+from search.objectives import dice_of
 from search.provenance import describe_software
 from search.results import FINALISTS, WINNER, best_trials, model_folder
 from storage.checkpoints import CheckpointStore
@@ -169,7 +170,7 @@ def _list_finalists(config: Config, study: optuna.Study) -> Sequence[Mapping[str
     if repeated:
         return repeated
     best = best_trials(study, config, _SHOWN)
-    return [{"number": trial.number, "value": trial.value, "scores": []} for trial in best]
+    return [{"number": trial.number, "value": dice_of(trial), "scores": []} for trial in best]
 
 
 def _versions(packages: Sequence[str]) -> dict[str, str]:

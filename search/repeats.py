@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search import lineage
 from search.config import Config
+from search.objectives import dice_of
 from search.plans import describe_plan, enqueue_plan, planned, retire_others, waiting_budget
 from search.study import open_finalists
 from search.terms import Terms
@@ -95,7 +96,7 @@ class Repeats:
     def results(self, study: optuna.Study) -> list[Finalist]:
         """The finalists with the scores of those repeats that have ended with one."""
         return [
-            Finalist(trial.number, trial.value or 0.0, tuple(self._scores(study, trial)))
+            Finalist(trial.number, dice_of(trial) or 0.0, tuple(self._scores(study, trial)))
             for trial in self._finalists
         ]
 
@@ -127,7 +128,7 @@ class Repeats:
     def _dice(self, study: optuna.Study, repeat: _Repeat) -> float | None:
         for trial in planned(study, repeat.plan):
             if lineage.is_candidate(trial, self._config.study.epochs_per_trial):
-                return trial.value
+                return dice_of(trial)
             if trial.user_attrs.get(lineage.FAILURE) in _COUNTS_AS_ZERO:
                 return 0.0
         return None

@@ -146,6 +146,21 @@ def test_what_wrote_the_files_and_the_best_are_told(
     assert [(row["number"], row["value"]) for row in card["finalists"]] == [(1, 0.9), (0, 0.7)]
 
 
+def test_the_best_of_two_objectives_are_told_by_their_dice(
+    config: Any, study: optuna.Study, tmp_path: Path
+) -> None:
+    two = optuna.create_study(study_name="two", directions=["maximize", "minimize"])
+    two.set_user_attr("defined_by", study.user_attrs["defined_by"])
+    for values in ((0.7, 10.0), (0.9, 30.0)):
+        trial = two.ask()
+        # Optuna itself takes no reports of such a study.
+        two._storage.set_trial_intermediate_value(trial._trial_id, 3, values[0])
+        trial.set_user_attr("threshold", 0.5)
+        two.tell(trial, values)
+    card = export_trial(config, two, tmp_path / "out")
+    assert [(row["number"], row["value"]) for row in card["finalists"]] == [(1, 0.9), (0, 0.7)]
+
+
 def test_finalists_are_told_as_the_study_keeps_them(
     config: Any, study: optuna.Study, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections import Counter
 from collections.abc import Mapping
@@ -24,6 +25,7 @@ from search.run import Result, SearchRun
 from search.study import find_finalists, find_study
 from storage.checkpoints import CheckpointStore
 from trainer.device import Device
+from trainer.hyperparameters import Hyperparameters
 from trainer.metrics import Scores
 from trainer.model import Model
 from trainer.postprocess import Judge, Tuned
@@ -57,7 +59,7 @@ class Scene:
         if stage == "repeats":
             self.lucky = ranked(self.study, self.config)[0].params["learning_rate"]
         store, script = CheckpointStore(task.checkpoints), self.scripts.get(stage, {})
-        workers = FakeWorkers(store, slots=2, script=script, luck=self.luck)
+        workers = FakeWorkers(store, slots=2, script=script, luck=self.luck, facts=size)
         self.workers.append((stage, workers))
         return workers
 
@@ -108,6 +110,11 @@ class Scene:
         return study
 
 
+def size(run: Hyperparameters, epoch: int) -> dict[str, float]:
+    """What a study with a second objective asks for; here the best network is the smallest."""
+    return {"parameters": 1000 * abs(math.log10(run.learning_rate) + 3)}
+
+
 @pytest.fixture
 def scene(
     tmp_path: Path,
@@ -151,6 +158,24 @@ def test_the_luckiest_run_of_the_search_does_not_win(scene: Scene) -> None:
     assert (card["trial"], card["finalists"], card["smallest"]) == (
         second.number, scene.study.user_attrs[FINALISTS], 7
     )  # fmt: skip
+
+
+def test_a_study_with_two_objectives_comes_to_a_winner_and_its_model(scene: Scene) -> None:
+    result = scene.run(study={"second_objective": "parameters"})
+    luckiest, second, third = ranked(scene.study, scene.config)[:3]
+    assert result.ending.kind == "done"
+    assert [each.number for each in result.finalists] == [
+        second.number, third.number, luckiest.number
+    ]  # fmt: skip
+    assert [each.value for each in result.finalists] == [
+        trial.values[0] for trial in (second, third, luckiest)
+    ]
+    assert result.model is not None
+    assert [card["trial"] for card in scene.cards] == [second.number]
+    # The winner leads though it is not on the Pareto front: here the luckiest is smaller too.
+    assert luckiest.values[1] < second.values[1]
+    rows = best_rows(scene.study, scene.config, 10)
+    assert [row["number"] for row in rows][:2] == [second.number, luckiest.number]
 
 
 def test_every_finalist_is_repeated_with_each_seed_on_each_fold(scene: Scene) -> None:
