@@ -231,6 +231,7 @@ class Coordinator:
             self._take(trial, outcome)
         elif outcome.last is not None:
             trial.set_user_attr(lineage.INHERITED, outcome.last.epoch)
+            self._watch.inherit(trial.number, outcome.last.epoch)
             self._take(trial, outcome.last)
         elif self._ending is not None:
             self._end_for_now(trial)
@@ -254,7 +255,7 @@ class Coordinator:
     def _take(self, trial: optuna.Trial, report: EpochReport) -> None:
         """Reports the epoch, and ends the trial or lets it go on."""
         last, constraints = report.epoch >= self._terms.epochs, self._terms.constraints
-        excesses = self._watch.take(trial.number, report.facts, last=last)
+        excesses = self._watch.take(trial.number, report.epoch, report.facts, last=last)
         broken = constraints.describe_broken(excesses)
         # No trial is measured by one that may turn out to be infeasible.
         judged = broken is None and constraints.are_known(excesses)

@@ -51,6 +51,21 @@ def test_each_bracket_begins_to_stop_later(epochs: int, expected: list[list[int]
     assert rungs("hyperband", epochs=epochs) == expected
 
 
+def test_a_trial_that_is_judged_late_has_at_each_rung_what_it_had_there() -> None:
+    pruner = build_pruner("successive_halving", epochs=27)
+    study = optuna.create_study(direction="maximize", pruner=pruner)
+    late = study.ask()
+    for epoch, value in enumerate((0.1, 0.2, 0.3, 0.9), 1):
+        # As long as it is not known whether it keeps to the limits, the pruner is not asked.
+        late.report(value, epoch)
+    assert not late.should_prune()
+    attributes = study.trials[0].system_attrs
+    assert [attributes[f"completed_rung_{rung}"] for rung in (0, 1)] == [0.1, 0.3]
+    other = study.ask()
+    other.report(0.2, 1)
+    assert not other.should_prune()
+
+
 def test_no_pruner_stops_nothing() -> None:
     assert rungs("none", epochs=9) == []
     assert expected_epochs("none", epochs=9) == 9
