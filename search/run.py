@@ -12,6 +12,7 @@ from optuna.trial import FrozenTrial
 
 from search import finalists
 from search.assignment import Task
+from search.budget import Budget
 from search.change_table import ChangeRow, list_changes
 from search.choice import Choice, choose_winner
 from search.config import Config
@@ -150,7 +151,9 @@ class SearchRun:
             constraints=config.build_constraints(),
             second_objective=config.study.second_objective,
         )
-        return self._coordinate(study, terms, config.checkpoints, config.study.name)
+        # A plan that ends by itself is no limit, but it is known how far it goes.
+        shown = replace(terms.budget, trials=config.most_trials())
+        return self._coordinate(study, terms, config.checkpoints, config.study.name, shown=shown)
 
     def _finish(self, study: optuna.Study, ending: Ending) -> Result:
         best = ranked(study, self._config)[: self._config.finalists.count]
@@ -221,6 +224,7 @@ class SearchRun:
         checkpoints: Path,
         title: str,
         *,
+        shown: Budget | None = None,
         alone: bool = False,
     ) -> Ending:
         """Runs one study; `alone` gives its one trial all cores of a node where it has no GPU."""
@@ -228,8 +232,7 @@ class SearchRun:
         task = self._build_task(study.study_name, checkpoints)
         workers = self._build_workers(task, alone=alone)
         exhibits = Exhibits(ArtifactFolder(config.artifacts), task.logs, epochs=terms.epochs)
-        budget = terms.budget if alone else replace(terms.budget, trials=config.most_trials())
-        with Progress(title, budget) as progress:
+        with Progress(title, shown or terms.budget) as progress:
 
             def show(standing: Standing) -> None:
                 progress.show(standing)

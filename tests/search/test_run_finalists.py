@@ -178,6 +178,19 @@ def test_a_study_with_two_objectives_comes_to_a_winner_and_its_model(scene: Scen
     assert [row["number"] for row in rows][:2] == [second.number, luckiest.number]
 
 
+def test_each_part_of_a_search_is_shown_against_its_own_number_of_trials(
+    scene: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene.run()
+    last: dict[str, str] = {}
+    for line in capsys.readouterr().err.splitlines():
+        title, found, cells = line.partition(": trials ")
+        if found:
+            last[title.partition(" ")[0]] = cells.partition(",")[0]
+    # The final training is the seventh trial of the study that holds the repeats.
+    assert last == {"mito": "4/4", "finalists": "6/6", "final": "7/7"}
+
+
 def test_every_finalist_is_repeated_with_each_seed_on_each_fold(scene: Scene) -> None:
     scene.run(finalists={"seeds": 2})
     begun = scene.begun("repeats")
