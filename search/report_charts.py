@@ -78,14 +78,14 @@ def draw_slices(runs: Sequence[Run], dimensions: Sequence[Dimension]) -> bytes:
     """Dice over the values of each dimension, one panel for each."""
     with open_panels(len(dimensions)) as panels:
         for axes, dimension in zip(panels.axes, dimensions, strict=True):
-            for run in runs:
-                if dimension.name in run.params and run.last is not None:
-                    done = run.value is not None
-                    x = place(dimension, run.params[dimension.name])
-                    face = BLUE if done else "none"
-                    axes.scatter(
-                        x, run.last, s=16, facecolors=face, edgecolors=BLUE if done else MUTED
-                    )
+            shown = [run for run in runs if dimension.name in run.params and run.last is not None]
+            axes.scatter(
+                [place(dimension, run.params[dimension.name]) for run in shown],
+                [run.last or 0.0 for run in shown],
+                s=16,
+                facecolors=["none" if run.value is None else BLUE for run in shown],
+                edgecolors=[MUTED if run.value is None else BLUE for run in shown],
+            )
             _scale(axes, dimension, "x")
             axes.set_title(dimension.name, fontsize=9)
             axes.set_ylabel("Dice")

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
 import pytest
+from matplotlib.axes import Axes
 from optuna.trial import TrialState
 from small_config import build_config
 
@@ -15,8 +18,10 @@ from search.boundaries import find_crowded_edges
 from search.change_table import build_change_table, table_of
 from search.interactions import LEAST_RUNS, measure_interactions
 from search.report import gather, write_report
+from search.report_charts import draw_slices
 from search.report_runs import Run, best_first, read_runs
 from search.space import build_space
+from trainer.chart import BLUE
 from trainer.errors import InputError
 
 SPACE = build_space(
@@ -66,6 +71,33 @@ def test_few_or_equal_runs_tell_nothing_of_interactions() -> None:
     few = drawn(LEAST_RUNS - 1, lambda params: at(params)[0])
     assert measure_interactions(few, SPACE.dimensions) == []
     assert measure_interactions(drawn(30, lambda params: 0.5), SPACE.dimensions) == []
+
+
+def test_interactions_of_many_runs_need_no_matrix_of_runs_by_runs() -> None:
+    runs = drawn(2000, lambda params: 0.5 + at(params)[0] * at(params)[1])
+    tracemalloc.start()
+    first, *_ = measure_interactions(runs, SPACE.dimensions)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert set(first.names) == {"learning_rate", "dropout"}
+    assert peak < 2000 * 2000 * 8 / 4
+
+
+def test_each_panel_of_slices_is_drawn_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn_at_once: list[int] = []
+    scatter = Axes.scatter
+
+    def count(self: Axes, x: Any, y: Any, **style: Any) -> Any:
+        drawn_at_once.append(len(x))
+        assert style["facecolors"][:2] == [BLUE, "none"]
+        return scatter(self, x, y, **style)
+
+    monkeypatch.setattr(Axes, "scatter", count)
+    runs = drawn(20, lambda params: params["dropout"])
+    runs[1] = replace(runs[1], value=None)
+    runs[2] = replace(runs[2], params={"loss": "bce"})
+    draw_slices(runs, SPACE.dimensions)
+    assert sorted(drawn_at_once) == [19, 19, 20]
 
 
 def test_runs_that_crowd_at_an_edge_are_told() -> None:
