@@ -37,7 +37,7 @@ class Findings:
         finalists: With the scores of their repeats, the winner first.
         changes: Of a baseline, where the study tried them one at a time.
         pictures: JPEGs of validation sections, by trial number.
-        data: What is known of the volume.
+        data: What is known of the volume, or of each of several.
         winner: Number of the trial whose model was saved.
     """
 
@@ -99,19 +99,28 @@ def _add_facts(page: Page, findings: Findings) -> None:
     ]
     if budget.get("money_spent") is not None:
         rows.append(["cost", f"{budget['money_spent']:.2f}"])
-    if findings.data.get("shape"):
-        shape = " × ".join(map(str, findings.data["shape"]))
-        rows.append(["volume", f"{shape} voxels (z × y × x)"])
-        for name in ("train", "validation", "holdout"):
-            if findings.data.get(name):
-                first, end = findings.data[name]
-                rows.append([f"{name} sections", f"{first} to {end - 1}"])
+    for volume in findings.data.get("volumes", [findings.data]):
+        rows += _volume(volume)
     page.table(["", ""], rows)
     if total and counts["infeasible"] > 0.2 * total:
         page.paragraph(
             "More than a fifth of the runs did not keep within memory or limits: narrow the "
             "dimensions that decide the network's size, or give the workers more memory."
         )
+
+
+def _volume(data: Mapping[str, Any]) -> list[list[object]]:
+    """Size and sections of a volume; its name comes first where there are several."""
+    if not data.get("shape"):
+        return []
+    of = f"{data['name']}: " if "name" in data else ""
+    shape = " × ".join(map(str, data["shape"]))
+    rows: list[list[object]] = [[f"{of}volume", f"{shape} voxels (z × y × x)"]]
+    for name in ("train", "validation", "holdout"):
+        if data.get(name):
+            first, end = data[name]
+            rows.append([f"{of}{name} sections", f"{first} to {end - 1}"])
+    return rows
 
 
 def _add_best(page: Page, findings: Findings) -> None:

@@ -16,13 +16,17 @@ from small_config import build_config
 from search import lineage
 from search.boundaries import find_crowded_edges
 from search.change_table import build_change_table, table_of
+from search.data import StudyData
 from search.interactions import LEAST_RUNS, measure_interactions
 from search.report import gather, write_report
 from search.report_charts import draw_slices
 from search.report_runs import Run, best_first, read_runs
 from search.space import build_space
+from search.study_volume import StudyVolume
 from trainer.chart import BLUE
 from trainer.errors import InputError
+from trainer.split import Split
+from trainer.volume import Volume
 
 SPACE = build_space(
     {
@@ -207,6 +211,23 @@ def test_the_page_stands_alone_and_says_what_is_best(
     assert facts["files"] == [
         str(tmp_path / "out" / name) for name in ("report.html", "report.json")
     ]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_each_volume_is_listed_with_its_sections(
+    study: optuna.Study, config: Any, tmp_path: Path, count: int
+) -> None:
+    one = StudyVolume(
+        Volume(np.zeros((12, 4, 6), np.uint8), np.zeros((12, 4, 6), np.uint8), None),
+        Split(range(8), range(9, 12), None, 1, range(12)),
+        name="first",
+    )
+    data = StudyData((one, replace(one, name="second"))[:count])
+    study.set_user_attr("defined_by", json.dumps({"data": data.to_json()}))
+    write_report(config, study, tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    assert page.count("12 × 4 × 6 voxels (z × y × x)") == page.count("9 to 11") == count
+    assert ("second: validation sections" in page) == (count == 2)
 
 
 def test_a_study_without_a_trial_has_a_page_too(config: Any, tmp_path: Path) -> None:
