@@ -55,13 +55,13 @@ def test_what_does_not_fit_is_said_so_and_not_built(
 def test_a_network_that_runs_out_of_memory_gives_back_what_it_took(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    closed = []
+    closed: list[TrainingSession] = []
 
     def run_out(session: TrainingSession) -> None:
         raise MemoryError("no room for an epoch")
 
     monkeypatch.setattr(TrainingSession, "advance", run_out)
-    monkeypatch.setattr(TrainingSession, "close", closed.append)
+    monkeypatch.setattr(TrainingSession, "close", lambda session: closed.append(session))
     config = build_config(tmp_path, space={**SPACE, "filters": 2, "batch_size": 2})
     timings = time_networks(config, load_data(config), configure_device(1))
     assert [each.reason for each in timings] == ["no room for an epoch"] * 3
