@@ -52,4 +52,5 @@ class GaussianProcessSampler(optuna.samplers.GPSampler):
             for each in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
             if lineage.origin(each) not in known
         ]
-        return super().sample_relative(PartOfStudy(study, [*lessons, *running]), trial, search_space)
+        shown = PartOfStudy(study, [*lessons, *running])
+        return super().sample_relative(shown, trial, search_space)

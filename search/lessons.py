@@ -32,7 +32,8 @@ class Lessons:
         trials = study.get_trials(deepcopy=False)
         lines = {lineage.origin(each): each for each in trials if each.state in _FINISHED}
         several = len(study.directions) > 1
-        values = {line: values for line, each in lines.items() if (values := _values(each, several))}
+        known = ((line, _values(each, several)) for line, each in lines.items())
+        values = {line: own for line, own in known if own}
         if not values:
             return []
         worst = [
