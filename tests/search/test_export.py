@@ -14,9 +14,9 @@ from small_config import build_config
 from search import export
 from search.data import StudyData
 from search.export import export_trial
-from search.finalists import Source
 from search.results import WINNER, model_folder
 from search.study_volume import StudyVolume
+from search.trial_model import Source
 from storage.checkpoints import Checkpoint, CheckpointStore
 from trainer.device import Device
 from trainer.errors import InputError

@@ -16,10 +16,10 @@ from fake_workers import FakeWorkers, Killed
 from optuna.trial import TrialState
 from small_config import build_config
 
-from search import finalists, run
+from search import run, trial_model, winner_model
 from search.assignment import Assignment, Failure, Task
 from search.config import Config
-from search.members import finalist_sources, repeat_sources
+from search.members import repeat_sources
 from search.results import FINALISTS, WINNER, best_rows, ranked
 from search.run import Result, SearchRun
 from search.study import find_finalists, find_study
@@ -129,11 +129,12 @@ def scene(
     )
     scene = Scene(config)
     monkeypatch.setattr(run, "InlineWorkers", scene.build_workers)
-    monkeypatch.setattr(finalists, "configure_device", lambda: Device("cpu", "", "float32", 0))
-    monkeypatch.setattr(finalists, "in_precision", lambda model, precision: model)
-    monkeypatch.setattr(finalists, "build_model", scene.build_model)
-    monkeypatch.setattr(finalists, "save_model", scene.save_model)
-    monkeypatch.setattr(finalists, "tune", scene.tune)
+    for module in (trial_model, winner_model):
+        monkeypatch.setattr(module, "configure_device", lambda: Device("cpu", "", "float32", 0))
+    monkeypatch.setattr(winner_model, "in_precision", lambda model, precision: model)
+    monkeypatch.setattr(trial_model, "build_model", scene.build_model)
+    monkeypatch.setattr(winner_model, "save_model", scene.save_model)
+    monkeypatch.setattr(winner_model, "tune", scene.tune)
     return scene
 
 
@@ -356,10 +357,8 @@ def test_repeats_judge_where_the_model_has_seen_every_section(scene: Scene, trai
     assert of.startswith("this model" if train_on == "train" else "repeats of the search's trial")
 
 
-def test_the_models_of_finalists_and_repeats_are_there_for_an_ensemble(scene: Scene) -> None:
+def test_the_models_of_repeats_are_there_to_judge_by(scene: Scene) -> None:
     result = scene.run()
-    sources = finalist_sources(scene.config, scene.study)
-    assert [source.trial.number for source in sources] == [each.number for each in result.finalists]
     for finalist in result.finalists:
         repeats = repeat_sources(scene.config, scene.study, finalist.number)
         assert [source.fold for source in repeats] == [0, 1]
@@ -367,11 +366,19 @@ def test_the_models_of_finalists_and_repeats_are_there_for_an_ensemble(scene: Sc
         assert [source.trial.value for source in repeats] == [s.dice for s in finalist.scores]
 
 
+def test_a_repeat_whose_checkpoint_is_damaged_judges_nothing(scene: Scene) -> None:
+    scene.run(final={"train_on": "all"})
+    for damaged in (scene.config.folder / "repeats").rglob("epoch-*.npz"):
+        damaged.write_bytes(b"")
+    # Another winner's model is made anew.
+    scene.run(final={"epochs": 6})
+    assert scene.judged[1] == [(5, range(10, 12))]
+
+
 def test_without_repeats_there_are_no_members(scene: Scene) -> None:
     result = scene.run(finalists={"count": 1})
     assert result.winner is not None
     study = scene.study
-    assert finalist_sources(scene.config, study) == []
     assert repeat_sources(scene.config, study, result.winner.number) == []
 
 
