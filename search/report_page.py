@@ -11,6 +11,7 @@ from search.boundaries import Edge
 from search.change_table import ChangeRow, table_of
 from search.interactions import LEAST_RUNS, Interaction
 from search.report_runs import Run, best_first
+from search.shown_value import show_value
 from search.space import Space
 from trainer.overlay import overlay_legend
 from trainer.page import Page
@@ -133,7 +134,7 @@ def _add_best(page: Page, findings: Findings) -> None:
         *([name, *(_digits(run.facts.get(name)) for run in ranked)] for name in _SCORES),
     ]
     params = [
-        [each.name, *(_short(run.params.get(each.name)) for run in ranked)]
+        [each.name, *(show_value(run.params.get(each.name)) for run in ranked)]
         for each in findings.space.dimensions
     ]
     page.table(["trial", *(str(run.number) for run in ranked)], [*scores, *params])
@@ -267,7 +268,8 @@ def _add_edges(page: Page, findings: Findings) -> None:
         wider = "lower" if edge.end == "low" else "higher"
         page.paragraph(
             f"{edge.name}: {edge.crowded} of the {edge.best} best runs lie near its {edge.end} "
-            f"end, {_short(edge.bound)}. Better values may lie beyond: let the range reach {wider}."
+            f"end, {show_value(edge.bound)}. Better values may lie beyond: let the range reach "
+            f"{wider}."
         )
 
 
@@ -313,9 +315,3 @@ def _share(count: int, total: int) -> str:
 
 def _digits(value: Any) -> str:
     return f"{value:.4f}" if isinstance(value, int | float) else "–"
-
-
-def _short(value: Any) -> str:
-    if value is None:
-        return "–"
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -6,7 +6,7 @@ import optuna
 import pytest
 
 from search.config_sections import StudyConfig
-from search.pruners import PRUNERS, build_pruner, expected_epochs, most_paused, rungs
+from search.pruners import build_pruner, expected_epochs, most_paused, rungs
 
 
 def stops(epochs: int, trials: int) -> list[int | None]:
@@ -33,8 +33,11 @@ def stops(epochs: int, trials: int) -> list[int | None]:
     return found
 
 
-def test_a_config_knows_the_pruners_that_there_are() -> None:
-    assert get_args(StudyConfig.model_fields["pruner"].annotation) == PRUNERS
+def test_each_pruner_that_a_config_knows_stops_trials_in_its_own_way() -> None:
+    names = get_args(StudyConfig.model_fields["pruner"].annotation)
+    pruners = [build_pruner(name, epochs=9) for name in names]
+    ways = {(type(each), len(getattr(each, "_brackets", ()))) for each in pruners}
+    assert len(ways) == len(names) == 7
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 3, 6, 9, 27])

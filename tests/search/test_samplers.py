@@ -8,6 +8,7 @@ import pytest
 from optuna.distributions import IntDistribution
 from optuna.trial import TrialState
 from search_rig import SearchRig
+from small_config import build_config
 
 from search import lineage, samplers
 from search.always_asked import always_asked, distribution
@@ -15,10 +16,12 @@ from search.budget import Budget
 from search.config_sections import StudyConfig
 from search.lessons import Lessons
 from search.pruners import build_pruner
-from search.samplers import PLANNED, SAMPLERS, build_sampler
+from search.samplers import PLANNED, build_sampler
 from search.space import Space, build_space
+from search.study import build_study_sampler
 from trainer.errors import InputError
 
+SAMPLERS = get_args(StudyConfig.model_fields["sampler"].annotation)
 DRAWING = [name for name in SAMPLERS if name not in PLANNED]
 CONDITIONAL: dict[str, Any] = {
     "optimizer": ["adam", "sgd"],
@@ -52,8 +55,16 @@ def go_on(study: optuna.Study, space: Space, trials: int) -> list[dict[str, Any]
     return [trial.params for trial in study.trials]
 
 
-def test_a_config_knows_the_samplers_that_there_are() -> None:
-    assert get_args(StudyConfig.model_fields["sampler"].annotation) == SAMPLERS
+def test_each_sampler_that_a_config_knows_is_one_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As where torch is installed.
+    monkeypatch.setattr(samplers, "find_spec", lambda name: name)
+    configs = [build_config(tmp_path, study={"sampler": name}) for name in SAMPLERS]
+    kinds = [type(build_study_sampler(config, begun=0)) for config in configs]
+    # A grid and single changes are two plans of one sampler.
+    assert len(set(kinds)) == len(SAMPLERS) - 1
+    assert optuna.samplers.RandomSampler in kinds
 
 
 @pytest.mark.parametrize("name", [name for name in DRAWING if name != "gp"])
