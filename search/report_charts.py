@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -49,18 +50,25 @@ def draw_curves(runs: Sequence[Run], rungs: Sequence[int], best: Run | None) -> 
         for rung in rungs:
             label = "rung" if rung == rungs[0] else None
             chart.axes.axvline(rung, color=MUTED, linestyle=":", label=label)
-        for run in runs:
-            if run.reports:
-                own = best is not None and run.number == best.number
-                x, y = list(run.reports), list(run.reports.values())
-                style: dict[str, Any] = (
-                    {"color": GOLD, "linewidth": 2.5, "zorder": 4, "label": f"trial {run.number}"}
-                    if own
-                    else {"color": BLUE if run.value is not None else MUTED, "linewidth": 0.9}
-                )
-                chart.axes.plot(x, y, marker=".", markersize=4, alpha=1.0 if own else 0.7, **style)
+        done = [run for run in runs if run.value is not None and run is not best]
+        stopped = [run for run in runs if run.value is None]
+        style: dict[str, Any] = {"marker": ".", "markersize": 4}
+        for some, colour in ((stopped, MUTED), (done, BLUE)):
+            chart.axes.plot(*_joined(some), color=colour, linewidth=0.9, alpha=0.7, **style)
+        if best is not None:
+            style |= {"color": GOLD, "linewidth": 2.5, "zorder": 4, "label": f"trial {best.number}"}
+            chart.axes.plot(*_joined([best]), **style)
         _end(chart.axes, runs)
     return chart.svg
+
+
+def _joined(runs: Sequence[Run]) -> tuple[list[float], list[float]]:
+    """Epochs and Dice of all runs as one line, with a gap after each."""
+    x, y = [], []
+    for run in runs:
+        x += [*run.reports, math.nan]
+        y += [*run.reports.values(), math.nan]
+    return x, y
 
 
 def draw_importances(importances: Mapping[str, float]) -> bytes:

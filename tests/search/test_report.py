@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
@@ -19,11 +20,11 @@ from search.change_table import build_change_table, table_of
 from search.data import StudyData
 from search.interactions import LEAST_RUNS, measure_interactions
 from search.report import gather, write_report
-from search.report_charts import draw_slices
+from search.report_charts import draw_curves, draw_slices
 from search.report_runs import Run, best_first, read_runs
 from search.space import build_space
 from search.study_volume import StudyVolume
-from trainer.chart import BLUE
+from trainer.chart import BLUE, GOLD, MUTED
 from trainer.errors import InputError
 from trainer.split import Split
 from trainer.volume import Volume
@@ -102,6 +103,24 @@ def test_each_panel_of_slices_is_drawn_at_once(monkeypatch: pytest.MonkeyPatch) 
     runs[2] = replace(runs[2], params={"loss": "bce"})
     draw_slices(runs, SPACE.dimensions)
     assert sorted(drawn_at_once) == [19, 19, 20]
+
+
+def test_curves_are_drawn_in_one_line_for_each_kind_of_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lines: list[tuple[list[float], Any]] = []
+    plot = Axes.plot
+
+    def count(self: Axes, x: Any, y: Any, **style: Any) -> Any:
+        lines.append((y, style["color"]))
+        return plot(self, x, y, **style)
+
+    monkeypatch.setattr(Axes, "plot", count)
+    runs = [run(number, number / 10) for number in range(3)]
+    runs[1] = replace(runs[1], value=None)
+    draw_curves(runs, [1], runs[2])
+    gap = pytest.approx(math.nan, nan_ok=True)
+    assert lines == [([0.1, gap], MUTED), ([0.0, gap], BLUE), ([0.2, gap], GOLD)]
 
 
 def test_runs_that_crowd_at_an_edge_are_told() -> None:
