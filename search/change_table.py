@@ -9,16 +9,9 @@ from typing import Any
 import optuna
 
 from search.config import Config
+from search.one_at_a_time import JOINT, MEASURED
 from search.plan import CHANGE
 from search.report_runs import Run, read_runs
-
-_MEASURED = (
-    "training_loss",
-    "validation_loss",
-    "train_dice",
-    "validation_dice",
-    "epoch_seconds",
-)
 
 
 @dataclass(frozen=True)
@@ -68,7 +61,7 @@ def build_change_table(
     """
     # Changes that come to the same run share it, and it has the names of all of them.
     by_name = {
-        name: run for run in runs for name in str(run.facts.get(CHANGE, "")).split("; ") if name
+        name: run for run in runs for name in str(run.facts.get(CHANGE, "")).split(JOINT) if name
     }
     names = list(reported) or list(by_name)
     return [_row(name, by_name.get(name), reported.get(name, {})) for name in names]
@@ -76,7 +69,7 @@ def build_change_table(
 
 def _row(name: str, run: Run | None, reported: Mapping[str, float]) -> ChangeRow:
     if run is None:
-        return ChangeRow(name, None, dict.fromkeys(_MEASURED), reported, "not tried yet")
+        return ChangeRow(name, None, dict.fromkeys(MEASURED), reported, "not tried yet")
     facts = run.facts
     values = {
         "training_loss": facts.get("loss"),
@@ -90,7 +83,7 @@ def _row(name: str, run: Run | None, reported: Mapping[str, float]) -> ChangeRow
 
 def table_of(rows: Sequence[ChangeRow]) -> tuple[list[str], list[list[Any]]]:
     """Head and body for people: a column for each number, measured beside reported."""
-    named = [name for name in _MEASURED if _wanted(rows, name)]
+    named = [name for name in MEASURED if _wanted(rows, name)]
     head = ["change", "trial"]
     for name in named:
         words = name.replace("_", " ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import signal
 import sys
 from itertools import chain
@@ -32,6 +33,19 @@ app = typer.Typer(
 )
 
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+_PATHS = (
+    errno.EACCES,
+    errno.EEXIST,
+    errno.EISDIR,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.ENOTEMPTY,
+    errno.EPERM,
+    errno.EROFS,
+)
+"""What somebody else's path, or another's permission, can be the reason of."""
 
 
 def main() -> None:
@@ -59,15 +73,38 @@ def _run() -> int:
     except (InputError, StorageError) as error:
         return _refuse(str(error))
     except OSError as error:
-        if error.errno not in _DISK:
-            raise
-        # Whatever was being written, and be it the output itself.
-        _refuse(f"{error.strerror}: make room, and give the command again")
-        return 1
+        return _refuse_path(error)
     except SystemExit:
         # How Typer and Rich end where whoever read the output has seen enough, as `head` has.
         return 0
+    except Exception as error:
+        return _refuse_memory(error)
     return code if isinstance(code, int) else 0
+
+
+def _refuse_path(error: OSError) -> int:
+    """Says what the system did not allow with a file; without one the error is ours."""
+    if error.errno in _DISK:
+        # Whatever was being written, and be it the output itself.
+        _refuse(f"{error.strerror}: make room, and give the command again")
+        return 1
+    if error.filename is None:
+        raise error
+    told = f"{os.fsdecode(error.filename)}: {error.strerror}"
+    if error.errno in _PATHS:
+        return _refuse(f"{told}; name another path, or see to the permissions of this one")
+    _refuse(f"{told}; see to the file system, and give the command again")
+    return 1
+
+
+def _refuse_memory(error: Exception) -> int:
+    from search.errors import first_line
+    from search.guard import is_out_of_memory
+
+    if not is_out_of_memory(error):
+        raise error
+    _refuse(f"out of memory ({first_line(error)}): free some, or take a machine that has more")
+    return 1
 
 
 def _refuse(message: str) -> int:

@@ -168,6 +168,16 @@ class Config(Section):
         return self.folder / "trials"
 
     @property
+    def repeat_checkpoints(self) -> Path:
+        """Where those of its finalists' repeats lie."""
+        return self.folder / "repeats"
+
+    @property
+    def final_checkpoints(self) -> Path:
+        """Where those of its winners' final trainings lie."""
+        return self.folder / "finalists"
+
+    @property
     def artifacts(self) -> Path:
         """Where the pictures of all studies lie, for one dashboard to show them."""
         return self.study.runs / "artifacts"

@@ -71,35 +71,41 @@ class ConstraintWatch:
             constraints: Of the study.
         """
         self._constraints = constraints
-        self._epochs: dict[int, int] = {}
+        self._inherited: dict[int, int] = {}
         self._quickest: dict[int, dict[str, float]] = {}
 
-    def take(self, number: int, facts: Mapping[str, Any], *, last: bool) -> dict[str, float]:
-        """What is known of a trial after one more epoch, as constraints for Optuna.
+    def inherit(self, number: int, epoch: int) -> None:
+        """A trial goes on elsewhere after an epoch: its next one is the first on a worker."""
+        self._inherited[number] = epoch
 
-        A time is the quickest of those that the trial took on its worker, and known after the
-        second: in the first the network is compiled as well.
+    def take(
+        self, number: int, epoch: int, facts: Mapping[str, Any], *, last: bool
+    ) -> dict[str, float]:
+        """What is known of a trial after an epoch, as constraints for Optuna.
+
+        A time is the quickest of those that the trial took, and known after the second epoch on
+        its worker: in the first the network is compiled as well.
 
         Args:
             number: Of the trial.
+            epoch: That was trained, or inherited.
             facts: Of the epoch.
-            last: Whether there is no other epoch to come, so that the first has to do.
+            last: Whether there is no other epoch to come, so that what there is has to do.
 
         Returns:
             By name the excess, as a share of the limit: above 0 where it is broken.
         """
-        self._epochs[number] = self._epochs.get(number, 0) + 1
         quickest = self._quickest.setdefault(number, {})
-        if self._epochs[number] > 1 or last:
-            for name in _TIMES:
-                if name in facts:
-                    quickest[name] = min(facts[name], quickest.get(name, facts[name]))
+        for name in _TIMES:
+            if name in facts:
+                quickest[name] = min(facts[name], quickest.get(name, facts[name]))
         size = {name: value for name, value in facts.items() if name == "parameters"}
-        return self._constraints.excesses({**size, **quickest})
+        steady = epoch - self._inherited.get(number, 0) > 1
+        return self._constraints.excesses({**size, **(quickest if steady or last else {})})
 
     def forget(self, number: int) -> None:
         """The trial has ended, or goes on elsewhere."""
-        self._epochs.pop(number, None)
+        self._inherited.pop(number, None)
         self._quickest.pop(number, None)
 
 

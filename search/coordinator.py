@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from search import lineage
-from search.assignment import Assignment, Begun, EpochReport, Event, Failure
+from search.assignment import Begun, EpochReport, Event, Failure
 from search.constraints import ConstraintWatch, set_constraints
 from search.errors import ClusterLost, first_line
 from search.objectives import report_epoch, values_of
@@ -25,6 +25,7 @@ from search.space import Space
 from search.standing import Standing, take_stock, write_spent
 from search.streak import FailureStreak
 from search.terms import Ending, Terms
+from search.trial_queue import TrialQueue
 from search.workers import Workers
 from storage.checkpoints import CheckpointStore
 from storage.errors import StorageError
@@ -87,6 +88,7 @@ class Coordinator:
         self._clock = clock
         self._retention = Retention(checkpoints, keep=terms.keep)
         self._promotions = Promotions(study)
+        self._queue = TrialQueue(study, self._promotions, terms.budget)
         self._running: dict[int, optuna.Trial] = {}
         self._watch = ConstraintWatch(terms.constraints)
         self._streak = FailureStreak()
@@ -148,28 +150,11 @@ class Coordinator:
     def _begin_trials(self) -> bool:
         """Gives every free worker a trial, and tells whether none is left to begin."""
         while self._workers.free() > 0:
-            trial = self._next_trial()
+            trial = self._queue.take(self.standing)
             if trial is None:
                 return True
             self._begin(trial)
         return False
-
-    def _next_trial(self) -> optuna.Trial | None:
-        """One that goes on, which the budget has paid for already, or else a new one."""
-        trial = lineage.take_continuation(self._study)
-        if trial is None and self._promotions.enqueue_next():
-            self.standing.paused -= 1
-            trial = lineage.take_continuation(self._study)
-        if trial is None and self._allows_another():
-            trial = self._study.ask()
-            self.standing.spent.trials += 1
-        return trial
-
-    def _allows_another(self) -> bool:
-        """Whether the budget has room for one, and the sampler something to try."""
-        return self._terms.budget.allows_another(self.standing.spent) and not is_exhausted(
-            self._study
-        )
 
     def _begin(self, trial: optuna.Trial) -> None:
         known = trial.storage.get_trial(trial._trial_id)
@@ -192,17 +177,7 @@ class Coordinator:
         lineage.inherit_checkpoint(trial, self._checkpoints)
         self._running[trial.number] = trial
         self.standing.running[trial.number] = 0
-        self._workers.begin(
-            Assignment(
-                trial=trial.number,
-                hyperparameters=hyperparameters,
-                epochs=self._terms.epochs,
-                tiles_per_epoch=self._terms.tiles_per_epoch,
-                train_on=self._terms.train_on,
-                seed=known.user_attrs.get(lineage.SEED, self._terms.seed),
-                fold=known.user_attrs.get(lineage.FOLD, 0),
-            )
-        )
+        self._workers.begin(self._terms.assign(known, hyperparameters))
 
     def _wait_for_room(self) -> None:
         self._ending = self._room.look(running=bool(self._running)) or self._ending
@@ -231,6 +206,7 @@ class Coordinator:
             self._take(trial, outcome)
         elif outcome.last is not None:
             trial.set_user_attr(lineage.INHERITED, outcome.last.epoch)
+            self._watch.inherit(trial.number, outcome.last.epoch)
             self._take(trial, outcome.last)
         elif self._ending is not None:
             self._end_for_now(trial)
@@ -254,7 +230,7 @@ class Coordinator:
     def _take(self, trial: optuna.Trial, report: EpochReport) -> None:
         """Reports the epoch, and ends the trial or lets it go on."""
         last, constraints = report.epoch >= self._terms.epochs, self._terms.constraints
-        excesses = self._watch.take(trial.number, report.facts, last=last)
+        excesses = self._watch.take(trial.number, report.epoch, report.facts, last=last)
         broken = constraints.describe_broken(excesses)
         # No trial is measured by one that may turn out to be infeasible.
         judged = broken is None and constraints.are_known(excesses)

@@ -90,11 +90,9 @@ def _split(config: Config, table: DataConfig, volume: Volume) -> StudyVolume:
         gap=measure_guard_gap(volume.raw) if wanted.gap == "auto" else wanted.gap,
         holdout=wanted.holdout,
     )
-    folds = _fold(split, config)
-    _check_blocks(volume, split, "split", "move them with split.validation and split.holdout")
-    for fold in folds[1:]:
-        _check_blocks(volume, fold, "finalists.folds", "ask for fewer folds")
-    return StudyVolume(volume, split, folds[1:], str(table.name))
+    loaded = StudyVolume(volume, split, _fold(split, config)[1:], str(table.name))
+    _check_splits(loaded, "move them with split.validation and split.holdout")
+    return loaded
 
 
 def _at_voxel_size(loaded: StudyVolume, wanted: VoxelSize | None) -> StudyVolume:
@@ -108,8 +106,12 @@ def _at_voxel_size(loaded: StudyVolume, wanted: VoxelSize | None) -> StudyVolume
     rescaled = rescale_volume(volume, wanted)
     before, after = len(volume.raw), len(rescaled.raw)
     split, *folds = (rescale_split(each, before, after) for each in loaded.splits)
-    _check_blocks(rescaled, split, "split", "at these voxels its objects are too small")
-    return replace(loaded, volume=rescaled, split=split, folds=tuple(folds))
+    resampled = replace(loaded, volume=rescaled, split=split, folds=tuple(folds))
+    try:
+        _check_splits(resampled, "at these voxels its objects are too small")
+    except InputError as error:
+        raise InputError(f"data, {loaded.name}: {error}") from None
+    return resampled
 
 
 def _describe_earlier(earlier: EarlierModel, size: VoxelSize | None) -> list[str]:
@@ -138,6 +140,12 @@ def _load_volume(data: DataConfig) -> Volume:
     if data.raw is None or data.mask is None:
         raise InputError("data: expected both raw and mask, or a phantom")
     return load_volume(data.raw, data.mask, voxel_size_nm=data.voxel_size_nm)
+
+
+def _check_splits(loaded: StudyVolume, remedy: str) -> None:
+    _check_blocks(loaded.volume, loaded.split, "split", remedy)
+    for fold in loaded.folds:
+        _check_blocks(loaded.volume, fold, "finalists.folds", f"{remedy}, or ask for fewer folds")
 
 
 def _check_blocks(volume: Volume, split: Split, key: str, remedy: str) -> None:

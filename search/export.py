@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -15,9 +16,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search.config import Config
 from search.data import StudyData, load_data
-from search.finalists import Source, build_trial_model
+from search.objectives import dice_of
 from search.provenance import describe_software
 from search.results import FINALISTS, WINNER, best_trials, model_folder
+from search.trial_model import Source, build_trial_model
 from storage.checkpoints import CheckpointStore
 from trainer.device import configure_device
 from trainer.ensemble import combine
@@ -117,9 +119,10 @@ def _data_of(study: optuna.Study) -> dict[str, Any]:
 def _ensemble(config: Config, study: optuna.Study) -> Model:
     """The best trials whose checkpoints are kept, tuned on the validation sections together."""
     wanted = config.export.ensemble or _MEMBERS
-    store = CheckpointStore(config.folder / "trials")
+    store = CheckpointStore(config.checkpoints)
     ranked = best_trials(study, config, len(study.get_trials(deepcopy=False)))
-    kept = [trial for trial in ranked if store.load(trial.number) is not None][:wanted]
+    readable = (trial for trial in ranked if store.load(trial.number) is not None)
+    kept = list(itertools.islice(readable, wanted))
     if len(kept) < 2:
         raise InputError(
             f"--ensemble: expected {wanted} trials at full budget with their checkpoints, found "
@@ -169,7 +172,7 @@ def _list_finalists(config: Config, study: optuna.Study) -> Sequence[Mapping[str
     if repeated:
         return repeated
     best = best_trials(study, config, _SHOWN)
-    return [{"number": trial.number, "value": trial.value, "scores": []} for trial in best]
+    return [{"number": trial.number, "value": dice_of(trial), "scores": []} for trial in best]
 
 
 def _versions(packages: Sequence[str]) -> dict[str, str]:

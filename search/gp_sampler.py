@@ -8,6 +8,7 @@ import optuna
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from search import lineage
 from search.always_asked import always_asked
 from search.lessons import Lessons
 from search.part_of_study import PartOfStudy
@@ -43,6 +44,13 @@ class GaussianProcessSampler(optuna.samplers.GPSampler):
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Draws the dimensions that are modelled."""
-        running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        shown = PartOfStudy(study, [*self._lessons.read(study), *running])
+        lessons = self._lessons.read(study)
+        known = {lineage.origin(each) for each in lessons}
+        # One that goes on from what was stopped is the same run, and shown already.
+        running = [
+            each
+            for each in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+            if lineage.origin(each) not in known
+        ]
+        shown = PartOfStudy(study, [*lessons, *running])
         return super().sample_relative(shown, trial, search_space)

@@ -84,7 +84,9 @@ def _explained(columns: np.ndarray, dice: np.ndarray) -> float:
     scale = columns.std(axis=0)
     columns = columns[:, scale > 0] / scale[scale > 0]
     gram = columns.T @ columns + _SHRINK * np.eye(columns.shape[1])
-    hat = columns @ np.linalg.solve(gram, columns.T)
+    solved = np.linalg.solve(gram, columns.T)  # (column, run)
+    # The diagonal of the matrix that makes predictions of Dice; whole, it has a row for each run.
+    own = (columns * solved.T).sum(axis=1)
     # Of a ridge regression each run's own prediction without it is known in closed form.
-    left_out = (deviation - hat @ deviation) / np.maximum(1 - np.diag(hat), 1e-6)
+    left_out = (deviation - columns @ (solved @ deviation)) / np.maximum(1 - own, 1e-6)
     return float(1 - (left_out**2).mean() / deviation.var())

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
-import sys
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any
 
+_STDERR = 2
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -49,5 +51,7 @@ class Interruption:
 
 
 def _write(line: str) -> None:
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()
+    # Not by way of sys.stderr: the signal may have come in the middle of a write to it, and a
+    # buffer that is being written cannot be entered a second time. The line is not worth a search.
+    with suppress(OSError):
+        os.write(_STDERR, f"{line}\n".encode())

@@ -8,6 +8,8 @@ import optuna
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from search import lineage
+
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
@@ -16,6 +18,9 @@ class Lessons:
 
     A trial that was pruned has the value of its last epoch. One that broke a constraint has the
     worst that any had, so that a model without constraints keeps away from its like.
+
+    A trial and those that go on from it are one line, and the same run: it is shown once, where
+    the first of them that finished would be, with what the newest of them came to.
     """
 
     def __init__(self) -> None:
@@ -23,10 +28,12 @@ class Lessons:
         self._copies: dict[int, FrozenTrial] = {}
 
     def read(self, study: optuna.Study) -> list[FrozenTrial]:
-        """The trials as complete ones without constraints, in the order of their numbers."""
-        trials = study.get_trials(deepcopy=False, states=_FINISHED)
+        """The lines as complete trials without constraints, in the order in which they finished."""
+        trials = study.get_trials(deepcopy=False)
+        lines = {lineage.origin(each): each for each in trials if each.state in _FINISHED}
         several = len(study.directions) > 1
-        values = {trial.number: values for trial in trials if (values := _values(trial, several))}
+        known = ((line, _values(each, several)) for line, each in lines.items())
+        values = {line: own for line, own in known if own}
         if not values:
             return []
         worst = [
@@ -36,19 +43,22 @@ class Lessons:
             )
         ]
         lessons = []
-        for trial in trials:
-            shown = values.get(trial.number) or (worst if _is_infeasible(trial) else None)
+        for line, trial in lines.items():
+            shown = values.get(line) or (worst if _is_infeasible(trial) else None)
             if shown is not None:
-                lessons.append(self._as_complete(trial, shown))
+                lessons.append(self._as_complete(trial, trials[line], shown))
         return lessons
 
-    def _as_complete(self, trial: FrozenTrial, values: list[float]) -> FrozenTrial:
+    def _as_complete(
+        self, trial: FrozenTrial, first: FrozenTrial, values: list[float]
+    ) -> FrozenTrial:
         if trial.number not in self._copies:
             shown = copy.copy(trial)
             shown.state = TrialState.COMPLETE
+            # What the sampler keeps with a trial, it keeps with the one that it was asked for.
             shown.system_attrs = {
                 name: value
-                for name, value in trial.system_attrs.items()
+                for name, value in {**first.system_attrs, **trial.system_attrs}.items()
                 if not name.startswith("constraints")
             }
             self._copies[trial.number] = shown

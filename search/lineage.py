@@ -144,7 +144,8 @@ def enqueue_continuation(study: optuna.Study, trial: optuna.Trial) -> None:
 def enqueue_promotion(study: optuna.Study, number: int) -> None:
     """Enqueues what goes on from a paused trial; once it is there, the trial is paused no more."""
     paused = study.get_trials(deepcopy=False)[number]
-    _enqueue(study, paused, {PROMOTED_FROM: number, PROMOTED_AFTER: paused.last_step})
+    link = {PROMOTED_FROM: number, PROMOTED_AFTER: paused.last_step}
+    _enqueue(study, paused, {**_stays(paused), **link})
 
 
 def promoted(trials: Iterable[FrozenTrial]) -> set[int]:
@@ -155,8 +156,11 @@ def promoted(trials: Iterable[FrozenTrial]) -> set[int]:
 
 def enqueue_after(study: optuna.Study, trial: FrozenTrial) -> None:
     """Enqueues what goes on from a trial that was told FAIL."""
-    kept = {name: value for name, value in trial.user_attrs.items() if name in _STAYS}
-    _enqueue(study, trial, {RETRIED_FROM: trial.number, **kept})
+    _enqueue(study, trial, {**_stays(trial), RETRIED_FROM: trial.number})
+
+
+def _stays(trial: FrozenTrial) -> dict[str, Any]:
+    return {name: value for name, value in trial.user_attrs.items() if name in _STAYS}
 
 
 def _enqueue(study: optuna.Study, trial: FrozenTrial, link: Mapping[str, Any]) -> None:

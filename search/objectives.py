@@ -10,8 +10,6 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
 METRIC = "validation Dice"
-SECOND_OBJECTIVES = ("parameters", "prediction_seconds_per_megavoxel")
-"""Facts of an epoch that a study can make small beside a large Dice."""
 
 
 def dice_of(trial: FrozenTrial) -> float | None:

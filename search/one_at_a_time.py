@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,16 @@ from trainer.presets import PRESETS
 BASELINE = "baseline"
 REPORTED = "reported"
 """Of a change: numbers that somebody else has measured for it, which a table shows beside ours."""
+MEASURED = (
+    "training_loss",
+    "validation_loss",
+    "train_dice",
+    "validation_dice",
+    "epoch_seconds",
+)
+"""What is measured of a change, and can be reported of it."""
+JOINT = "; "
+"""Between the names of changes that come to the same run."""
 _NO_VALUES = ("name", "preset", REPORTED)
 _Table = Mapping[str, Any]
 
@@ -59,10 +70,11 @@ def plan_one_at_a_time(
             and points of its range.
 
     Raises:
-        InputError: A change without a name, of something that no run has, or to a value that no
-            run can have.
+        InputError: A change without a name of its own, of something that no run has, or to a
+            value that no run can have; or what is reported of it are no numbers.
     """
     own = build_space(table)
+    _check_changes(changes)
     named = [(_name(change, n), _values(change, n, table)) for n, change in enumerate(changes)]
     baseline = _baseline(own, table, start or {})
     runs = {**baseline, **own.fixed}
@@ -79,11 +91,45 @@ def plan_one_at_a_time(
     return OneAtATime(space, _joined(space, known, steps), known)
 
 
+def _check_changes(changes: Sequence[_Table]) -> None:
+    """Each has a name that its run can be found by, and numbers where something is reported."""
+    taken = {BASELINE}
+    for index, change in enumerate(changes):
+        name = _name(change, index)
+        if name in taken:
+            raise InputError(
+                f"change[{index}].name: expected another name than the baseline and the changes "
+                f"before have, got {name!r}; choose another"
+            )
+        taken.add(name)
+        _check_reported(change.get(REPORTED, {}), index)
+
+
 def _name(change: _Table, index: int) -> str:
     name = change.get("name")
     if not isinstance(name, str) or not name.strip():
         raise InputError(f"change[{index}].name: expected what the change is called, got {name!r}")
+    if JOINT in name:
+        raise InputError(
+            f"change[{index}].name: expected a name without {JOINT!r}, which stands between the "
+            f"names of changes that are the same, got {name!r}; write a comma"
+        )
     return name
+
+
+def _check_reported(reported: Any, index: int) -> None:
+    where = f"change[{index}].{REPORTED}"
+    if not isinstance(reported, Mapping):
+        raise InputError(
+            f"{where}: expected a table of numbers such as {{ validation_dice = 0.9 }}, "
+            f"got {reported!r}"
+        )
+    for name, value in reported.items():
+        if name not in MEASURED:
+            raise InputError(f"{where}: expected some of {', '.join(MEASURED)}, got {name!r}")
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not math.isfinite(value):
+            raise InputError(f"{where}.{name}: expected a number, got {value!r}")
 
 
 def _values(change: _Table, index: int, table: _Table) -> dict[str, Any]:
@@ -91,7 +137,7 @@ def _values(change: _Table, index: int, table: _Table) -> dict[str, Any]:
     preset = change.get("preset")
     if preset is None:
         return named
-    if preset not in PRESETS:
+    if not isinstance(preset, str) or preset not in PRESETS:
         raise InputError(
             f"change[{index}].preset: expected one of {', '.join(PRESETS)}, got {preset!r}"
         )
@@ -163,7 +209,7 @@ def _joined(
     for name, values in [(BASELINE, {}), *steps]:
         params = _mattering(space, {**baseline, **values})
         names.setdefault(tuple(params.items()), []).append(name)
-    return tuple(Planned(dict(params), "; ".join(called)) for params, called in names.items())
+    return tuple(Planned(dict(params), JOINT.join(called)) for params, called in names.items())
 
 
 def _mattering(space: Space, params: _Table) -> dict[str, Any]:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from types import TracebackType
-
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -17,16 +14,20 @@ from rich.progress import (
 )
 
 from search.terminal import ERR
+from search.terminal_view import TerminalView
 
-_PLAIN_SECONDS = 15.0
 
-
-class PredictionView:
-    """A bar for each thing that is done: redrawn in a terminal, a line now and then elsewhere."""
+class PredictionView(TerminalView):
+    """A bar for each thing that is done."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or ERR
-        self._progress = Progress(
+        """Shows nothing yet.
+
+        Args:
+            console: To show it on; by default what people read of the command.
+        """
+        console = console or ERR
+        self._bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
@@ -34,31 +35,16 @@ class PredictionView:
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            console=self._console,
+            console=console,
         )
         self._tasks: dict[str, TaskID] = {}
-        self._told = time.monotonic()
-
-    def __enter__(self) -> PredictionView:
-        if self._console.is_terminal:
-            self._progress.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._console.is_terminal:
-            self._progress.stop()
+        super().__init__(console, self._bars)
 
     def show(self, stage: str, done: int, total: int) -> None:
         """Shows that so many sections of all are done."""
         if self._console.is_terminal:
             if stage not in self._tasks:
-                self._tasks[stage] = self._progress.add_task(stage, completed=done, total=total)
-            self._progress.update(self._tasks[stage], completed=done)
-        elif time.monotonic() - self._told >= _PLAIN_SECONDS:
-            self._told = time.monotonic()
-            self._console.print(f"{stage}: {done} of {total} sections", markup=False)
+                self._tasks[stage] = self._bars.add_task(stage, completed=done, total=total)
+            self._bars.update(self._tasks[stage], completed=done)
+        elif self._is_due():
+            self._tell(f"{stage}: {done} of {total} sections")

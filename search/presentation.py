@@ -21,6 +21,7 @@ from search.objectives import dice_of
 from search.results import describe_repeats
 from search.run import Result
 from search.runner import DICE_BY_VOLUME
+from search.shown_value import show_value
 from search.terminal import OUT, say
 
 _LOGS_SHOWN = 3
@@ -56,7 +57,7 @@ def present_result(result: Result, config: Config, again: Sequence[str]) -> None
         attributes = winner.user_attrs
         OUT.print(f"best trial: {winner.number}", markup=False)
         for name, value in winner.params.items():
-            OUT.print(f"    {name} = {_short(value)}", markup=False)
+            OUT.print(f"    {name} = {show_value(value)}", markup=False)
         OUT.print(
             f"validation: Dice {dice_of(winner):.4f}, precision {attributes['precision']:.4f}, "
             f"recall {attributes['recall']:.4f} at threshold {attributes['threshold']:.2f}",
@@ -83,7 +84,7 @@ def _present_changes(changes: Sequence[ChangeRow]) -> None:
     head, body = table_of(changes)
     table = Table(*head, box=None, pad_edge=False)
     for row in body:
-        table.add_row(*("-" if cell is None else Text(_short(cell)) for cell in row))
+        table.add_row(*("-" if cell is None else Text(show_value(cell)) for cell in row))
     OUT.print(table)
 
 
@@ -199,7 +200,7 @@ def present_best(rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows:
         OUT.print("no trial has reached its full budget yet")
     for row in rows:
-        params = ", ".join(f"{name} = {_short(value)}" for name, value in row["params"].items())
+        params = ", ".join(f"{name} = {show_value(value)}" for name, value in row["params"].items())
         model = f"  model: {row['model']}" if row["model"] else ""
         # Of two objectives the second; the first is the Dice.
         others = "".join(f", {value:,.6g}" for value in row["values"][1:])
@@ -342,10 +343,6 @@ def _program() -> str:
 
 def _dice(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
-
-
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _hours(value: float | None) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from types import TracebackType
 
 from rich.console import Console
 from rich.live import Live
@@ -13,36 +12,28 @@ from search.budget import Budget
 from search.remaining import Pace, Remaining, estimate_remaining
 from search.standing import Standing
 from search.terminal import Terminal
+from search.terminal_view import TerminalView
 
-_PLAIN_SECONDS = 15.0
 
-
-class Progress:
+class Progress(TerminalView):
     """Shows how a search stands: redrawn in a terminal, as lines elsewhere."""
 
     def __init__(self, title: str, budget: Budget, console: Console | None = None) -> None:
+        """Shows nothing yet.
+
+        Args:
+            title: Of what is done.
+            budget: That it is shown against.
+            console: To show it on; by default a terminal's stderr.
+        """
         self._title = title
         self._budget = budget
-        self._console = console or Terminal(stderr=True)
-        self._live = Live(console=self._console, auto_refresh=False, transient=False)
+        console = console or Terminal(stderr=True)
+        self._live = Live(console=console, auto_refresh=False, transient=False)
         self._started = time.monotonic()
         self._epochs_before: int | None = None
-        self._shown = -_PLAIN_SECONDS
         self._ended = -1
-
-    def __enter__(self) -> Progress:
-        if self._console.is_terminal:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._console.is_terminal:
-            self._live.stop()
+        super().__init__(console, self._live)
 
     def show(self, standing: Standing) -> None:
         """Shows the search as it stands now."""
@@ -54,15 +45,10 @@ class Progress:
             self._print_now_and_then(standing)
 
     def _print_now_and_then(self, standing: Standing) -> None:
-        ended, now = sum(standing.counts.values()) + standing.paused, time.monotonic()
-        if ended != self._ended or now - self._shown >= _PLAIN_SECONDS:
-            self._console.print(
-                f"{self._title}: {self._line(standing)}",
-                highlight=False,
-                markup=False,
-                soft_wrap=True,
-            )
-            self._ended, self._shown = ended, now
+        ended = sum(standing.counts.values()) + standing.paused
+        if ended != self._ended or self._is_due():
+            self._tell(f"{self._title}: {self._line(standing)}")
+            self._ended = ended
 
     def _line(self, standing: Standing) -> str:
         cells = self._cells(standing)

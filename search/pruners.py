@@ -11,15 +11,6 @@ from search.median_pruner import MedianPruner
 from search.promotion import PromotingPruner
 from search.rung_pruner import Bracket, RungPruner
 
-PRUNERS = (
-    "hyperband",
-    "successive_halving",
-    "asha",
-    "async_hyperband",
-    "median",
-    "patient",
-    "none",
-)
 _PROMOTING = ("asha", "async_hyperband")
 _ONE_BRACKET = ("successive_halving", "asha")
 _REDUCTION = 3
@@ -31,8 +22,8 @@ def build_pruner(
     """Builds the pruner of a study whose trials have `epochs` epochs at full budget.
 
     Args:
-        name: One of `PRUNERS`. `asha` and `async_hyperband` may promote trials later that they
-            have stopped, `asha` in one bracket.
+        name: As `[study]` of a config knows it. `asha` and `async_hyperband` may promote trials
+            later that they have stopped, `asha` in one bracket.
         epochs: Of the full budget.
         patience: Epochs without a new best after which `patient` stops a trial; by default a
             third of all.

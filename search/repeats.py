@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import optuna
 from optuna.storages import BaseStorage
@@ -13,7 +12,14 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search import lineage
 from search.config import Config
-from search.plans import describe_plan, enqueue_plan, planned, retire_others, waiting_budget
+from search.enqueued_plans import (
+    describe_plan,
+    enqueue_plan,
+    planned,
+    retire_others,
+    waiting_budget,
+)
+from search.objectives import dice_of
 from search.study import open_finalists
 from search.terms import Terms
 from search.verdict import Finalist, Score
@@ -95,7 +101,7 @@ class Repeats:
     def results(self, study: optuna.Study) -> list[Finalist]:
         """The finalists with the scores of those repeats that have ended with one."""
         return [
-            Finalist(trial.number, trial.value or 0.0, tuple(self._scores(study, trial)))
+            Finalist(trial.number, dice_of(trial) or 0.0, tuple(self._scores(study, trial)))
             for trial in self._finalists
         ]
 
@@ -127,24 +133,19 @@ class Repeats:
     def _dice(self, study: optuna.Study, repeat: _Repeat) -> float | None:
         for trial in planned(study, repeat.plan):
             if lineage.is_candidate(trial, self._config.study.epochs_per_trial):
-                return trial.value
+                return dice_of(trial)
             if trial.user_attrs.get(lineage.FAILURE) in _COUNTS_AS_ZERO:
                 return 0.0
         return None
 
     def _delete_checkpoints_of_others(self, study: optuna.Study) -> None:
-        store = CheckpointStore(repeats_folder(self._config))
+        store = CheckpointStore(self._config.repeat_checkpoints)
         plans, trials = {repeat.plan for repeat in self._planned}, study.get_trials(deepcopy=False)
         ours = {trial.number for trial in trials if trial.user_attrs.get(lineage.PLAN) in plans}
         for number in set(store.trials()) - ours:
             # What stays is deleted when the search is started again.
             with suppress(CheckpointError):
                 store.delete(number)
-
-
-def repeats_folder(config: Config) -> Path:
-    """Where the checkpoints of repeats lie."""
-    return config.folder / "repeats"
 
 
 def _plan_repeats(config: Config, search: optuna.Study, trial: FrozenTrial) -> Iterator[_Repeat]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -49,18 +50,25 @@ def draw_curves(runs: Sequence[Run], rungs: Sequence[int], best: Run | None) -> 
         for rung in rungs:
             label = "rung" if rung == rungs[0] else None
             chart.axes.axvline(rung, color=MUTED, linestyle=":", label=label)
-        for run in runs:
-            if run.reports:
-                own = best is not None and run.number == best.number
-                x, y = list(run.reports), list(run.reports.values())
-                style: dict[str, Any] = (
-                    {"color": GOLD, "linewidth": 2.5, "zorder": 4, "label": f"trial {run.number}"}
-                    if own
-                    else {"color": BLUE if run.value is not None else MUTED, "linewidth": 0.9}
-                )
-                chart.axes.plot(x, y, marker=".", markersize=4, alpha=1.0 if own else 0.7, **style)
+        done = [run for run in runs if run.value is not None and run is not best]
+        stopped = [run for run in runs if run.value is None]
+        style: dict[str, Any] = {"marker": ".", "markersize": 4}
+        for some, colour in ((stopped, MUTED), (done, BLUE)):
+            chart.axes.plot(*_joined(some), color=colour, linewidth=0.9, alpha=0.7, **style)
+        if best is not None:
+            style |= {"color": GOLD, "linewidth": 2.5, "zorder": 4, "label": f"trial {best.number}"}
+            chart.axes.plot(*_joined([best]), **style)
         _end(chart.axes, runs)
     return chart.svg
+
+
+def _joined(runs: Sequence[Run]) -> tuple[list[float], list[float]]:
+    """Epochs and Dice of all runs as one line, with a gap after each."""
+    x, y = [], []
+    for run in runs:
+        x += [*run.reports, math.nan]
+        y += [*run.reports.values(), math.nan]
+    return x, y
 
 
 def draw_importances(importances: Mapping[str, float]) -> bytes:
@@ -78,14 +86,14 @@ def draw_slices(runs: Sequence[Run], dimensions: Sequence[Dimension]) -> bytes:
     """Dice over the values of each dimension, one panel for each."""
     with open_panels(len(dimensions)) as panels:
         for axes, dimension in zip(panels.axes, dimensions, strict=True):
-            for run in runs:
-                if dimension.name in run.params and run.last is not None:
-                    done = run.value is not None
-                    x = place(dimension, run.params[dimension.name])
-                    face = BLUE if done else "none"
-                    axes.scatter(
-                        x, run.last, s=16, facecolors=face, edgecolors=BLUE if done else MUTED
-                    )
+            shown = [run for run in runs if dimension.name in run.params and run.last is not None]
+            axes.scatter(
+                [place(dimension, run.params[dimension.name]) for run in shown],
+                [run.last or 0.0 for run in shown],
+                s=16,
+                facecolors=["none" if run.value is None else BLUE for run in shown],
+                edgecolors=[MUTED if run.value is None else BLUE for run in shown],
+            )
             _scale(axes, dimension, "x")
             axes.set_title(dimension.name, fontsize=9)
             axes.set_ylabel("Dice")

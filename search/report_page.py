@@ -11,6 +11,7 @@ from search.boundaries import Edge
 from search.change_table import ChangeRow, table_of
 from search.interactions import LEAST_RUNS, Interaction
 from search.report_runs import Run, best_first
+from search.shown_value import show_value
 from search.space import Space
 from trainer.overlay import overlay_legend
 from trainer.page import Page
@@ -37,7 +38,7 @@ class Findings:
         finalists: With the scores of their repeats, the winner first.
         changes: Of a baseline, where the study tried them one at a time.
         pictures: JPEGs of validation sections, by trial number.
-        data: What is known of the volume.
+        data: What is known of the volume, or of each of several.
         winner: Number of the trial whose model was saved.
     """
 
@@ -99,19 +100,28 @@ def _add_facts(page: Page, findings: Findings) -> None:
     ]
     if budget.get("money_spent") is not None:
         rows.append(["cost", f"{budget['money_spent']:.2f}"])
-    if findings.data.get("shape"):
-        shape = " × ".join(map(str, findings.data["shape"]))
-        rows.append(["volume", f"{shape} voxels (z × y × x)"])
-        for name in ("train", "validation", "holdout"):
-            if findings.data.get(name):
-                first, end = findings.data[name]
-                rows.append([f"{name} sections", f"{first} to {end - 1}"])
+    for volume in findings.data.get("volumes", [findings.data]):
+        rows += _volume(volume)
     page.table(["", ""], rows)
     if total and counts["infeasible"] > 0.2 * total:
         page.paragraph(
             "More than a fifth of the runs did not keep within memory or limits: narrow the "
             "dimensions that decide the network's size, or give the workers more memory."
         )
+
+
+def _volume(data: Mapping[str, Any]) -> list[list[object]]:
+    """Size and sections of a volume; its name comes first where there are several."""
+    if not data.get("shape"):
+        return []
+    of = f"{data['name']}: " if "name" in data else ""
+    shape = " × ".join(map(str, data["shape"]))
+    rows: list[list[object]] = [[f"{of}volume", f"{shape} voxels (z × y × x)"]]
+    for name in ("train", "validation", "holdout"):
+        if data.get(name):
+            first, end = data[name]
+            rows.append([f"{of}{name} sections", f"{first} to {end - 1}"])
+    return rows
 
 
 def _add_best(page: Page, findings: Findings) -> None:
@@ -124,7 +134,7 @@ def _add_best(page: Page, findings: Findings) -> None:
         *([name, *(_digits(run.facts.get(name)) for run in ranked)] for name in _SCORES),
     ]
     params = [
-        [each.name, *(_short(run.params.get(each.name)) for run in ranked)]
+        [each.name, *(show_value(run.params.get(each.name)) for run in ranked)]
         for each in findings.space.dimensions
     ]
     page.table(["trial", *(str(run.number) for run in ranked)], [*scores, *params])
@@ -258,7 +268,8 @@ def _add_edges(page: Page, findings: Findings) -> None:
         wider = "lower" if edge.end == "low" else "higher"
         page.paragraph(
             f"{edge.name}: {edge.crowded} of the {edge.best} best runs lie near its {edge.end} "
-            f"end, {_short(edge.bound)}. Better values may lie beyond: let the range reach {wider}."
+            f"end, {show_value(edge.bound)}. Better values may lie beyond: let the range reach "
+            f"{wider}."
         )
 
 
@@ -304,9 +315,3 @@ def _share(count: int, total: int) -> str:
 
 def _digits(value: Any) -> str:
     return f"{value:.4f}" if isinstance(value, int | float) else "–"
-
-
-def _short(value: Any) -> str:
-    if value is None:
-        return "–"
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

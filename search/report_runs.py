@@ -26,7 +26,6 @@ class Run:
         value: The last one, where the run was trained to its end; only such runs compete.
         feasible: Whether it kept within the memory and the limits.
         facts: What else is known: loss, threshold, seconds.
-        line: Numbers of the trials that it went on from, the nearest first.
     """
 
     number: int
@@ -36,7 +35,6 @@ class Run:
     value: float | None
     feasible: bool
     facts: Mapping[str, Any]
-    line: tuple[int, ...] = ()
 
     @property
     def last(self) -> float | None:
@@ -47,11 +45,10 @@ class Run:
 def read_runs(study: optuna.Study, config: Config) -> list[Run]:
     """All runs of a study that have begun, in the order of their numbers."""
     trials = study.get_trials(deepcopy=False)
-    before = {trial.number: lineage.forerunner(trial) for trial in trials}
-    continued = set(before.values())
+    continued = {lineage.forerunner(trial) for trial in trials}
     begun = (trial for trial in trials if trial.state is not TrialState.WAITING)
     return [
-        _read(trial, before, config.study.epochs_per_trial)
+        _read(trial, config.study.epochs_per_trial)
         for trial in begun
         if trial.number not in continued
     ]
@@ -63,7 +60,7 @@ def best_first(runs: list[Run]) -> list[Run]:
     return sorted(complete, key=lambda run: (-(run.value or 0.0), run.number))
 
 
-def _read(trial: FrozenTrial, before: Mapping[int, int | None], epochs: int) -> Run:
+def _read(trial: FrozenTrial, epochs: int) -> Run:
     complete = lineage.is_candidate(trial, epochs)
     reports = dict(sorted(trial.intermediate_values.items()))
     dice = dice_of(trial)
@@ -75,14 +72,4 @@ def _read(trial: FrozenTrial, before: Mapping[int, int | None], epochs: int) -> 
         value=dice if complete else None,
         feasible=all(excess <= 0 for excess in trial.constraints.values()),
         facts=trial.user_attrs,
-        line=_line(trial.number, before),
     )
-
-
-def _line(number: int, before: Mapping[int, int | None]) -> tuple[int, ...]:
-    line: list[int] = []
-    nearest = before[number]
-    while nearest is not None:
-        line.append(nearest)
-        nearest = before[nearest]
-    return tuple(line)

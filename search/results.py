@@ -37,13 +37,13 @@ def ranked(study: optuna.Study, config: Config) -> list[FrozenTrial]:
 def best_trials(study: optuna.Study, config: Config, top: int) -> list[FrozenTrial]:
     """Trials at full budget, best first; once named, the winner leads.
 
-    Of a study with two objectives, those of the Pareto front: no other trial is better in one of
-    them and as good in the other.
+    Of a study with two objectives, the winner and those of the Pareto front: no other trial is
+    better in one of them and as good in the other.
     """
     winner, trials = study.user_attrs.get(WINNER), ranked(study, config)
     if has_two(study):
-        front = set(pareto_front((trial.number, trial.values) for trial in trials))
-        trials = [trial for trial in trials if trial.number in front]
+        front = pareto_front((trial.number, trial.values) for trial in trials)
+        trials = [trial for trial in trials if trial.number in {*front, winner}]
     return sorted(trials, key=lambda trial: trial.number != winner)[:top]
 
 

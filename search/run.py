@@ -10,8 +10,9 @@ from pathlib import Path
 import optuna
 from optuna.trial import FrozenTrial
 
-from search import finalists
+from search import final_training
 from search.assignment import Task
+from search.budget import Budget
 from search.change_table import ChangeRow, list_changes
 from search.choice import Choice, choose_winner
 from search.config import Config
@@ -23,7 +24,7 @@ from search.members import repeat_sources
 from search.progress import Progress
 from search.pruners import expected_epochs
 from search.remaining import Remaining
-from search.repeats import Repeats, repeats_folder
+from search.repeats import Repeats
 from search.results import WINNER, describe_repeats, model_folder, ranked
 from search.runner import TrialRunner
 from search.samplers import PLANNED
@@ -32,7 +33,9 @@ from search.strategy import describe_price, describe_strategy
 from search.study import open_study
 from search.study_note import StudyNote
 from search.terms import Ending, Terms
+from search.trial_model import Source
 from search.verdict import Finalist
+from search.winner_model import save_winner
 from search.workers import InlineWorkers, Workers
 from storage.artifacts import ArtifactFolder
 from storage.checkpoints import CheckpointStore
@@ -150,7 +153,9 @@ class SearchRun:
             constraints=config.build_constraints(),
             second_objective=config.study.second_objective,
         )
-        return self._coordinate(study, terms, config.checkpoints, config.study.name)
+        # A plan that ends by itself is no limit, but it is known how far it goes.
+        shown = replace(terms.budget, trials=config.most_trials())
+        return self._coordinate(study, terms, config.checkpoints, config.study.name, shown=shown)
 
     def _finish(self, study: optuna.Study, ending: Ending) -> Result:
         best = ranked(study, self._config)[: self._config.finalists.count]
@@ -174,7 +179,7 @@ class SearchRun:
         self._storage.claim(repeated.study_name)
         if repeats.are_waiting(repeated):
             numbers = ", ".join(str(trial.number) for trial in best)
-            title, folder = f"finalists {numbers} repeated", repeats_folder(self._config)
+            title, folder = f"finalists {numbers} repeated", self._config.repeat_checkpoints
             ending = self._coordinate(repeated, repeats.terms(repeated), folder, title)
         if ending.kind == "done":
             choice = choose_winner(study, repeats, repeated)
@@ -185,7 +190,7 @@ class SearchRun:
 
     def _make_model(self, study: optuna.Study, choice: Choice, ending: Ending) -> Result:
         config, winner = self._config, choice.winner
-        search = source = finalists.Source(config, study, winner)
+        search = source = Source(config, study, winner)
         if config.final is not None:
             trained = self._train_final(search)
             if isinstance(trained, Ending):
@@ -199,20 +204,20 @@ class SearchRun:
         # Of a winner that was not repeated there may be repeats of an earlier run.
         repeats = repeat_sources(config, study, winner.number) if choice.finalists else []
         folder = model_folder(config)
-        model = finalists.save_winner(source, search, self._data, folder, repeats)
+        model = save_winner(source, search, self._data, folder, repeats)
         study.set_user_attr(WINNER, winner.number)
         return Result(ending, winner, model, write_unseen_phantom(config), choice.finalists)
 
-    def _train_final(self, search: finalists.Source) -> finalists.Source | str | Ending:
+    def _train_final(self, search: Source) -> Source | str | Ending:
         """Trains the winner anew; a text says why that failed, an ending that it has not ended."""
         config, winner = self._config, search.trial
-        final = finalists.open_final(config, self._storage, search.study, winner)
+        final = final_training.open_final(config, self._storage, search.study, winner)
         self._storage.claim(final.study_name)
-        terms = finalists.final_terms(config, final)
+        terms = final_training.final_terms(config, final)
         seen = " (Dice on sections that it trains on)" if terms.train_on == "all" else ""
         title = f"final training of trial {winner.number}{seen}"
-        last = self._coordinate(final, terms, config.folder / "finalists", title, alone=True)
-        return finalists.trained(config, search, final) if last.kind == "done" else last
+        last = self._coordinate(final, terms, config.final_checkpoints, title, alone=True)
+        return final_training.trained(config, search, final) if last.kind == "done" else last
 
     def _coordinate(
         self,
@@ -221,6 +226,7 @@ class SearchRun:
         checkpoints: Path,
         title: str,
         *,
+        shown: Budget | None = None,
         alone: bool = False,
     ) -> Ending:
         """Runs one study; `alone` gives its one trial all cores of a node where it has no GPU."""
@@ -228,8 +234,7 @@ class SearchRun:
         task = self._build_task(study.study_name, checkpoints)
         workers = self._build_workers(task, alone=alone)
         exhibits = Exhibits(ArtifactFolder(config.artifacts), task.logs, epochs=terms.epochs)
-        budget = terms.budget if alone else replace(terms.budget, trials=config.most_trials())
-        with Progress(title, budget) as progress:
+        with Progress(title, shown or terms.budget) as progress:
 
             def show(standing: Standing) -> None:
                 progress.show(standing)

@@ -37,6 +37,8 @@ class RungPruner(optuna.pruners.BasePruner):
     Optuna's read every trial of the study for every decision. This one reads them once, and then
     knows what it was asked about: it is for a study of which one process runs all trials.
 
+    A trial that is asked about late has at each rung what it had there, and not its newest value.
+
     A trial and those that go on from it are one line: in the bracket of its first trial, and at
     each rung with the newest value only.
 
@@ -64,10 +66,12 @@ class RungPruner(optuna.pruners.BasePruner):
         epoch = trial.last_step
         if epoch is None:
             return False
-        value = trial.intermediate_values[epoch]
         index = self._bracket_of(study, trial)
         rung = rungs_judged_at(trial)
         while epoch >= self._epoch(index, rung):
+            value = trial.intermediate_values.get(self._epoch(index, rung), math.nan)
+            # A rung that was skipped, or where there was no number, counts with the newest value.
+            value = trial.intermediate_values[epoch] if math.isnan(value) else value
             if math.isnan(value) or not self._passes(study, trial, index, rung, value):
                 return True
             rung += 1

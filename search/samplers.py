@@ -15,7 +15,6 @@ from search.qmc_sampler import SobolSampler
 from search.space import Space
 from trainer.errors import InputError
 
-SAMPLERS = ("tpe", "gp", "cmaes", "qmc", "random", "grid", "one_at_a_time")
 PLANNED = ("grid", "one_at_a_time")
 """Those that know all of their trials before the search, and come to an end."""
 

@@ -13,6 +13,7 @@ from search import lineage
 from search.config import Config
 from search.objectives import dice_of
 from search.results import FINALISTS, best_trials, budget_row, describe_repeats
+from search.shown_value import show_value
 
 # Definitions of links that nothing refers to: Markdown shows nothing of them.
 _BEGIN = '[//]: # "unet-search writes from here"'
@@ -103,7 +104,7 @@ class StudyNote:
 
 def _describe(trial: FrozenTrial) -> str:
     attributes = trial.user_attrs
-    params = ", ".join(f"{name} {_short(value)}" for name, value in trial.params.items())
+    params = ", ".join(f"{name} {show_value(value)}" for name, value in trial.params.items())
     return (
         f"trial {trial.number}, validation Dice {dice_of(trial):.4f} "
         f"(precision {attributes['precision']:.3f}, recall {attributes['recall']:.3f} at "
@@ -113,10 +114,6 @@ def _describe(trial: FrozenTrial) -> str:
 
 def _duration(hours: float) -> str:
     return f"{hours:.1f} hours" if hours >= 2 else f"{hours * 60:.0f} minutes"
-
-
-def _short(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _place(section: str, note: str) -> str:

@@ -5,8 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from optuna.trial import FrozenTrial
+
+from search import lineage
+from search.assignment import Assignment
 from search.budget import Budget
 from search.constraints import Constraints
+from trainer.hyperparameters import Hyperparameters
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,18 @@ class Terms:
     devices_per_trial: float = 1.0
     constraints: Constraints = field(default_factory=Constraints)
     second_objective: str | None = None
+
+    def assign(self, trial: FrozenTrial, hyperparameters: Hyperparameters) -> Assignment:
+        """What a worker is told of a trial, which may have a seed and a fold of its own."""
+        return Assignment(
+            trial=trial.number,
+            hyperparameters=hyperparameters,
+            epochs=self.epochs,
+            tiles_per_epoch=self.tiles_per_epoch,
+            train_on=self.train_on,
+            seed=trial.user_attrs.get(lineage.SEED, self.seed),
+            fold=trial.user_attrs.get(lineage.FOLD, 0),
+        )
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from trainer.hyperparameters import Hyperparameters
 from trainer.training_volume import TrainingVolume
 
 if TYPE_CHECKING:
-    from trainer.session import EpochMetrics
+    from trainer.session import EpochMetrics, TrainingSession
 
 _MOST_TILES = 8
 """Tiles of 256 x 256 in a step that is timed: larger batches take a voxel no longer."""
@@ -95,18 +95,26 @@ def _time_epoch(config: Config, data: StudyData, device: Device, run: Hyperparam
     plan = TrainingPlan(_MOST_EPOCHS, max(1, round(step_tiles)), config.study.seed)
     threads = config.workers.cpus_per_trial
     session = TrainingSession(timed, step, plan, precision=device.precision, threads=threads)
-    # The first epoch compiles.
-    session.advance()
-    epochs: list[EpochMetrics] = []
-    while len(epochs) < _MOST_EPOCHS - 1 and sum(e.seconds for e in epochs) < _ENOUGH_SECONDS:
-        epochs.append(session.advance())
-    parameters, tiles = session.parameters, step_tiles * session.steps_per_epoch
-    session.close()
+    try:
+        epochs = _timed_epochs(session)
+        parameters, tiles = session.parameters, step_tiles * session.steps_per_epoch
+    finally:
+        # Also of a network that does not fit: the next one is to have the memory.
+        session.close()
     training = sum(each.training_seconds for each in epochs) / len(epochs)
     validated = sum(each.seconds for each in epochs) / len(epochs) - training
     seconds = config.study.tiles_per_epoch * training / tiles
     share = _validated_sections(whole) / _validated_sections(timed)
     return Timing("", parameters, seconds + share * validated)
+
+
+def _timed_epochs(session: TrainingSession) -> list[EpochMetrics]:
+    # The first epoch compiles.
+    session.advance()
+    epochs: list[EpochMetrics] = []
+    while len(epochs) < _MOST_EPOCHS - 1 and sum(e.seconds for e in epochs) < _ENOUGH_SECONDS:
+        epochs.append(session.advance())
+    return epochs
 
 
 def _shortened(run: Hyperparameters, tile_voxels: int) -> Hyperparameters:

@@ -149,7 +149,7 @@ def epfl(
     as_json: AsJson = False,
 ) -> None:
     """Download the EPFL hippocampus: training and testing volume, each with its mask (520 MB)."""
-    from search.transfer import show_transfers
+    from search.download_view import show_transfers
     from trainer.epfl import download_epfl
 
     with show_transfers() as progress:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import functools
 import json
 import socket
@@ -572,6 +573,50 @@ def test_a_reader_who_has_seen_enough_is_no_error(
     monkeypatch.setattr(sys, "stderr", sys.stderr)
     monkeypatch.setattr(sys, "argv", ["unet-search", "status", "mito.toml"])
     assert cli._run() == 0
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (
+            PermissionError(errno.EACCES, "Permission denied", "/sealed/.out.tif.partial"),
+            2,
+            "/sealed/.out.tif.partial: Permission denied; name another path, or",
+        ),
+        (OSError(errno.EROFS, "Read-only file system", b"out"), 2, "out: Read-only file system; n"),
+        (OSError(errno.EMFILE, "Too many open files", "a.tif"), 1, "a.tif: Too many open files; s"),
+        (OSError(errno.ENOSPC, "No space left on device", "a"), 1, "No space left on device: make"),
+        (MemoryError("Unable to allocate 3. TiB"), 1, "out of memory (Unable to allocate 3. TiB)"),
+        (MemoryError(), 1, "out of memory (MemoryError): free some"),
+        (RuntimeError("RESOURCE_EXHAUSTED: on\nGPU"), 1, "out of memory (RESOURCE_EXHAUSTED: on)"),
+    ],
+    ids=str,
+)
+def test_what_the_system_refuses_is_one_line(
+    call: Call, monkeypatch: pytest.MonkeyPatch, error: Exception, code: int, line: str
+) -> None:
+    monkeypatch.setattr(cli, "_open", lambda *_: (_ for _ in ()).throw(error))
+    answer = call("status", "mito.toml")
+    assert (answer.code, answer.out) == (code, "")
+    assert answer.err.startswith(f"unet-search: {line}")
+    assert answer.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError(104, "reset"), KeyError("x")], ids=repr)
+def test_an_error_of_the_programs_own_keeps_its_traceback(
+    call: Call, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    monkeypatch.setattr(cli, "_open", lambda *_: (_ for _ in ()).throw(error))
+    with pytest.raises(type(error)):
+        call("status", "mito.toml")
+
+
+def test_a_name_that_is_too_long_is_refused(call: Call, tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((5, 8, 8), np.uint8))
+    name = "n" * 300
+    assert f"{name}: File name too long; name another path" in refusal(
+        call("explore", "--raw", "a.tif", "--out", name)
+    ).replace("/model.json", "")
 
 
 # As a program

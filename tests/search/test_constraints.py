@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from fake_workers import facts_after
-from search_rig import COMPLETE, PRUNED, SearchRig
+from search_rig import COMPLETE, FAIL, PRUNED, SearchRig
 
 from search.budget import Budget
 from search.constraints import Constraints, ConstraintWatch
@@ -49,12 +51,23 @@ def test_an_excess_is_a_share_of_the_limit() -> None:
 
 def test_the_first_epoch_on_a_worker_says_nothing_of_time() -> None:
     watch = ConstraintWatch(Constraints(epoch_seconds=10.0))
-    assert watch.take(3, {"epoch_seconds": 60.0}, last=False) == {}
-    assert watch.take(3, {"epoch_seconds": 5.0}, last=False) == {"epoch_seconds": -0.5}
+    assert watch.take(3, 1, {"epoch_seconds": 60.0}, last=False) == {}
+    assert watch.take(3, 2, {"epoch_seconds": 5.0}, last=False) == {"epoch_seconds": -0.5}
     # One slow epoch, on a machine that was busy, is none of the network's.
-    assert watch.take(3, {"epoch_seconds": 90.0}, last=False) == {"epoch_seconds": -0.5}
+    assert watch.take(3, 3, {"epoch_seconds": 90.0}, last=False) == {"epoch_seconds": -0.5}
     watch.forget(3)
-    assert watch.take(3, {"epoch_seconds": 60.0}, last=True) == {"epoch_seconds": 5.0}
+    assert watch.take(3, 1, {"epoch_seconds": 60.0}, last=True) == {"epoch_seconds": 5.0}
+
+
+def test_inherited_epochs_are_none_of_this_worker() -> None:
+    watch = ConstraintWatch(Constraints(epoch_seconds=10.0))
+    watch.inherit(3, 4)
+    # What it was inherited with may have been the first epoch of its worker as well.
+    assert watch.take(3, 4, {"epoch_seconds": 70.0}, last=False) == {}
+    assert watch.take(3, 5, {"epoch_seconds": 60.0}, last=False) == {}
+    assert watch.take(3, 6, {"epoch_seconds": 5.0}, last=False) == {"epoch_seconds": -0.5}
+    watch.forget(3)
+    assert watch.take(3, 2, {"epoch_seconds": 5.0}, last=False) == {"epoch_seconds": -0.5}
 
 
 def test_too_many_weights_end_a_trial_before_anything_is_built(rig: SearchRig) -> None:
@@ -89,6 +102,32 @@ def test_a_slow_trial_ends_after_its_second_epoch(rig: SearchRig) -> None:
         assert trial.user_attrs["precision"] == facts_after(2)["precision"]
     assert all(trial.constraints == {"epoch_seconds": pytest.approx(-0.2)} for trial in kept)
     assert workers.held == {}
+
+
+def compiling() -> Callable[[Hyperparameters, int], dict[str, float]]:
+    """Seconds of each epoch on one worker: a minute for the first one, whichever it is."""
+    warm: set[Hyperparameters] = set()
+
+    def seconds(run: Hyperparameters, epoch: int) -> dict[str, float]:
+        first = run not in warm
+        warm.add(run)
+        return {"epoch_seconds": 60.0 if first else 4.0}
+
+    return seconds
+
+
+@pytest.mark.parametrize("stopped_after", [1, 2, 3])
+def test_a_trial_that_goes_on_elsewhere_is_not_judged_by_the_epoch_that_compiles(
+    rig: SearchRig, stopped_after: int
+) -> None:
+    rig.space, rig.constraints, rig.epochs = build_space(SPACE), Constraints(epoch_seconds=5.0), 4
+    before, after = rig.workers(), rig.workers()
+    before.facts, after.facts = compiling(), compiling()
+    rig.run(Budget(trials=1), before, lambda: len(before.trained) >= stopped_after)
+    rig.run(Budget(trials=1), after)
+    assert [trial.state for trial in rig.trials()] == [FAIL, COMPLETE]
+    assert len(before.trained) + len(after.trained) == 4
+    assert rig.trials(COMPLETE)[0].constraints == {"epoch_seconds": pytest.approx(-0.2)}
 
 
 def test_a_trial_of_one_epoch_is_judged_by_it(quick_rig: SearchRig) -> None:

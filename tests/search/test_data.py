@@ -240,6 +240,20 @@ def test_a_volume_of_other_voxels_is_resampled_to_the_first_ones(
     assert np.array_equal(alike.volume.raw, files.raw)
 
 
+@pytest.mark.parametrize(
+    ("block", "key"), [(range(10, 13), "split"), (range(3), "finalists.folds")]
+)
+def test_objects_that_are_too_small_at_the_first_ones_voxels_are_missed(
+    files: Files, tmp_path: Path, block: range, key: str
+) -> None:
+    files.mask[block.start : block.stop] = 0
+    files.mask[block.start : block.stop, 4, 4] = 1
+    with pytest.raises(InputError) as caught:
+        two_volumes(tmp_path, files, (8, 2, 2), validation=[10, 13], gap=2)
+    assert str(caught.value).startswith(f"data, new: {key}: expected foreground in the validation")
+    assert "at these voxels its objects are too small" in str(caught.value)
+
+
 def test_what_is_wrong_with_one_volume_names_it(files: Files, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^data, new: validation = \[30, 40\] in 20 sections"):
         two_volumes(tmp_path, files, None, validation=[30, 40])

@@ -14,9 +14,9 @@ from small_config import build_config
 from search import export
 from search.data import StudyData
 from search.export import export_trial
-from search.finalists import Source
 from search.results import WINNER, model_folder
 from search.study_volume import StudyVolume
+from search.trial_model import Source
 from storage.checkpoints import Checkpoint, CheckpointStore
 from trainer.device import Device
 from trainer.errors import InputError
@@ -143,6 +143,21 @@ def test_what_wrote_the_files_and_the_best_are_told(
 ) -> None:
     card = export_trial(config, study, tmp_path / "out")
     assert {"python", "tf2onnx", "onnx"} <= set(card["exported_with"])
+    assert [(row["number"], row["value"]) for row in card["finalists"]] == [(1, 0.9), (0, 0.7)]
+
+
+def test_the_best_of_two_objectives_are_told_by_their_dice(
+    config: Any, study: optuna.Study, tmp_path: Path
+) -> None:
+    two = optuna.create_study(study_name="two", directions=["maximize", "minimize"])
+    two.set_user_attr("defined_by", study.user_attrs["defined_by"])
+    for values in ((0.7, 10.0), (0.9, 30.0)):
+        trial = two.ask()
+        # Optuna itself takes no reports of such a study.
+        two._storage.set_trial_intermediate_value(trial._trial_id, 3, values[0])
+        trial.set_user_attr("threshold", 0.5)
+        two.tell(trial, values)
+    card = export_trial(config, two, tmp_path / "out")
     assert [(row["number"], row["value"]) for row in card["finalists"]] == [(1, 0.9), (0, 0.7)]
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import signal
 import subprocess
 import sys
@@ -49,3 +50,30 @@ def test_the_announcement_goes_to_stderr() -> None:
     assert (done.returncode, done.stdout) == (0, "")
     assert done.stderr.startswith("interrupted: ")
     assert done.stderr.count("\n") == 1
+
+
+class Busy(io.StringIO):
+    """A stream that is in the middle of a write."""
+
+    def write(self, text: str) -> int:
+        raise RuntimeError("reentrant call inside <_io.BufferedWriter name='<stderr>'>")
+
+
+def test_a_signal_in_the_middle_of_a_line_does_not_end_the_search(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stderr", Busy())
+    with Interruption() as interruption:
+        signal.raise_signal(signal.SIGINT)
+    assert interruption.requested()
+    assert capfd.readouterr().err.startswith("interrupted: ")
+
+
+def test_a_terminal_that_is_gone_does_not_end_the_search() -> None:
+    code = (
+        "import os, signal; from search.interruption import Interruption\nos.close(2)\n"
+        "with Interruption() as asked: signal.raise_signal(signal.SIGINT)\n"
+        "print(asked.requested())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "True\n")

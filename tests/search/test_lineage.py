@@ -11,6 +11,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
 from search import lineage
+from search.plan import CHANGE
 from storage.checkpoints import Checkpoint, CheckpointStore
 from storage.errors import CheckpointError
 
@@ -217,6 +218,20 @@ def test_what_counts_towards_the_budget_has_begun_and_begun_anew(study: optuna.S
     study.enqueue_trial({"rate": 0.5})
     counted = [lineage.counts_towards_budget(trial) for trial in study.trials]
     assert counted == [True, False, False]
+
+
+def test_a_plan_stays_with_a_promotion_as_well(study: optuna.Study) -> None:
+    plan = {CHANGE: "Batch size 20", lineage.PROMOTED_AFTER: 1}
+    study.enqueue_trial({"rate": 0.5}, user_attrs={**plan, lineage.PAUSED: True})
+    study.tell(begin(study, reported=3), state=TrialState.PRUNED)
+    lineage.enqueue_promotion(study, 0)
+    assert study.trials[1].user_attrs == {
+        "promoted_from": 0,
+        "promoted_after_epochs": 3,
+        "attempt": 0,
+        "origin": 0,
+        CHANGE: "Batch size 20",
+    }
 
 
 def test_a_promotion_is_a_trial_that_goes_on_and_stays_one_when_it_is_interrupted(

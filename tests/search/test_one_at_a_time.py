@@ -113,6 +113,24 @@ def test_the_baseline_is_the_start_else_the_preset_else_the_middle() -> None:
         ({"preset": "report_2019", "filters": [8, 16]}, [], r"space\.filters: .*baseline's 32"),
         (REPORT, [{"name": "a", "tile_size": 40}], r"change\[0\]\.tile_size: .*multiple of 16"),
         (REPORT, [{"name": "", "dropout": 0.1}], r"change\[0\]\.name: expected what"),
+        (REPORT, [{"name": "a; b", "dropout": 0.1}], r"change\[0\]\.name: .*without '; '"),
+        (
+            REPORT,
+            [{"name": "a", "dropout": 0.1}, {"name": "a", "dropout": 0.2}],
+            r"change\[1\]\.name: expected another name .*got 'a'",
+        ),
+        (REPORT, [{"name": "a", "preset": ["unet"]}], r"change\[0\]\.preset: expected one of"),
+        (REPORT, [{"name": "baseline", "dropout": 0.1}], r"change\[0\]\.name: expected another"),
+        (REPORT, [{"name": "a", "reported": 0.9}], r"change\[0\]\.reported: expected a table"),
+        (REPORT, [{"name": "a", "reported": {"dice": 1}}], r"reported: .*validation_dice.*'dice'"),
+        *(
+            (
+                REPORT,
+                [{"name": "a", "reported": {"train_dice": value}}],
+                rf"change\[0\]\.reported\.train_dice: expected a number, got {value!r}",
+            )
+            for value in ("0.9", True, float("nan"))
+        ),
         (REPORT, [{"name": "a", "loss": ["bce"]}], r"change\[0\]\.loss: expected one of"),
         (
             {"dropout": {"low": 0.0, "high": 0.4}},

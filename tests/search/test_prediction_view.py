@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from search import prediction_view as module
+from search import terminal_view
 from search.prediction_view import PredictionView
 
 
@@ -23,7 +23,7 @@ def test_a_terminal_shows_a_bar_for_each_thing_that_is_done() -> None:
 
 def test_a_log_gets_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0.0, 1.0, 16.0, 16.5, 17.0, 32.0, 32.5])
-    monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(terminal_view.time, "monotonic", lambda: next(clock))
     out = io.StringIO()
     with PredictionView(Console(file=out)) as view:
         for done in range(1, 5):

@@ -6,7 +6,7 @@ import optuna
 import pytest
 
 from search.config_sections import StudyConfig
-from search.pruners import PRUNERS, build_pruner, expected_epochs, most_paused, rungs
+from search.pruners import build_pruner, expected_epochs, most_paused, rungs
 
 
 def stops(epochs: int, trials: int) -> list[int | None]:
@@ -33,8 +33,11 @@ def stops(epochs: int, trials: int) -> list[int | None]:
     return found
 
 
-def test_a_config_knows_the_pruners_that_there_are() -> None:
-    assert get_args(StudyConfig.model_fields["pruner"].annotation) == PRUNERS
+def test_each_pruner_that_a_config_knows_stops_trials_in_its_own_way() -> None:
+    names = get_args(StudyConfig.model_fields["pruner"].annotation)
+    pruners = [build_pruner(name, epochs=9) for name in names]
+    ways = {(type(each), len(getattr(each, "_brackets", ()))) for each in pruners}
+    assert len(ways) == len(names) == 7
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 3, 6, 9, 27])
@@ -49,6 +52,21 @@ def test_trials_are_stopped_at_the_rungs_and_nowhere_else(epochs: int) -> None:
 )
 def test_each_bracket_begins_to_stop_later(epochs: int, expected: list[list[int]]) -> None:
     assert rungs("hyperband", epochs=epochs) == expected
+
+
+def test_a_trial_that_is_judged_late_has_at_each_rung_what_it_had_there() -> None:
+    pruner = build_pruner("successive_halving", epochs=27)
+    study = optuna.create_study(direction="maximize", pruner=pruner)
+    late = study.ask()
+    for epoch, value in enumerate((0.1, 0.2, 0.3, 0.9), 1):
+        # As long as it is not known whether it keeps to the limits, the pruner is not asked.
+        late.report(value, epoch)
+    assert not late.should_prune()
+    attributes = study.trials[0].system_attrs
+    assert [attributes[f"completed_rung_{rung}"] for rung in (0, 1)] == [0.1, 0.3]
+    other = study.ask()
+    other.report(0.2, 1)
+    assert not other.should_prune()
 
 
 def test_no_pruner_stops_nothing() -> None:

@@ -1,23 +1,33 @@
 from __future__ import annotations
 
 import json
+import math
+import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
 import pytest
+from matplotlib.axes import Axes
 from optuna.trial import TrialState
 from small_config import build_config
 
 from search import lineage
 from search.boundaries import find_crowded_edges
 from search.change_table import build_change_table, table_of
+from search.data import StudyData
 from search.interactions import LEAST_RUNS, measure_interactions
 from search.report import gather, write_report
+from search.report_charts import draw_curves, draw_slices
 from search.report_runs import Run, best_first, read_runs
 from search.space import build_space
+from search.study_volume import StudyVolume
+from trainer.chart import BLUE, GOLD, MUTED
 from trainer.errors import InputError
+from trainer.split import Split
+from trainer.volume import Volume
 
 SPACE = build_space(
     {
@@ -66,6 +76,51 @@ def test_few_or_equal_runs_tell_nothing_of_interactions() -> None:
     few = drawn(LEAST_RUNS - 1, lambda params: at(params)[0])
     assert measure_interactions(few, SPACE.dimensions) == []
     assert measure_interactions(drawn(30, lambda params: 0.5), SPACE.dimensions) == []
+
+
+def test_interactions_of_many_runs_need_no_matrix_of_runs_by_runs() -> None:
+    runs = drawn(2000, lambda params: 0.5 + at(params)[0] * at(params)[1])
+    tracemalloc.start()
+    first, *_ = measure_interactions(runs, SPACE.dimensions)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert set(first.names) == {"learning_rate", "dropout"}
+    assert peak < 2000 * 2000 * 8 / 4
+
+
+def test_each_panel_of_slices_is_drawn_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn_at_once: list[int] = []
+    scatter = Axes.scatter
+
+    def count(self: Axes, x: Any, y: Any, **style: Any) -> Any:
+        drawn_at_once.append(len(x))
+        assert style["facecolors"][:2] == [BLUE, "none"]
+        return scatter(self, x, y, **style)
+
+    monkeypatch.setattr(Axes, "scatter", count)
+    runs = drawn(20, lambda params: params["dropout"])
+    runs[1] = replace(runs[1], value=None)
+    runs[2] = replace(runs[2], params={"loss": "bce"})
+    draw_slices(runs, SPACE.dimensions)
+    assert sorted(drawn_at_once) == [19, 19, 20]
+
+
+def test_curves_are_drawn_in_one_line_for_each_kind_of_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lines: list[tuple[list[float], Any]] = []
+    plot = Axes.plot
+
+    def count(self: Axes, x: Any, y: Any, **style: Any) -> Any:
+        lines.append((y, style["color"]))
+        return plot(self, x, y, **style)
+
+    monkeypatch.setattr(Axes, "plot", count)
+    runs = [run(number, number / 10) for number in range(3)]
+    runs[1] = replace(runs[1], value=None)
+    draw_curves(runs, [1], runs[2])
+    gap = pytest.approx(math.nan, nan_ok=True)
+    assert lines == [([0.1, gap], MUTED), ([0.0, gap], BLUE), ([0.2, gap], GOLD)]
 
 
 def test_runs_that_crowd_at_an_edge_are_told() -> None:
@@ -143,7 +198,7 @@ def test_a_line_of_trials_is_one_run(study: optuna.Study, config: Any) -> None:
     runs = read_runs(study, config)
     assert [run.number for run in runs] == [0, 1, 2, 3, 5]
     best = best_first(runs)[0]
-    assert (best.number, best.line, best.value) == (5, (4,), 0.9)
+    assert (best.number, best.value) == (5, 0.9)
 
 
 def test_the_page_stands_alone_and_says_what_is_best(
@@ -175,6 +230,23 @@ def test_the_page_stands_alone_and_says_what_is_best(
     assert facts["files"] == [
         str(tmp_path / "out" / name) for name in ("report.html", "report.json")
     ]
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_each_volume_is_listed_with_its_sections(
+    study: optuna.Study, config: Any, tmp_path: Path, count: int
+) -> None:
+    one = StudyVolume(
+        Volume(np.zeros((12, 4, 6), np.uint8), np.zeros((12, 4, 6), np.uint8), None),
+        Split(range(8), range(9, 12), None, 1, range(12)),
+        name="first",
+    )
+    data = StudyData((one, replace(one, name="second"))[:count])
+    study.set_user_attr("defined_by", json.dumps({"data": data.to_json()}))
+    write_report(config, study, tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    assert page.count("12 × 4 × 6 voxels (z × y × x)") == page.count("9 to 11") == count
+    assert ("second: validation sections" in page) == (count == 2)
 
 
 def test_a_study_without_a_trial_has_a_page_too(config: Any, tmp_path: Path) -> None:

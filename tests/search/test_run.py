@@ -10,7 +10,7 @@ import pytest
 from fake_workers import FakeWorkers
 from small_config import build_config
 
-from search import finalists, run
+from search import run, trial_model, winner_model
 from search.assignment import Failure, Task
 from search.config import Config
 from search.results import WINNER, model_folder
@@ -68,11 +68,12 @@ class Scene:
 def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, closing_storages: None) -> Scene:
     scene = Scene(build_config(tmp_path, final={"epochs": 5, "train_on": "all"}))
     monkeypatch.setattr(run, "InlineWorkers", scene.build_workers)
-    monkeypatch.setattr(finalists, "configure_device", lambda: Device("cpu", "", "float32", 0))
-    monkeypatch.setattr(finalists, "in_precision", lambda model, precision: model)
-    monkeypatch.setattr(finalists, "build_model", scene.build_model)
-    monkeypatch.setattr(finalists, "save_model", scene.save_model)
-    monkeypatch.setattr(finalists, "tune", _tune)
+    for module in (trial_model, winner_model):
+        monkeypatch.setattr(module, "configure_device", lambda: Device("cpu", "", "float32", 0))
+    monkeypatch.setattr(winner_model, "in_precision", lambda model, precision: model)
+    monkeypatch.setattr(trial_model, "build_model", scene.build_model)
+    monkeypatch.setattr(winner_model, "save_model", scene.save_model)
+    monkeypatch.setattr(winner_model, "tune", _tune)
     return scene
 
 
@@ -216,7 +217,7 @@ def test_trials_and_the_model_are_of_the_same_space_for_the_volumes_voxels(
             super().begin(assignment)
 
     monkeypatch.setattr(run, "load_data", load_coarse)
-    monkeypatch.setattr(finalists, "build_model", build_model)
+    monkeypatch.setattr(trial_model, "build_model", build_model)
     monkeypatch.setattr(
         run,
         "InlineWorkers",

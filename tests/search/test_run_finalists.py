@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections import Counter
 from collections.abc import Mapping
@@ -15,15 +16,16 @@ from fake_workers import FakeWorkers, Killed
 from optuna.trial import TrialState
 from small_config import build_config
 
-from search import finalists, run
+from search import run, trial_model, winner_model
 from search.assignment import Assignment, Failure, Task
 from search.config import Config
-from search.members import finalist_sources, repeat_sources
+from search.members import repeat_sources
 from search.results import FINALISTS, WINNER, best_rows, ranked
 from search.run import Result, SearchRun
 from search.study import find_finalists, find_study
 from storage.checkpoints import CheckpointStore
 from trainer.device import Device
+from trainer.hyperparameters import Hyperparameters
 from trainer.metrics import Scores
 from trainer.model import Model
 from trainer.postprocess import Judge, Tuned
@@ -57,7 +59,7 @@ class Scene:
         if stage == "repeats":
             self.lucky = ranked(self.study, self.config)[0].params["learning_rate"]
         store, script = CheckpointStore(task.checkpoints), self.scripts.get(stage, {})
-        workers = FakeWorkers(store, slots=2, script=script, luck=self.luck)
+        workers = FakeWorkers(store, slots=2, script=script, luck=self.luck, facts=size)
         self.workers.append((stage, workers))
         return workers
 
@@ -108,6 +110,11 @@ class Scene:
         return study
 
 
+def size(run: Hyperparameters, epoch: int) -> dict[str, float]:
+    """What a study with a second objective asks for; here the best network is the smallest."""
+    return {"parameters": 1000 * abs(math.log10(run.learning_rate) + 3)}
+
+
 @pytest.fixture
 def scene(
     tmp_path: Path,
@@ -122,11 +129,12 @@ def scene(
     )
     scene = Scene(config)
     monkeypatch.setattr(run, "InlineWorkers", scene.build_workers)
-    monkeypatch.setattr(finalists, "configure_device", lambda: Device("cpu", "", "float32", 0))
-    monkeypatch.setattr(finalists, "in_precision", lambda model, precision: model)
-    monkeypatch.setattr(finalists, "build_model", scene.build_model)
-    monkeypatch.setattr(finalists, "save_model", scene.save_model)
-    monkeypatch.setattr(finalists, "tune", scene.tune)
+    for module in (trial_model, winner_model):
+        monkeypatch.setattr(module, "configure_device", lambda: Device("cpu", "", "float32", 0))
+    monkeypatch.setattr(winner_model, "in_precision", lambda model, precision: model)
+    monkeypatch.setattr(trial_model, "build_model", scene.build_model)
+    monkeypatch.setattr(winner_model, "save_model", scene.save_model)
+    monkeypatch.setattr(winner_model, "tune", scene.tune)
     return scene
 
 
@@ -151,6 +159,37 @@ def test_the_luckiest_run_of_the_search_does_not_win(scene: Scene) -> None:
     assert (card["trial"], card["finalists"], card["smallest"]) == (
         second.number, scene.study.user_attrs[FINALISTS], 7
     )  # fmt: skip
+
+
+def test_a_study_with_two_objectives_comes_to_a_winner_and_its_model(scene: Scene) -> None:
+    result = scene.run(study={"second_objective": "parameters"})
+    luckiest, second, third = ranked(scene.study, scene.config)[:3]
+    assert result.ending.kind == "done"
+    assert [each.number for each in result.finalists] == [
+        second.number, third.number, luckiest.number
+    ]  # fmt: skip
+    assert [each.value for each in result.finalists] == [
+        trial.values[0] for trial in (second, third, luckiest)
+    ]
+    assert result.model is not None
+    assert [card["trial"] for card in scene.cards] == [second.number]
+    # The winner leads though it is not on the Pareto front: here the luckiest is smaller too.
+    assert luckiest.values[1] < second.values[1]
+    rows = best_rows(scene.study, scene.config, 10)
+    assert [row["number"] for row in rows][:2] == [second.number, luckiest.number]
+
+
+def test_each_part_of_a_search_is_shown_against_its_own_number_of_trials(
+    scene: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene.run()
+    last: dict[str, str] = {}
+    for line in capsys.readouterr().err.splitlines():
+        title, found, cells = line.partition(": trials ")
+        if found:
+            last[title.partition(" ")[0]] = cells.partition(",")[0]
+    # The final training is the seventh trial of the study that holds the repeats.
+    assert last == {"mito": "4/4", "finalists": "6/6", "final": "7/7"}
 
 
 def test_every_finalist_is_repeated_with_each_seed_on_each_fold(scene: Scene) -> None:
@@ -318,10 +357,8 @@ def test_repeats_judge_where_the_model_has_seen_every_section(scene: Scene, trai
     assert of.startswith("this model" if train_on == "train" else "repeats of the search's trial")
 
 
-def test_the_models_of_finalists_and_repeats_are_there_for_an_ensemble(scene: Scene) -> None:
+def test_the_models_of_repeats_are_there_to_judge_by(scene: Scene) -> None:
     result = scene.run()
-    sources = finalist_sources(scene.config, scene.study)
-    assert [source.trial.number for source in sources] == [each.number for each in result.finalists]
     for finalist in result.finalists:
         repeats = repeat_sources(scene.config, scene.study, finalist.number)
         assert [source.fold for source in repeats] == [0, 1]
@@ -329,11 +366,19 @@ def test_the_models_of_finalists_and_repeats_are_there_for_an_ensemble(scene: Sc
         assert [source.trial.value for source in repeats] == [s.dice for s in finalist.scores]
 
 
+def test_a_repeat_whose_checkpoint_is_damaged_judges_nothing(scene: Scene) -> None:
+    scene.run(final={"train_on": "all"})
+    for damaged in (scene.config.folder / "repeats").rglob("epoch-*.npz"):
+        damaged.write_bytes(b"")
+    # Another winner's model is made anew.
+    scene.run(final={"epochs": 6})
+    assert scene.judged[1] == [(5, range(10, 12))]
+
+
 def test_without_repeats_there_are_no_members(scene: Scene) -> None:
     result = scene.run(finalists={"count": 1})
     assert result.winner is not None
     study = scene.study
-    assert finalist_sources(scene.config, study) == []
     assert repeat_sources(scene.config, study, result.winner.number) == []
 
 

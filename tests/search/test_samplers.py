@@ -8,16 +8,20 @@ import pytest
 from optuna.distributions import IntDistribution
 from optuna.trial import TrialState
 from search_rig import SearchRig
+from small_config import build_config
 
-from search import samplers
+from search import lineage, samplers
 from search.always_asked import always_asked, distribution
 from search.budget import Budget
 from search.config_sections import StudyConfig
+from search.lessons import Lessons
 from search.pruners import build_pruner
-from search.samplers import PLANNED, SAMPLERS, build_sampler
+from search.samplers import PLANNED, build_sampler
 from search.space import Space, build_space
+from search.study import build_study_sampler
 from trainer.errors import InputError
 
+SAMPLERS = get_args(StudyConfig.model_fields["sampler"].annotation)
 DRAWING = [name for name in SAMPLERS if name not in PLANNED]
 CONDITIONAL: dict[str, Any] = {
     "optimizer": ["adam", "sgd"],
@@ -51,8 +55,16 @@ def go_on(study: optuna.Study, space: Space, trials: int) -> list[dict[str, Any]
     return [trial.params for trial in study.trials]
 
 
-def test_a_config_knows_the_samplers_that_there_are() -> None:
-    assert get_args(StudyConfig.model_fields["sampler"].annotation) == SAMPLERS
+def test_each_sampler_that_a_config_knows_is_one_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As where torch is installed.
+    monkeypatch.setattr(samplers, "find_spec", lambda name: name)
+    configs = [build_config(tmp_path, study={"sampler": name}) for name in SAMPLERS]
+    kinds = [type(build_study_sampler(config, begun=0)) for config in configs]
+    # A grid and single changes are two plans of one sampler.
+    assert len(set(kinds)) == len(SAMPLERS) - 1
+    assert optuna.samplers.RandomSampler in kinds
 
 
 @pytest.mark.parametrize("name", [name for name in DRAWING if name != "gp"])
@@ -148,6 +160,78 @@ def test_what_is_infeasible_or_pruned_teaches_cma_es() -> None:
     late = [trial.params["dropout"] for trial in study.trials[-15:]]
     # The best that is allowed, and not the best.
     assert 0.1 < sum(late) / len(late) < 0.28
+
+
+def paused_and_promoted(study: optuna.Study, value: float) -> None:
+    """The study's first trial, stopped after an epoch, has gone on to its end."""
+    lineage.enqueue_promotion(study, 0)
+    promoted = lineage.take_continuation(study)
+    assert promoted is not None
+    promoted.suggest_float("dropout", 0.0, 0.5)
+    study.tell(promoted, value)
+
+
+def test_a_line_of_trials_is_one_lesson_and_keeps_its_generation() -> None:
+    space = build_space({"dropout": {"low": 0.0, "high": 0.5}, "depth": 2})
+    study = optuna.create_study(
+        direction="maximize", sampler=build_sampler("cmaes", seed=2, space=space)
+    )
+    for value in (0.3, 0.2):
+        trial = study.ask()
+        space.suggest(trial)
+        trial.report(value, 1)
+        study.tell(trial, state=TrialState.PRUNED)
+    interrupted = study.ask()
+    space.suggest(interrupted)
+    lineage.end_for_now(study, interrupted, "interrupted")
+    paused_and_promoted(study, 0.9)
+    lineage.enqueue_continuations(study)
+    going_on = lineage.take_continuation(study)
+    assert going_on is not None
+    space.suggest(going_on)
+    study.tell(going_on, 0.5)
+    lessons = Lessons().read(study)
+    assert [(each.number, each.values) for each in lessons] == [(3, [0.9]), (1, [0.2]), (4, [0.5])]
+    # Optuna draws the first trial of a study by chance; the others are of a generation.
+    generations = [each.system_attrs.get("cma:generation") for each in lessons]
+    assert generations == [t.system_attrs.get("cma:generation") for t in study.trials[:3]]
+    assert generations[2] is not None
+
+
+def test_cma_es_searches_where_stopped_trials_are_promoted(quick_rig: SearchRig) -> None:
+    quick_rig.space, quick_rig.sampler, quick_rig.epochs = build_space(CONDITIONAL), "cmaes", 9
+    quick_rig.pruner = build_pruner("asha", epochs=9)
+    quick_rig.run(Budget(trials=20))
+    quick_rig.run(Budget(trials=40))
+    assert lineage.promoted(quick_rig.trials())
+    assert quick_rig.standing.spent.trials == 40
+
+
+@pytest.mark.slow
+def test_a_gaussian_process_is_shown_a_run_once_while_it_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("torch")
+    space = build_space({"dropout": {"low": 0.0, "high": 0.5}, "depth": 2})
+    study = optuna.create_study(
+        direction="maximize", sampler=build_sampler("gp", seed=2, space=space)
+    )
+    trial = study.ask()
+    space.suggest(trial)
+    trial.report(0.3, 1)
+    study.tell(trial, state=TrialState.PRUNED)
+    lineage.enqueue_promotion(study, 0)
+    assert lineage.take_continuation(study) is not None
+    shown: list[list[int]] = []
+
+    def sample(self: Any, study: Any, trial: Any, search_space: Any) -> dict[str, Any]:
+        shown.append([each.number for each in study.get_trials()])
+        return {}
+
+    monkeypatch.setattr(optuna.samplers.GPSampler, "sample_relative", sample)
+    asked = study.ask()
+    space.suggest(asked)
+    assert shown == [[0, asked.number]]
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from search.data import load_data
 from search.timing import time_networks
 from trainer.device import configure_device
 from trainer.errors import InputError
+from trainer.session import TrainingSession
 
 pytestmark = pytest.mark.slow
 SPACE: dict[str, Any] = {"filters": [2, 4, 8], "depth": 1, "tile_size": 16, "batch_size": [2, 4]}
@@ -49,6 +50,23 @@ def test_what_does_not_fit_is_said_so_and_not_built(
     assert timings[0].epoch_seconds is not None
     assert timings[-1].epoch_seconds is None
     assert "a smaller batch, tile or network needs less" in str(timings[-1].reason)
+
+
+def test_a_network_that_runs_out_of_memory_gives_back_what_it_took(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[TrainingSession] = []
+
+    def run_out(session: TrainingSession) -> None:
+        raise MemoryError("no room for an epoch")
+
+    monkeypatch.setattr(TrainingSession, "advance", run_out)
+    monkeypatch.setattr(TrainingSession, "close", lambda session: closed.append(session))
+    config = build_config(tmp_path, space={**SPACE, "filters": 2, "batch_size": 2})
+    timings = time_networks(config, load_data(config), configure_device(1))
+    assert [each.reason for each in timings] == ["no room for an epoch"] * 3
+    # All three are the same network, which is built once.
+    assert len(closed) == 1
 
 
 def test_a_space_of_which_nothing_fits_is_refused(

@@ -12,12 +12,13 @@ from optuna.storages import BaseStorage, InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 from small_config import build_config
 
-from search import finalists
+from search import trial_model
 from search.assignment import Failure
 from search.config import Config
 from search.coordinator import Coordinator
-from search.finalists import Source, build_trial_model, final_terms, open_final, trained
+from search.final_training import final_terms, open_final, trained
 from search.terms import Ending
+from search.trial_model import Source, build_trial_model
 from storage.checkpoints import Checkpoint, CheckpointStore
 from trainer.errors import InputError
 
@@ -171,6 +172,16 @@ def test_a_new_winner_keeps_its_checkpoint_though_an_older_one_scored_higher(
     assert store.load(result.number) is not None
 
 
+def test_a_final_training_whose_checkpoint_is_damaged_is_trained_anew(finals: Finals) -> None:
+    finals.train()
+    (damaged,) = (finals.folder / "mito" / "finalists" / "00000").glob("epoch-5.npz")
+    for path in damaged.parent.iterdir():
+        path.write_bytes(b"")
+    _, workers = finals.train()
+    assert [epoch for _, epoch in workers.trained] == [1, 2, 3, 4, 5]
+    assert finals.result().number == 1
+
+
 def test_another_length_is_another_final_training(finals: Finals) -> None:
     finals.train()
     finals.config = finals.with_final(epochs=7)
@@ -226,8 +237,8 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         calls.append({"run": hyperparameters, "state": state, "threshold": threshold, **card})
         return "model"
 
-    monkeypatch.setattr(finalists, "build_model", build)
-    monkeypatch.setattr(finalists, "configure_device", lambda: None)
+    monkeypatch.setattr(trial_model, "build_model", build)
+    monkeypatch.setattr(trial_model, "configure_device", lambda: None)
     return calls
 
 

@@ -4,16 +4,16 @@ import io
 
 import pytest
 
-from search import transfer
+from search import download_view
+from search.download_view import show_transfers
 from search.terminal import Terminal
-from search.transfer import show_transfers
 
 
 def transfers(monkeypatch: pytest.MonkeyPatch, *, terminal: bool) -> str:
     written = io.StringIO()
     console = Terminal(file=written, force_terminal=terminal, width=100, stderr=True)
-    monkeypatch.setattr(transfer, "ERR", console)
-    monkeypatch.setattr(transfer, "say", lambda line: console.print(line))
+    monkeypatch.setattr(download_view, "ERR", console)
+    monkeypatch.setattr(download_view, "say", lambda line: console.print(line))
     with show_transfers() as tell:
         for name, total in (("one.tif", 5_000_000), ("two.tif", None)):
             for done in (0, 2_000_000, 5_000_000):
