@@ -126,7 +126,7 @@ def main() -> int:
     parser.add_argument("--filters", type=int, default=4, help="of the first level; 32 in 2019")
     parser.add_argument("--epochs", type=int, default=9)
     parser.add_argument("--tiles", type=int, default=40, help="of 256 x 256, in an epoch")
-    parser.add_argument("--sampled", type=int, default=78, help="points of Sobol'")
+    parser.add_argument("--sampled", type=int, default=46, help="points of Sobol'")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
     options = parser.parse_args()

@@ -82,6 +82,8 @@ class LightRunner:
                 time.sleep(0.05)
         if kind == "hang":
             time.sleep(600)
+        while kind == "wait" and not (self._faults / "go").exists():
+            time.sleep(0.05)
         return None
 
 

@@ -154,10 +154,13 @@ def test_a_signal_ends_a_search_that_goes_on_later(
 
 def test_values_that_are_enqueued_in_mid_search_are_tried_next(build: Build) -> None:
     rig = build(trials=6)
+    for trial in (2, 3):
+        rig.fault(trial, 1, "wait")  # however long it takes the command to start
     rig.start()
     rig.wait_until(lambda: rig.epochs_written() >= 2)
     params = '{"learning_rate": 0.0123, "loss": "dice"}'
     number = json.loads(rig.call("enqueue", "light.toml", "--params", params, "--json"))["number"]
+    (rig.folder / "faults" / "go").touch()
     rig.finish()
     trial = rig.check()[number]
     assert trial.params == {"learning_rate": 0.0123, "loss": "dice"}

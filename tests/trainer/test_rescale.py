@@ -5,10 +5,10 @@ import pytest
 from scipy import ndimage
 
 from trainer.resample import Resampled, resampled_shape
-from trainer.rescale import is_alike, rescale_split, rescale_volume
+from trainer.rescale import rescale_split, rescale_volume
 from trainer.split import Split
 from trainer.volume import Volume
-from trainer.voxel_size import VoxelSize
+from trainer.voxel_size import VoxelSize, is_alike
 
 
 def ball(size: VoxelSize = (4.0, 4.0, 4.0), kind: type = np.uint8) -> Volume:
