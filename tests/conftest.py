@@ -27,15 +27,22 @@ _CLUSTERS = (
 )
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keeps the tests of a file together, so that what a file shares is made once."""
-    if not config.pluginmanager.has_plugin("xdist"):
-        return
-    for item in items:
-        group = "clusters" if item.path.name in _CLUSTERS else item.path.name
-        item.add_marker(pytest.mark.xdist_group(group))
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Starts with the longest group, so that no process ends up with it alone."""
     items.sort(key=lambda item: item.path.name not in _CLUSTERS)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keeps the tests of a file together, so that what a file shares is made once."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            name = Path(nodeid.partition("::")[0]).name
+            return "clusters" if name in _CLUSTERS else name
+
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")
