@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import optuna
 
@@ -112,10 +112,19 @@ class Course:
 
 
 def replay(table: Table, strategy: Strategy, *, seed: int, slots: int, epochs: int) -> Journal:
-    """Runs a search with its real coordinator, sampler and pruner on recorded epochs."""
+    """Runs a search with its real coordinator, sampler and pruner on recorded epochs.
+
+    Its first trial is `start_of(table)`.
+    """
     budget = Budget(trials=table.most_trials, epochs=epochs)
     study = _create_study(strategy, seed, table.epochs)
+    study.enqueue_trial(start_of(table))
     return _run(table, study, strategy, budget, seed=seed, slots=slots)
+
+
+def start_of(table: Table) -> dict[str, Any]:
+    """What every strategy tries first, as a config's `[[start]]`: a person's own first row."""
+    return dict(table.one_at_a_time()[0].params)
 
 
 def replay_one_at_a_time(table: Table, *, slots: int) -> Journal:

@@ -11,12 +11,13 @@ from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 
 from benchmarks.curve_table import CurveTable, Visits
-from benchmarks.replay import Journal
+from benchmarks.replay import Journal, start_of
 
 
 def replay_ray_tune(table: CurveTable, *, seed: int, epochs: int) -> Journal:
     """Runs so many epochs, one trial at a time, with Ray Tune's defaults but for the rungs.
 
+    Its first trial is that of the other strategies, and its rungs are those of `asha`.
     A proposal is snapped where it is made, as it is for the other strategies; what the actor is
     given is the row's curve.
 
@@ -40,7 +41,12 @@ def replay_ray_tune(table: CurveTable, *, seed: int, epochs: int) -> Journal:
 
 def _tune_config(table: CurveTable, seed: int) -> tune.TuneConfig:
     search = OptunaSearch(
-        _Proposals(table), metric="dice", mode="max", seed=seed, study_name=f"tune-{seed}"
+        _Proposals(table),
+        metric="dice",
+        mode="max",
+        seed=seed,
+        study_name=f"tune-{seed}",
+        points_to_evaluate=[start_of(table)],
     )
     return tune.TuneConfig(
         metric="dice",
@@ -49,7 +55,7 @@ def _tune_config(table: CurveTable, seed: int) -> tune.TuneConfig:
         max_concurrent_trials=1,
         reuse_actors=True,
         search_alg=search,
-        scheduler=ASHAScheduler(max_t=table.epochs, grace_period=1, reduction_factor=3),
+        scheduler=ASHAScheduler(max_t=table.epochs, grace_period=1, reduction_factor=2),
     )
 
 

@@ -3,8 +3,8 @@
 `python -m benchmarks.search_quality` prints its progress on stderr and one JSON object as the last
 line of stdout. Configurations of one space were each trained once to their full budget. A strategy
 proposes, and its proposal visits the nearest row of that table which it has not visited yet
-(`benchmarks/curve_table.py` states the distance), Ray Tune's proposals as well. All may train as
-many tiles as it takes to try one value at a time, each to its end.
+(`benchmarks/curve_table.py` states the distance), Ray Tune's proposals as well. All begin with the
+row that one value at a time begins with, and may train as many tiles as that one takes.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
-    line = json.dumps({**result, "table": str(options.table)})
+    line = json.dumps({**result, "table": options.table.name})
     if options.out:
         options.out.write_text(line + "\n", encoding="utf-8")
     print(line)

@@ -33,7 +33,7 @@ class StudyConfig(Section):
     sampler: Literal["tpe", "gp", "cmaes", "qmc", "random", "grid", "one_at_a_time"] = "tpe"
     pruner: Literal[
         "hyperband", "successive_halving", "asha", "async_hyperband", "median", "patient", "none"
-    ] = "hyperband"
+    ] = "asha"
     patience_epochs: _Positive | None = None
     """Epochs without a new best after which `patient` stops a trial; a third of all by default."""
     second_objective: Literal["parameters", "prediction_seconds_per_megavoxel"] | None = None

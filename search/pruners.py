@@ -13,7 +13,8 @@ from search.rung_pruner import Bracket, RungPruner
 
 _PROMOTING = ("asha", "async_hyperband")
 _ONE_BRACKET = ("successive_halving", "asha")
-_REDUCTION = 3
+_HALVING, _HYPERBAND = 2, 3
+"""One trial in so many passes a rung."""
 
 
 def build_pruner(
@@ -35,10 +36,10 @@ def build_pruner(
         return MedianPruner(epochs=epochs)
     if name == "patient":
         return _patient(_patience(epochs, patience))
-    brackets = _brackets(name, epochs)
+    brackets, reduction = _brackets(name, epochs), _reduction(name)
     if name in _PROMOTING:
-        return PromotingPruner(brackets, reduction=_REDUCTION, keep=keep_paused)
-    return RungPruner(brackets, reduction=_REDUCTION)
+        return PromotingPruner(brackets, reduction=reduction, keep=keep_paused)
+    return RungPruner(brackets, reduction=reduction)
 
 
 def rungs(name: str, *, epochs: int, patience: int | None = None) -> list[list[int]]:
@@ -49,7 +50,8 @@ def rungs(name: str, *, epochs: int, patience: int | None = None) -> list[list[i
         return [list(range(1, epochs))]
     if name == "patient":
         return [list(range(_patience(epochs, patience) + 1, epochs))]
-    return [_rungs_of(bracket, epochs) for bracket in _brackets(name, epochs)]
+    reduction = _reduction(name)
+    return [_rungs_of(bracket, epochs, reduction) for bracket in _brackets(name, epochs)]
 
 
 def most_paused(name: str, *, epochs: int, keep_paused: int) -> int:
@@ -60,7 +62,7 @@ def most_paused(name: str, *, epochs: int, keep_paused: int) -> int:
 
 
 def expected_epochs(name: str, *, epochs: int) -> float:
-    """Epochs that a trial trains on average, when one in three passes each rung.
+    """Epochs that a trial trains on average, when no more pass each rung than have to.
 
     With `median` half of the trials, as if each were told from the better half after its first
     epoch; with `patient` all, since it depends on the curves what it saves.
@@ -69,9 +71,10 @@ def expected_epochs(name: str, *, epochs: int) -> float:
         return float(epochs)
     if name == "median":
         return (1 + epochs) / 2
-    brackets = _brackets(name, epochs)
+    brackets, reduction = _brackets(name, epochs), _reduction(name)
     total = sum(
-        bracket.share * _mean_length(_rungs_of(bracket, epochs), epochs) for bracket in brackets
+        bracket.share * _mean_length(_rungs_of(bracket, epochs, reduction), epochs, reduction)
+        for bracket in brackets
     )
     return total / sum(bracket.share for bracket in brackets)
 
@@ -87,6 +90,10 @@ def _patience(epochs: int, patience: int | None) -> int:
     return max(1, epochs // 3) if patience is None else patience
 
 
+def _reduction(name: str) -> int:
+    return _HALVING if name in _ONE_BRACKET else _HYPERBAND
+
+
 def _brackets(name: str, epochs: int) -> list[Bracket]:
     return [Bracket(first=1)] if name in _ONE_BRACKET else _hyperband(epochs)
 
@@ -94,27 +101,27 @@ def _brackets(name: str, epochs: int) -> list[Bracket]:
 def _hyperband(epochs: int) -> list[Bracket]:
     """Brackets that begin to stop trials later and later, and take fewer and fewer of them."""
     # With the rounding of Optuna's Hyperband: of its brackets a study must not have another number.
-    count = math.floor(math.log(epochs, _REDUCTION)) + 1
+    count = math.floor(math.log(epochs, _HYPERBAND)) + 1
     return [
         Bracket(
-            first=_REDUCTION**index,
-            share=math.ceil(count * _REDUCTION ** (count - 1 - index) / (count - index)),
+            first=_HYPERBAND**index,
+            share=math.ceil(count * _HYPERBAND ** (count - 1 - index) / (count - index)),
         )
         for index in range(count)
     ]
 
 
-def _rungs_of(bracket: Bracket, epochs: int) -> list[int]:
+def _rungs_of(bracket: Bracket, epochs: int, reduction: int) -> list[int]:
     found, rung = [], bracket.first
     while rung < epochs:
         found.append(rung)
-        rung *= _REDUCTION
+        rung *= reduction
     return found
 
 
-def _mean_length(bracket: list[int], epochs: int) -> float:
+def _mean_length(bracket: list[int], epochs: int, reduction: int) -> float:
     length, share, before = 0.0, 1.0, 0
     for rung in [*bracket, epochs]:
         length += share * (rung - before)
-        share, before = share / _REDUCTION, rung
+        share, before = share / reduction, rung
     return length

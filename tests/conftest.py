@@ -14,22 +14,23 @@ if TYPE_CHECKING:
     from tests.postgres import PostgresServer
 
 
-# What starts a Ray of its own, or many processes at once, has the machine's other core for itself:
-# all of it runs in one of the two processes of `make test`, one after the other and from the start.
-_CLUSTERS = (
-    "test_faults.py",
-    "test_search_end_to_end.py",
-    "test_ray_nodes.py",
-    "test_ray_workers.py",
-    "test_ray_cluster.py",
-    "test_search_quality.py",
-    "test_benchmarks.py",
-)
+# Files that take minutes, most of them waiting for a Ray of their own. Those of one group run one
+# after the other, and all of them before the rest.
+_GROUPS = {
+    "test_faults.py": "faults",
+    "test_search_end_to_end.py": "clusters",
+    "test_ray_nodes.py": "clusters",
+    "test_ray_workers.py": "clusters",
+    "test_ray_cluster.py": "clusters",
+    "test_search_quality.py": "clusters",
+    "test_benchmarks.py": "clusters",
+    "test_every_dimension.py": "dimensions",
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Starts with the longest group, so that no process ends up with it alone."""
-    items.sort(key=lambda item: item.path.name not in _CLUSTERS)
+    """Starts with the longest groups, so that no process ends up with one alone."""
+    items.sort(key=lambda item: _GROUPS.get(item.path.name, "the rest"))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -40,7 +41,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             name = Path(nodeid.partition("::")[0]).name
-            return "clusters" if name in _CLUSTERS else name
+            return _GROUPS.get(name, name)
 
     return ByFile(config, log)
 

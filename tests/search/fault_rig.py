@@ -28,6 +28,7 @@ CONFIG = """
 name = "light"
 epochs_per_trial = {epochs}
 tiles_per_epoch = 1
+pruner = "{pruner}"
 seed = 3
 keep = 3
 [budget]
@@ -58,12 +59,15 @@ class FaultRig:
         epochs: int = EPOCHS,
         retries: int = RETRIES,
         workers: str = "",
+        pruner: str = "hyperband",
         epoch_seconds: float = 0.3,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.folder, self.trials, self.epochs, self.retries = folder, trials, epochs, retries
-        values = {"trials": trials, "epochs": epochs, "retries": retries, "workers": workers}
-        (folder / "light.toml").write_text(CONFIG.format(**values))
+        text = CONFIG.format(
+            trials=trials, epochs=epochs, retries=retries, workers=workers, pruner=pruner
+        )
+        (folder / "light.toml").write_text(text)
         (folder / "faults").mkdir()
         self.environment = {
             **os.environ,
@@ -181,8 +185,9 @@ class FaultRig:
 
     def _check_line(self, line: list[FrozenTrial]) -> None:
         *before, last = line
-        assert all(trial.user_attrs.get("goes_on") for trial in before)
-        assert all(trial.state is TrialState.FAIL for trial in before)
+        for trial in before:
+            assert trial.state in (TrialState.FAIL, TrialState.PRUNED)
+            assert trial.state is TrialState.PRUNED or trial.user_attrs.get("goes_on")
         assert not last.user_attrs.get("goes_on")
         assert int(last.user_attrs.get("attempt", 0)) <= self.retries
         for trial in line:
@@ -211,15 +216,13 @@ def light_curve(learning_rate: float, epoch: int) -> float:
 
 def _lines(trials: list[FrozenTrial]) -> list[list[FrozenTrial]]:
     """Each trial that began anew with those that go on from it, in order."""
-    successors = {
-        trial.user_attrs["retried_from"]: trial
-        for trial in trials
-        if "retried_from" in trial.user_attrs
-    }
-    assert len(successors) == sum("retried_from" in trial.user_attrs for trial in trials)
+    before = {trial.number: _gone_on_from(trial) for trial in trials}
+    successors = {before[trial.number]: trial for trial in trials}
+    # No two go on from the same trial.
+    assert sum(number is not None for number in before.values()) == len(successors.keys() - {None})
     lines = []
     for trial in trials:
-        if "retried_from" in trial.user_attrs:
+        if before[trial.number] is not None:
             continue
         line = [trial]
         while line[-1].number in successors:
@@ -227,3 +230,9 @@ def _lines(trials: list[FrozenTrial]) -> list[list[FrozenTrial]]:
         lines.append(line)
     assert sum(map(len, lines)) == len(trials)
     return lines
+
+
+def _gone_on_from(trial: FrozenTrial) -> int | None:
+    """The trial that was lost, or stopped and promoted later."""
+    attributes = trial.user_attrs
+    return attributes.get("promoted_from", attributes.get("retried_from"))

@@ -66,7 +66,7 @@ def test_a_shipped_configuration_loads(shipped: Path) -> None:
 def test_the_smallest_configuration_has_the_rest_by_default(path: Path) -> None:
     path.write_text(SMALL)
     config = load_config(path)
-    assert (config.study.sampler, config.study.pruner, config.study.seed) == ("tpe", "hyperband", 0)
+    assert (config.study.sampler, config.study.pruner, config.study.seed) == ("tpe", "asha", 0)
     assert (config.study.keep, config.workers.where, config.workers.retries) == (3, "ray", 2)
     assert (config.split.validation, config.split.gap, config.split.holdout) == (0.2, "auto", None)
     assert config.final is None

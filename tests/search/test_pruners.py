@@ -63,7 +63,7 @@ def test_a_trial_that_is_judged_late_has_at_each_rung_what_it_had_there() -> Non
         late.report(value, epoch)
     assert not late.should_prune()
     attributes = study.trials[0].system_attrs
-    assert [attributes[f"completed_rung_{rung}"] for rung in (0, 1)] == [0.1, 0.3]
+    assert [attributes[f"completed_rung_{rung}"] for rung in (0, 1, 2)] == [0.1, 0.2, 0.9]
     other = study.ask()
     other.report(0.2, 1)
     assert not other.should_prune()
@@ -78,14 +78,14 @@ def test_no_pruner_stops_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"), [("hyperband", 0), ("none", 0), ("asha", 8), ("async_hyperband", 12)]
+    ("name", "expected"), [("hyperband", 0), ("none", 0), ("asha", 16), ("async_hyperband", 12)]
 )
 def test_so_many_trials_are_paused_at_most(name: str, expected: int) -> None:
     assert most_paused(name, epochs=9, keep_paused=4) == expected
 
 
 def test_promotion_stops_trials_at_the_same_rungs() -> None:
-    assert rungs("asha", epochs=9) == [[1, 3]]
+    assert rungs("asha", epochs=9) == rungs("successive_halving", epochs=9) == [[1, 2, 4, 8]]
     assert rungs("async_hyperband", epochs=9) == rungs("hyperband", epochs=9)
 
 
@@ -97,12 +97,11 @@ def test_the_expected_length_of_a_trial_is_about_that_of_a_search(epochs: int) -
     )
 
 
-def test_successive_halving_is_one_bracket_of_hyperbands() -> None:
-    assert rungs("successive_halving", epochs=27) == [[1, 3, 9]]
-    assert rungs("successive_halving", epochs=27)[0] == rungs("hyperband", epochs=27)[0]
-    # 1 epoch for all, 2 more for a third, 6 more for a ninth, 18 more for the rest.
+def test_successive_halving_halves() -> None:
+    assert rungs("successive_halving", epochs=27) == [[1, 2, 4, 8, 16]]
+    # 1 epoch for all, 1 more for a half, 2 more for a quarter, and so on.
     assert expected_epochs("successive_halving", epochs=27) == pytest.approx(
-        1 + 2 / 3 + 6 / 9 + 18 / 27
+        1 + 1 / 2 + 2 / 4 + 4 / 8 + 8 / 16 + 11 / 32
     )
 
 

@@ -99,7 +99,8 @@ def _check_finished(folder: Folder) -> None:
     status = folder.status()
     assert status["counts"]["RUNNING"] == status["counts"]["WAITING"] == 0
     assert [trial["number"] for trial in status["trials"]] == list(range(len(status["trials"])))
-    anew = [trial for trial in status["trials"] if "retried_from" not in trial["user_attrs"]]
+    goes_on = {"retried_from", "promoted_from"}
+    anew = [trial for trial in status["trials"] if not goes_on & set(trial["user_attrs"])]
     assert len(anew) == 4
     for trial in status["trials"]:
         assert (trial["state"] == "COMPLETE") == (trial["epochs"] == 3)
