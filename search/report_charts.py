@@ -58,6 +58,7 @@ def draw_curves(runs: Sequence[Run], rungs: Sequence[int], best: Run | None) -> 
         if best is not None:
             style |= {"color": GOLD, "linewidth": 2.5, "zorder": 4, "label": f"trial {best.number}"}
             chart.axes.plot(*_joined([best]), **style)
+        chart.axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         _end(chart.axes, runs)
     return chart.svg
 
@@ -174,6 +175,8 @@ def _scale(axes: Axes, dimension: Dimension, axis: str) -> None:
             axes.set_ylim(-0.5, len(words) - 0.5)
     elif dimension.log:
         (axes.set_xscale if axis == "x" else axes.set_yscale)("log")
+    elif isinstance(dimension.low, int) and isinstance(dimension.high, int):
+        (axes.xaxis if axis == "x" else axes.yaxis).set_major_locator(MaxNLocator(integer=True))
 
 
 def _end(axes: Axes, runs: Sequence[Run]) -> None:
