@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
@@ -184,10 +185,11 @@ class FaultRig:
         return trials
 
     def _check_line(self, line: list[FrozenTrial]) -> None:
-        *before, last = line
-        for trial in before:
-            assert trial.state in (TrialState.FAIL, TrialState.PRUNED)
-            assert trial.state is TrialState.PRUNED or trial.user_attrs.get("goes_on")
+        last = line[-1]
+        for trial, successor in pairwise(line):
+            promoted = "promoted_from" in successor.user_attrs
+            assert trial.state is (TrialState.PRUNED if promoted else TrialState.FAIL)
+            assert promoted or trial.user_attrs.get("goes_on")
         assert not last.user_attrs.get("goes_on")
         assert int(last.user_attrs.get("attempt", 0)) <= self.retries
         for trial in line:
@@ -216,13 +218,12 @@ def light_curve(learning_rate: float, epoch: int) -> float:
 
 def _lines(trials: list[FrozenTrial]) -> list[list[FrozenTrial]]:
     """Each trial that began anew with those that go on from it, in order."""
-    before = {trial.number: _gone_on_from(trial) for trial in trials}
-    successors = {before[trial.number]: trial for trial in trials}
-    # No two go on from the same trial.
-    assert sum(number is not None for number in before.values()) == len(successors.keys() - {None})
+    later = [trial for trial in trials if _gone_on_from(trial) is not None]
+    successors = {_gone_on_from(trial): trial for trial in later}
+    assert len(successors) == len(later), "two go on from the same trial"
     lines = []
     for trial in trials:
-        if before[trial.number] is not None:
+        if _gone_on_from(trial) is not None:
             continue
         line = [trial]
         while line[-1].number in successors:
