@@ -1,10 +1,12 @@
-"""Three ways to train the same U-Net, each in a process of its own."""
+"""Three ways to train the same U-Net, each in a process of its own.
+
+A block gives its images, their seconds and those spent waiting.
+"""
 
 from __future__ import annotations
 
-import json
 import math
-import resource
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -13,6 +15,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
+from benchmarks.side import Block, serve
 from benchmarks.training_task import (
     HYPERPARAMETERS,
     SECTIONS,
@@ -20,9 +23,6 @@ from benchmarks.training_task import (
     build_volume,
     cores,
 )
-
-Block = Callable[[], dict[str, float]]
-"""Trains its steps and gives the images, their seconds and those spent waiting."""
 
 
 def build_session_block(steps: int) -> tuple[Block, str]:
@@ -55,6 +55,8 @@ def build_session_block(steps: int) -> tuple[Block, str]:
 
 def build_stock_block(steps: int) -> tuple[Block, str]:
     """Keras in float32, with its own batch normalization, `fit`, and augmentation by scipy."""
+    # TensorFlow as it comes, which is the faster one for these layers.
+    os.environ.pop("TF_ENABLE_ONEDNN_OPTS", None)
     import keras
 
     from trainer.losses import build_loss
@@ -145,17 +147,9 @@ SIDES: Mapping[str, Callable[[int], tuple[Block, str]]] = {
 
 
 def main() -> None:
-    """Trains a block for each line of standard input, and answers with a line of JSON."""
+    """Serves the side that the first argument names, with as many steps as the second says."""
     block, description = SIDES[sys.argv[1]](int(sys.argv[2]))
-    block()  # traces, compiles, fills the caches
-    _answer({"ready": description})
-    for _ in sys.stdin:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        _answer({**block(), "peak_rss_bytes": peak})
-
-
-def _answer(values: Mapping[str, Any]) -> None:
-    print(json.dumps(values), flush=True)
+    serve(block, {"ready": description})
 
 
 if __name__ == "__main__":

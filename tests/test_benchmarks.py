@@ -19,7 +19,9 @@ from benchmarks import (
     execution_modes,
     orchestration,
     prediction,
+    prediction_sides,
     sampler,
+    side,
     training,
     training_sides,
 )
@@ -310,14 +312,15 @@ def test_split_that_is_uneven_is_unlikely(wins: int, losses: int, p: float) -> N
     assert sampler.sign_test(losses, wins) == pytest.approx(p)
 
 
-def test_the_sides_of_training_are_compared_turn_by_turn() -> None:
-    def side(*rates: float) -> training.Side:
-        made = training.Side.__new__(training.Side)
+def test_sides_are_compared_turn_by_turn() -> None:
+    def made(*rates: float) -> side.Side:
+        made = side.Side.__new__(side.Side)
+        made._unit = "images"
         made.blocks = [{"images": rate, "seconds": 1.0} for rate in rates]
         return made
 
-    assert training._ratio(side(20, 10, 30), side(10, 10, 10)) == 2.0
-    assert training._ratio(side(20), None) is None
+    assert made(20, 10, 30).times_as_fast(made(10, 10, 10)) == 2.0
+    assert made(20, 10, 30).rate == 20
 
 
 def test_all_sides_of_training_learn_from_the_same_tiles() -> None:
@@ -374,7 +377,7 @@ class _Ones:
 @pytest.mark.parametrize(("overlap", "windows"), [(0.0, 3 * 4), (0.5, 5 * 7)])
 def test_the_reports_windows_cover_a_section(overlap: float, windows: int) -> None:
     network = _Ones()
-    found = prediction.predict_as_report(network, np.zeros((768, 1024), np.float32), overlap)
+    found = prediction_sides.predict_as_report(network, np.zeros((768, 1024), np.float32), overlap)
     assert network.asked == windows
     assert (found == 1).all()
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trainer.freed_memory import keep_freed_memory
 from trainer.gpu_memory import read_card_bytes, share_of_memory
 
 _CPU_BFLOAT16_FLAGS = {"amx_bf16", "avx512_bf16"}
@@ -51,11 +52,9 @@ def configure_device(threads: int | None = None, *, gpu_share: float = 1.0) -> D
     Raises:
         InputError: The share is too small to train in.
     """
+    keep_freed_memory()
     # JAX would take most of a GPU's memory at once.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    # TensorFlow takes oneDNN's convolutions by itself where there is AVX-512 alone. With AVX2 they
-    # are 1.5 to 3 times as fast as its own (benchmarks/execution_modes.py).
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     with _quiet():
         import keras
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 
 from trainer.errors import InputError
+from trainer.freed_memory import return_freed_memory
 
 _GB = 1e9
 _ADVICE = "cut out a smaller volume, or use a machine with more memory"
@@ -18,6 +19,8 @@ _CGROUPS = Path("/sys/fs/cgroup")
 
 def free_memory() -> int:
     """Bytes that this process can still take: of the machine, its container and its own limits."""
+    # What it has freed and kept counts as free.
+    return_freed_memory()
     return max(0, min(int(psutil.virtual_memory().available), *_left_of_limits()))
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from trainer.errors import Diverged, InputError
 from trainer.example import Example
+from trainer.freed_memory import return_freed_memory
 from trainer.hyperparameters import Hyperparameters
 from trainer.losses import build_loss, loss_of_probability
 from trainer.metrics import PooledHistogram, Scores
@@ -217,6 +218,7 @@ class TrainingSession:
         del self._network, self._predictor
         keras.backend.clear_session()
         gc.collect()
+        return_freed_memory()
 
     def _train(self) -> tuple[float, float, float]:
         """The mean loss, Dice, and the seconds in which no tiles were ready."""

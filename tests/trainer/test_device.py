@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -93,9 +95,22 @@ def test_an_error_still_comes_through_and_stderr_back(
     assert capfd.readouterr().err == "word"
 
 
-def test_convolutions_are_those_of_onednn() -> None:
-    configure_device(1)
-    assert os.environ["TF_ENABLE_ONEDNN_OPTS"] == "1"
+@pytest.mark.slow
+@pytest.mark.parametrize("first", ["trainer.session", "trainer.device", "search.runner"])
+def test_convolutions_are_those_of_onednn_whatever_is_imported_first(first: str) -> None:
+    """TensorFlow decides it at its own import, and some of our modules bring that about."""
+    told = (
+        f"import {first}\n"
+        "from trainer.device import configure_device\n"
+        "configure_device(1)\n"
+        "from tensorflow.python.util import _pywrap_util_port\n"
+        "print(_pywrap_util_port.IsMklEnabled())\n"
+    )
+    plain = {name: value for name, value in os.environ.items() if name != "TF_ENABLE_ONEDNN_OPTS"}
+    done = subprocess.run(
+        [sys.executable, "-c", told], capture_output=True, text=True, check=True, env=plain
+    )
+    assert done.stdout.split() == ["True"]
 
 
 @pytest.mark.parametrize(
