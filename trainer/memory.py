@@ -14,14 +14,28 @@ from trainer.freed_memory import return_freed_memory
 
 _GB = 1e9
 _ADVICE = "cut out a smaller volume, or use a machine with more memory"
-_CGROUPS = Path("/sys/fs/cgroup")
+_CGROUP_FILES = (
+    (
+        Path("/sys/fs/cgroup"),
+        "memory.max",
+        "memory.current",
+        ("inactive_file", "active_file"),
+    ),
+    (
+        Path("/sys/fs/cgroup/memory"),
+        "memory.limit_in_bytes",
+        "memory.usage_in_bytes",
+        ("total_inactive_file", "total_active_file"),
+    ),
+)
+"""Where a container's limit is, what it uses of it, and what of that are cached files."""
 
 
 def free_memory() -> int:
     """Bytes that this process can still take: of the machine, its container and its own limits."""
     # What it has freed and kept counts as free.
     return_freed_memory()
-    return max(0, min(int(psutil.virtual_memory().available), *_left_of_limits()))
+    return max(0, min([int(psutil.virtual_memory().available), *_left_of_limits()]))
 
 
 def check_memory(nbytes: int, advice: str = _ADVICE) -> None:
@@ -63,12 +77,19 @@ def _left_of_limits() -> Iterator[int]:
         limit, _ = resource.getrlimit(getattr(resource, name))
         if limit != resource.RLIM_INFINITY:
             yield limit - so_much
-    # A container's own: cgroups of the second and of the first version.
-    for limit_file, used_file in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
-    ):
+    yield from _left_of_container()
+
+
+def _left_of_container() -> Iterator[int]:
+    """By cgroups of the second and of the first version."""
+    for folder, limit_file, used_file, cached in _CGROUP_FILES:
         # There is no such file, or it says "max".
         with suppress(OSError, ValueError):
-            limit = int((_CGROUPS / limit_file).read_text())
-            yield limit - int((_CGROUPS / used_file).read_text())
+            limit = int((folder / limit_file).read_text())
+            yield limit - int((folder / used_file).read_text()) + _cached(folder, cached)
+
+
+def _cached(folder: Path, names: tuple[str, str]) -> int:
+    """Bytes of files that were read, which the kernel drops where memory is asked for."""
+    lines = map(str.split, (folder / "memory.stat").read_text().splitlines())
+    return sum(int(value) for name, value in lines if name in names)
