@@ -55,13 +55,32 @@ def choose_windows(
         most_voxels: That the network can be given at once.
     """
     step = max(each.halvings for each in networks)
-    if math.prod(-(-side // step) * step for side in section) <= most_voxels:
+    padded = [-(-side // step) * step for side in section]
+    if math.prod(padded) <= most_voxels:
         return None
     halo = max(map(receptive_radius, networks))
     # At least as much is kept of a window as is seen around it, and be it at a price.
-    least = 4 * halo + _LEAST_RAMP
-    size = max(math.isqrt(most_voxels), least) // step * step
-    return Windows(size, (2 * halo + _LEAST_RAMP) / size, "taper", halo)
+    least = -(-(4 * halo + _LEAST_RAMP) // step) * step
+    overlap = 2 * halo + _LEAST_RAMP
+
+    def seen(size: int) -> int:
+        """Voxels that the network sees of a section: the largest windows are not the cheapest."""
+        sides = [(side, min(size, side)) for side in padded]
+        return math.prod(_count(side, own, overlap / size, step) * own for side, own in sides)
+
+    room = (
+        size
+        for size in range(least, max(padded), step)
+        if math.prod(min(size, side) for side in padded) <= most_voxels
+    )
+    size = min(room, key=seen, default=least)
+    return Windows(size, overlap / size, "taper", halo)
+
+
+def _count(length: int, side: int, overlap: float, step: int) -> int:
+    """Windows from border to border, no further apart than the overlap allows."""
+    stride = max(step, int(side * (1 - overlap)) // step * step)
+    return -(-(length - side) // stride) + 1
 
 
 def receptive_radius(hyperparameters: Hyperparameters) -> int:
@@ -134,10 +153,9 @@ class WindowedNetwork:
         yield from product(rows, columns)
 
     def _starts(self, length: int, side: int) -> list[int]:
-        """Evenly from border to border, no further apart than the overlap allows."""
+        """Evenly from border to border."""
         overlap = self._windows.overlap if self._windows else 0.0
-        stride = max(self._step, int(side * (1 - overlap)) // self._step * self._step)
-        count = -(-(length - side) // stride) + 1
+        count = _count(length, side, overlap, self._step)
         places = np.linspace(0, (length - side) // self._step, count)
         return [round(place) * self._step for place in places.tolist()]
 

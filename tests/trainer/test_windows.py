@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -110,6 +111,22 @@ def test_a_section_that_fits_is_not_divided() -> None:
     hp = Hyperparameters(depth=4)
     assert choose_windows([hp], (1000, 1000), 1008 * 1008) is None
     assert choose_windows([hp], (1000, 1000), 1008 * 1008 - 1) is not None
+
+
+@pytest.mark.parametrize("most", [300_000, 1_000_000, 3_700_000])
+@pytest.mark.parametrize("section", [(2048, 2048), (768, 3000), (1000, 1236)])
+def test_windows_see_little_more_than_the_section(section: tuple[int, int], most: int) -> None:
+    """The largest that fit can be the dearest: two of 1924 voxels for a side of 2048."""
+    hp = Hyperparameters(depth=2)
+    windows = choose_windows([hp], section, most)
+    if windows is None:
+        assert section[0] * section[1] <= most
+        return
+    network = Echo()
+    WindowedNetwork(network, windows, hp.halvings, most).predict_on_batch(example(1, *section, 1))
+    seen = [math.prod(shape[:-1]) for shape in network.shapes]
+    assert max(seen) <= most
+    assert sum(seen) < 1.6 * math.prod(section)
 
 
 @pytest.mark.parametrize(
