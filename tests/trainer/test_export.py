@@ -43,6 +43,15 @@ OTHER = Hyperparameters(
     upsampling="resize",
     gate="attention",
 )
+DEEP = Hyperparameters(
+    dimensions="3d",
+    depth=2,
+    filters=4,
+    tile_size=32,
+    tile_sections=8,
+    planar_levels=1,
+    normalization="layer",
+)
 PUBLICATION = Publication("U-Net of a test", authors=(Author("Anna Example"),))
 PROGRAM = """
 import json, sys
@@ -175,12 +184,43 @@ def test_the_package_gives_the_same_probabilities_for_gray_values(
 @pytest.mark.slow
 @LEAVES_FILES_OPEN
 def test_the_package_passes_the_tests_of_its_own_library(description: Path) -> None:
+    assert tested(description) == "passed"
+
+
+def tested(description: Path) -> str:
     from bioimageio.core import test_model as run_test
     from bioimageio.spec import ValidationContext
 
     with ValidationContext(perform_io_checks=False):
-        summary = run_test(description, weight_format="onnx")
-    assert summary.status == "passed"
+        return str(run_test(description, weight_format="onnx").status)
+
+
+@pytest.mark.slow
+@LEAVES_FILES_OPEN
+def test_a_3d_network_is_exported_in_every_format(
+    device: Any, phantom: Volume, tmp_path: Path
+) -> None:
+    import keras
+
+    from trainer.onnx_model import predict_onnx
+    from trainer.saved_model import predict_saved_model
+
+    model = build(DEEP, 2)
+    gray = cut_specimen(model, phantom, range(8, 24))
+    export_model(model, tmp_path / "model", gray, PUBLICATION, name="deep")
+    images = Intensity.measure(phantom.raw).scale(phantom.raw)[np.newaxis, 4:12, :32, :48, None]
+    expected = np.asarray(model.network(images))
+    assert expected.std() > 0.02
+    network = keras.saving.load_model(tmp_path / "model/model.keras", safe_mode=True)
+    for found in (
+        np.asarray(network(images)),
+        predict_onnx(tmp_path / "model/model.onnx", images),
+        predict_saved_model(tmp_path / "model/saved_model", images),
+    ):
+        np.testing.assert_allclose(found, expected, atol=1e-3)
+    with ZipFile(tmp_path / "model/deep.bioimage.io.zip") as archive:
+        archive.extractall(tmp_path / "package")
+    assert tested(tmp_path / "package/rdf.yaml") == "passed"
 
 
 @pytest.mark.slow
