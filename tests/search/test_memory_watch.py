@@ -106,11 +106,12 @@ def test_a_worker_is_worn_that_keeps_too_much(
 def test_memory_that_is_shared_is_nobodys_own(tmp_path: Path) -> None:
     from multiprocessing.shared_memory import SharedMemory
 
+    written = b"x" * 200_000_000
     before = resident_bytes()
     shared = SharedMemory(create=True, size=200_000_000)
     try:
         assert shared.buf is not None
-        shared.buf[:] = b"x" * 200_000_000
+        shared.buf[:] = written
         assert resident_bytes() - before < 100_000_000
     finally:
         shared.close()
