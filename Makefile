@@ -40,7 +40,7 @@ help: ## Show this list
 
 install: $(TO_RUN) ## Make .venv; EXTRAS="gp bench" adds to it, EXTRAS=gpu takes TensorFlow with CUDA
 
-search: install ## Search a synthetic volume in five minutes (configs/quick.toml); ARGS="--trials 20"
+search: install ## Search a synthetic volume in a few minutes (configs/quick.toml); ARGS="--trials 20"
 	@.venv/bin/unet-search run configs/quick.toml $(ARGS)
 
 test: $(TO_DEVELOP) ## Run the tests in three processes; ARGS="-k metrics" selects some, -n0 takes one

@@ -11,6 +11,8 @@ from search import lineage
 from search.config import Config
 from trainer.errors import InputError
 
+_EXAMPLE = """write it as '{"learning_rate": 0.001}'"""
+
 
 def enqueue_params(config: Config, study: optuna.Study, text: str) -> int:
     """Adds a waiting trial, which a running search takes within seconds.
@@ -42,10 +44,11 @@ def _parse(text: str) -> dict[str, Any]:
     try:
         params = json.loads(text)
     except ValueError as error:
-        raise InputError(f"--params: expected a JSON object, got {text!r}: {error}") from None
+        raise InputError(
+            f"--params: expected a JSON object, got {text!r} ({error}); {_EXAMPLE}"
+        ) from None
     if not isinstance(params, dict) or not params:
         raise InputError(
-            f"--params: expected a JSON object with at least one value, got {text!r}; "
-            "write it as '{\"learning_rate\": 0.001}'"
+            f"--params: expected a JSON object with at least one value, got {text!r}; {_EXAMPLE}"
         )
     return params

@@ -8,6 +8,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from search.run import Result
 from search.runner import DICE_BY_VOLUME
 from search.shown_value import show_value
 from search.terminal import OUT, say
+from trainer.errors import InputError
+from trainer.model import load_card
 
 _LOGS_SHOWN = 3
 
@@ -59,7 +62,8 @@ def present_result(result: Result, config: Config, again: Sequence[str]) -> None
         for name, value in winner.params.items():
             OUT.print(f"    {name} = {show_value(value)}", markup=False)
         OUT.print(
-            f"validation: Dice {dice_of(winner):.4f}, precision {attributes['precision']:.4f}, "
+            f"validation in the search: Dice {dice_of(winner):.4f}, "
+            f"precision {attributes['precision']:.4f}, "
             f"recall {attributes['recall']:.4f} at threshold {attributes['threshold']:.2f}",
             markup=False,
         )
@@ -74,10 +78,19 @@ def present_result(result: Result, config: Config, again: Sequence[str]) -> None
     if result.changes:
         _present_changes(result.changes)
     if result.model is not None:
-        OUT.print(f"model: {result.model}", markup=False)
+        OUT.print(f"model: {result.model}{_scored_anew(result.model)}", markup=False)
     OUT.print("next:", markup=False)
     for line in _next_commands(result, again):
         OUT.print(f"    {line}", markup=False)
+
+
+def _scored_anew(model: Path) -> str:
+    """What the card says of the model itself, which is another one than the search's."""
+    with suppress(InputError):
+        card = load_card(model)
+        scores = card["validation"]
+        return f"\n    the model: Dice {scores['dice']:.4f} at threshold {card['threshold']:.2f}: {scores['of']}"
+    return ""
 
 
 def _present_changes(changes: Sequence[ChangeRow]) -> None:
@@ -186,13 +199,17 @@ def present_status(row: Mapping[str, Any]) -> None:
     budget = row["budget"]
     OUT.print(f"{row['study']}: {counts or 'no trials yet'}", markup=False)
     OUT.print(
-        f"budget: {budget['trials_begun']} of {budget['trials'] or 'any number of'} trials, "
-        f"{budget['epochs_trained']} of {budget['epochs'] or 'any number of'} epochs, "
-        f"{budget['hours_spent']:.2f} of {budget['hours'] or 'any number of'} hours, "
-        f"{budget['device_hours_spent']:.2f} of {budget['device_hours'] or 'any number of'} "
-        f"device hours{_money(budget)}",
+        f"budget: {budget['trials_begun']}{_of(budget['trials'])} trials, "
+        f"{budget['epochs_trained']}{_of(budget['epochs'])} epochs, "
+        f"{budget['hours_spent']:.2f}{_of(budget['hours'])} hours, "
+        f"{budget['device_hours_spent']:.2f}{_of(budget['device_hours'])} device hours"
+        f"{_money(budget)}",
         markup=False,
     )
+
+
+def _of(limit: float | None) -> str:
+    return "" if limit is None else f" of {limit}"
 
 
 def present_best(rows: Sequence[Mapping[str, Any]]) -> None:
@@ -201,7 +218,7 @@ def present_best(rows: Sequence[Mapping[str, Any]]) -> None:
         OUT.print("no trial has reached its full budget yet")
     for row in rows:
         params = ", ".join(f"{name} = {show_value(value)}" for name, value in row["params"].items())
-        model = f"  model: {row['model']}" if row["model"] else ""
+        model = f"  model: {row['model']}{_scored_anew(Path(row['model']))}" if row["model"] else ""
         # Of two objectives the second; the first is the Dice.
         others = "".join(f", {value:,.6g}" for value in row["values"][1:])
         repeats = f", repeated {describe_repeats(row['repeats'])}" if row["repeats"] else ""

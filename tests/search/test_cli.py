@@ -375,7 +375,7 @@ def test_the_status_is_printed_for_people_and_for_programs(call: Call, study: op
     shown = call("status", "mito.toml")
     assert (shown.code, shown.err) == (0, "")
     assert "1 COMPLETE" in shown.out
-    assert "1 of 4 trials, 3 of any number of epochs" in shown.out
+    assert "1 of 4 trials, 3 epochs" in shown.out
     row = json.loads(call("status", "mito.toml", "--json").out)
     assert row["counts"]["COMPLETE"] == 1
     assert row["trials"][0]["epochs"] == 3
