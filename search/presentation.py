@@ -8,7 +8,6 @@ import shlex
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -85,12 +84,15 @@ def present_result(result: Result, config: Config, again: Sequence[str]) -> None
 
 
 def _scored_anew(model: Path) -> str:
-    """What the card says of the model itself, which is another one than the search's."""
-    with suppress(InputError):
+    """What the card says of the model itself, which was trained after the search."""
+    try:
         card = load_card(model)
         scores = card["validation"]
-        return f"\n    the model: Dice {scores['dice']:.4f} at threshold {card['threshold']:.2f}: {scores['of']}"
-    return ""
+        told = f"Dice {scores['dice']:.4f} at threshold {card['threshold']:.2f}: {scores['of']}"
+    except (InputError, LookupError, TypeError, ValueError):
+        # Whoever uses the model is told what is wrong with its card.
+        return ""
+    return f"\n    the model: {told}"
 
 
 def _present_changes(changes: Sequence[ChangeRow]) -> None:

@@ -17,7 +17,7 @@ import optuna
 import pytest
 import tifffile
 
-from search import cli
+from search import cli, presentation
 from search import run as run_module
 from search import study as study_module
 from search.config import load_config
@@ -432,7 +432,10 @@ def test_the_result_names_the_best_trial_its_model_and_what_to_type_next(
     model = Path("runs/mito/model")
     FakeRun.result = Result(Ending("done", "all done"), study.trials[0], model, unseen)
     monkeypatch.setattr(run_module, "SearchRun", FakeRun)
+    card = {"threshold": 0.4, "validation": {"dice": 0.9, "of": "this model, on unseen sections"}}
+    monkeypatch.setattr(presentation, "load_card", lambda folder: card)
     shown = call("run", "mito.toml").out
+    assert "the model: Dice 0.9000 at threshold 0.40: this model, on unseen sections" in shown
     assert "best trial: 0" in shown
     assert "Dice 0.7500, precision 0.8000, recall 0.7000 at threshold 0.45" in shown
     assert "model: runs/mito/model" in shown
