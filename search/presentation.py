@@ -171,9 +171,12 @@ def _node(node: Mapping[str, Any]) -> str:
 def present_simulation(forecast: Forecast) -> None:
     """Shows what a search would take, and what it would cost."""
     counts = ", ".join(f"{count} {state}" for state, count in forecast.counts.items() if count)
+    went_on = sum(forecast.counts.values()) - forecast.trials
+    again = f", of which {went_on} went on as another one" if went_on > 0 else ""
     hours = f"{forecast.device_hours:.2f} device hours"
     lines = [
-        f"{forecast.trials} trials on {forecast.slots} slots: {counts}; {forecast.epochs} epochs",
+        f"{forecast.trials} trials on {forecast.slots} slots: {counts}{again}; "
+        f"{forecast.epochs} epochs",
         f"time: {_hours(forecast.virtual_hours)}, {hours}"
         + ("" if forecast.cost is None else f" for {forecast.cost:.2f} in money"),
         f"slots stood idle {forecast.idle_share:.1%} of the time while there were trials to begin, "
