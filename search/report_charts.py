@@ -19,6 +19,10 @@ _DICE = "Dice on the validation sections"
 _COLOURS = "viridis"
 
 
+def _whole_ticks() -> MaxNLocator:
+    return MaxNLocator(integer=True, min_n_ticks=1)
+
+
 def draw_history(runs: Sequence[Run]) -> bytes:
     """Every run in the order in which it was begun, and the best so far."""
     with open_chart("trial", _DICE) as chart:
@@ -39,7 +43,7 @@ def draw_history(runs: Sequence[Run]) -> bytes:
             best = np.maximum.accumulate([run.value or 0.0 for run in done])
             numbers = [run.number for run in done]
             chart.axes.step(numbers, best, where="post", color=GOLD, label="best so far")
-        chart.axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        chart.axes.xaxis.set_major_locator(_whole_ticks())
         _end(chart.axes, runs)
     return chart.svg
 
@@ -58,7 +62,7 @@ def draw_curves(runs: Sequence[Run], rungs: Sequence[int], best: Run | None) -> 
         if best is not None:
             style |= {"color": GOLD, "linewidth": 2.5, "zorder": 4, "label": f"trial {best.number}"}
             chart.axes.plot(*_joined([best]), **style)
-        chart.axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        chart.axes.xaxis.set_major_locator(_whole_ticks())
         _end(chart.axes, runs)
     return chart.svg
 
@@ -176,9 +180,7 @@ def _scale(axes: Axes, dimension: Dimension, axis: str) -> None:
     elif dimension.log:
         (axes.set_xscale if axis == "x" else axes.set_yscale)("log")
     elif isinstance(dimension.low, int) and isinstance(dimension.high, int):
-        (axes.xaxis if axis == "x" else axes.yaxis).set_major_locator(
-            MaxNLocator(integer=True, min_n_ticks=1)
-        )
+        (axes.xaxis if axis == "x" else axes.yaxis).set_major_locator(_whole_ticks())
 
 
 def _end(axes: Axes, runs: Sequence[Run]) -> None:
