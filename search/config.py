@@ -239,6 +239,8 @@ def _set(table: dict[str, Any], settings: Sequence[str]) -> dict[str, Any]:
                 f"--set: expected a section with one table, got {section!r}; change the file"
             )
         table[section][key] = _value(text.strip())
+        if section == "data" and key in ("raw", "mask"):
+            table[section].pop("phantom", None)
     return table
 
 

@@ -141,8 +141,10 @@ class DataConfig(Section):
 
     @model_validator(mode="after")
     def _check_one_source(self) -> DataConfig:
-        if (self.phantom is None) == (self.raw is None or self.mask is None):
-            raise ValueError("expected both raw and mask, or a phantom")
+        files = (self.raw is not None, self.mask is not None)
+        if any(files) if self.phantom is not None else not all(files):
+            beside = ", and not both" if self.phantom is not None else ""
+            raise ValueError(f"expected both raw and mask, or a phantom{beside}")
         return self
 
     def split(self, common: SplitConfig) -> SplitConfig:

@@ -103,7 +103,10 @@ def _at_voxel_size(loaded: StudyVolume, wanted: VoxelSize | None) -> StudyVolume
         return replace(loaded, volume=replace(volume, notes=(*volume.notes, note)))
     if is_alike(own, wanted):
         return loaded
-    rescaled = rescale_volume(volume, wanted)
+    try:
+        rescaled = rescale_volume(volume, wanted)
+    except InputError as error:
+        raise InputError(f"data, {loaded.name}: {error}") from None
     before, after = len(volume.raw), len(rescaled.raw)
     split, *folds = (rescale_split(each, before, after) for each in loaded.splits)
     resampled = replace(loaded, volume=rescaled, split=split, folds=tuple(folds))

@@ -18,6 +18,8 @@ from trainer.errors import InputError
 from trainer.hyperparameters import CHOICES, CONDITIONS, Hyperparameters
 from trainer.presets import PRESETS
 
+_MOST_POINTS = 100_000
+
 
 @dataclass(frozen=True)
 class Dimension:
@@ -298,8 +300,10 @@ def _build_range(name: str, table: Mapping[str, Any]) -> Dimension:
     if step is not None:
         _check_step(name, low, high, step)
     points = table.get("points", Dimension.points)
-    if type(points) is not int or points < 2:
-        raise InputError(f"space.{name}.points: expected a whole number from 2, got {points!r}")
+    if type(points) is not int or not 2 <= points <= _MOST_POINTS:
+        raise InputError(
+            f"space.{name}.points: expected a whole number from 2 to {_MOST_POINTS}, got {points!r}"
+        )
     if isinstance(getattr(Hyperparameters, name), float):
         low, high = float(low), float(high)
     return Dimension(name, low=low, high=high, log=log, step=step, points=points)

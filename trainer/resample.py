@@ -14,7 +14,8 @@ from trainer.errors import InputError
 from trainer.sections import Sections
 from trainer.voxel_size import VoxelSize, is_alike
 
-_MOST = 16.0
+MOST_APART = 16.0
+"""Times that voxels of one volume may be as long as another's; beyond it a unit is wrong."""
 """Times finer or coarser, beyond which a voxel size is more likely a mistake."""
 
 
@@ -35,10 +36,10 @@ def resampled_shape(
     sides = list(shape)
     for axis in range(0 if along_z else 1, 3):
         ratio = here[axis] / trained[axis]
-        if not 1 / _MOST <= ratio <= _MOST:
+        if not 1 / MOST_APART <= ratio <= MOST_APART:
             raise InputError(
-                f"voxel_size_nm: expected voxels up to {_MOST:g} times those of {list(trained)} nm "
-                f"that the model was trained on, got {list(here)}; check it"
+                f"voxel_size_nm: expected voxels up to {MOST_APART:g} times those of "
+                f"{list(trained)} nm that the model was trained on, got {list(here)}; check it"
             )
         if not is_alike(here[axis : axis + 1], trained[axis : axis + 1]):
             sides[axis] = max(1, round(shape[axis] * ratio))

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from trainer.resample import Resampled
+from trainer.errors import InputError
+from trainer.resample import MOST_APART, Resampled
 from trainer.shape import shown
 from trainer.split import Split
 from trainer.volume import Volume
@@ -25,10 +26,18 @@ def rescale_volume(volume: Volume, voxel_size_nm: VoxelSize) -> Volume:
     Args:
         volume: Of a known voxel size.
         voxel_size_nm: Edges of the new voxels, z, y, x.
+
+    Raises:
+        InputError: The sizes are too far apart to be right.
     """
     if volume.voxel_size_nm is None:
         raise ValueError("voxels of unknown size cannot be resampled")
     factors = [a / b for a, b in zip(volume.voxel_size_nm, voxel_size_nm, strict=True)]
+    if not all(1 / MOST_APART <= factor <= MOST_APART for factor in factors):
+        raise InputError(
+            f"voxel_size_nm: expected voxels up to {MOST_APART:g} times those of the first volume, "
+            f"{_nm(voxel_size_nm)}, got {_nm(volume.voxel_size_nm)}; check it"
+        )
     before = volume.raw.shape
     z, y, x = (
         max(1, round(length * factor)) for length, factor in zip(before, factors, strict=True)

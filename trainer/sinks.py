@@ -36,9 +36,10 @@ class Sink:
             raise InputError(
                 f"{output}: expected a name that ends in .tif, .ome.tif or .zarr; give it another"
             )
-        if output.resolve() == source.resolve() or source.resolve() in output.resolve().parents:
+        target, read = _resolved(output), _resolved(source)
+        if target == read or read in target.parents:
             raise InputError(f"{output}: is the volume to predict itself; choose another name")
-        if not output.resolve().parent.is_dir():
+        if not target.parent.is_dir():
             raise InputError(f"{output}: there is no folder {output.parent}; make it first")
         try:
             for path in (output, self.labels):
@@ -136,3 +137,10 @@ def _aside(path: Path, folder: Path) -> Iterator[None]:
         if old.exists():
             old.rename(path)
         raise
+
+
+def _resolved(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # the latter until Python 3.12
+        raise InputError(f"{path}: expected a file, got a link that leads to itself") from None

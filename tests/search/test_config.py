@@ -454,6 +454,10 @@ def test_values_can_be_set_for_one_command(tmp_path: Path) -> None:
     config = load_config(path, settings)
     assert (config.study.tiles_per_epoch, config.study.name) == (60, "b")
     assert config.space == {"filters": 4, "loss": "dice"}
+    files = load_config(path, ["data.raw=a.tif", "data.mask=b.tif"]).data
+    assert (files.raw, files.phantom) == (Path("a.tif"), None)
+    with pytest.raises(InputError, match="both raw and mask, or a phantom"):
+        load_config(path, ["data.raw=a.tif"])
     for wrong in ("tiles=3", "study.seed", "study.=3", "=3"):
         with pytest.raises(InputError, match="--set: expected SECTION"):
             load_config(path, [wrong])

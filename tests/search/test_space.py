@@ -118,6 +118,7 @@ def test_whole_bounds_of_a_real_dimension_make_a_real_range() -> None:
             {"learning_rate": {"lo": 1e-4}},
             ["space.learning_rate", "low, high, log, step or points", "'lo'"],
         ),
+        ({"dropout": {"points": 10**9}}, ["space.dropout.points", "from 2 to 100000"]),
         ({"dropout": {"log": 1}}, ["space.dropout.log", "true or false"]),
         ({"dropout": {"log": True}}, ["space.dropout", "low above 0", "low = 0.0"]),
         ({"learning_rate": {"step": 0.01}}, ["space.learning_rate", "no step", "step = 0.01"]),

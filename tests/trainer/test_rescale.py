@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from trainer.errors import InputError
 from trainer.resample import Resampled, resampled_shape
 from trainer.rescale import rescale_split, rescale_volume
 from trainer.split import Split
@@ -90,3 +91,9 @@ def test_blocks_move_with_their_sections() -> None:
 )
 def test_sizes_within_a_twentieth_are_alike(other: VoxelSize, alike: bool) -> None:
     assert is_alike((5, 5, 5), other) is alike
+
+
+def test_voxels_of_a_wrong_unit_are_refused() -> None:
+    volume = ball((5.0, 5e6, 5e6))
+    with pytest.raises(InputError, match="up to 16 times those of the first volume"):
+        rescale_volume(volume, (5.0, 5.0, 5.0))

@@ -363,6 +363,13 @@ def test_an_output_that_cannot_be_is_refused(
 
 
 @pytest.mark.usefixtures("loaded")
+def test_a_link_that_leads_to_itself_is_refused(raw: Path, tmp_path: Path) -> None:
+    (tmp_path / "loop.tif").symlink_to(tmp_path / "loop.tif")
+    with pytest.raises(InputError, match=r"loop\.tif: "):
+        segment(raw, tmp_path / "loop.tif")
+
+
+@pytest.mark.usefixtures("loaded")
 @pytest.mark.parametrize("threshold", [0.0, 1.1, float("nan")])
 def test_a_threshold_that_cannot_be_is_refused(raw: Path, tmp_path: Path, threshold: float) -> None:
     with pytest.raises(InputError, match="threshold: expected more than 0"):
