@@ -238,10 +238,15 @@ def _set(table: dict[str, Any], settings: Sequence[str]) -> dict[str, Any]:
             raise InputError(
                 f"--set: expected a section with one table, got {section!r}; change the file"
             )
-        table[section][key] = _value(text.strip())
-        if section == "data" and key in ("raw", "mask"):
-            table[section].pop("phantom", None)
+        _put(table[section], key, _value(text.strip()))
     return table
+
+
+def _put(table: dict[str, Any], key: str, value: Any) -> None:
+    table[key] = value
+    # A file is meant in place of what the configuration would make.
+    if key in ("raw", "mask"):
+        table.pop("phantom", None)
 
 
 def _value(text: str) -> Any:
@@ -263,9 +268,7 @@ def _changed(table: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
         # Anything but a table is refused with the rest of the file.
         if not isinstance(table.setdefault(section, {}), dict):
             continue
-        table[section][key] = value
-        if section == "data":
-            table[section].pop("phantom", None)
+        _put(table[section], key, value)
     return table
 
 

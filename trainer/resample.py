@@ -15,7 +15,6 @@ from trainer.sections import Sections
 from trainer.voxel_size import VoxelSize, is_alike
 
 MOST_APART = 16.0
-"""Times that voxels of one volume may be as long as another's; beyond it a unit is wrong."""
 """Times finer or coarser, beyond which a voxel size is more likely a mistake."""
 
 

@@ -458,6 +458,10 @@ def test_values_can_be_set_for_one_command(tmp_path: Path) -> None:
     assert (files.raw, files.phantom) == (Path("a.tif"), None)
     with pytest.raises(InputError, match="both raw and mask, or a phantom"):
         load_config(path, ["data.raw=a.tif"])
+    path.write_text(path.read_text().replace("phantom = {}", 'raw = "a.tif"\nphantom = {}'))
+    with pytest.raises(InputError, match="a phantom, and not both"):
+        load_config(path)
+    path.write_text(path.read_text().replace('raw = "a.tif"\n', ""))
     for wrong in ("tiles=3", "study.seed", "study.=3", "=3"):
         with pytest.raises(InputError, match="--set: expected SECTION"):
             load_config(path, [wrong])

@@ -4,7 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -145,19 +145,21 @@ def test_an_ensemble_gives_the_mean_of_its_members(ensemble: Model, images: np.n
 def test_every_format_gives_the_same_probabilities(
     ensemble: Model, exported: Path, images: np.ndarray
 ) -> None:
+    expected = np.asarray(ensemble.network(images))
+    for found in in_every_format(exported, images):
+        np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+def in_every_format(folder: Path, images: np.ndarray) -> Iterator[np.ndarray]:
     import keras
 
     from trainer.onnx_model import predict_onnx
     from trainer.saved_model import predict_saved_model
 
-    expected = np.asarray(ensemble.network(images))
-    network = keras.saving.load_model(exported / "model.keras", safe_mode=True)
-    for found in (
-        np.asarray(network(images)),
-        predict_onnx(exported / "model.onnx", images),
-        predict_saved_model(exported / "saved_model", images),
-    ):
-        np.testing.assert_allclose(found, expected, atol=1e-3)
+    network = keras.saving.load_model(folder / "model.keras", safe_mode=True)
+    yield np.asarray(network(images))
+    yield predict_onnx(folder / "model.onnx", images)
+    yield predict_saved_model(folder / "saved_model", images)
 
 
 @pytest.mark.slow
@@ -200,23 +202,13 @@ def tested(description: Path) -> str:
 def test_a_3d_network_is_exported_in_every_format(
     device: Any, phantom: Volume, tmp_path: Path
 ) -> None:
-    import keras
-
-    from trainer.onnx_model import predict_onnx
-    from trainer.saved_model import predict_saved_model
-
     model = build(DEEP, 2)
     gray = cut_specimen(model, phantom, range(8, 24))
     export_model(model, tmp_path / "model", gray, PUBLICATION, name="deep")
     images = Intensity.measure(phantom.raw).scale(phantom.raw)[np.newaxis, 4:12, :32, :48, None]
     expected = np.asarray(model.network(images))
     assert expected.std() > 0.02
-    network = keras.saving.load_model(tmp_path / "model/model.keras", safe_mode=True)
-    for found in (
-        np.asarray(network(images)),
-        predict_onnx(tmp_path / "model/model.onnx", images),
-        predict_saved_model(tmp_path / "model/saved_model", images),
-    ):
+    for found in in_every_format(tmp_path / "model", images):
         np.testing.assert_allclose(found, expected, atol=1e-3)
     with ZipFile(tmp_path / "model/deep.bioimage.io.zip") as archive:
         archive.extractall(tmp_path / "package")
