@@ -186,10 +186,10 @@ def test_the_package_gives_the_same_probabilities_for_gray_values(
 @pytest.mark.slow
 @LEAVES_FILES_OPEN
 def test_the_package_passes_the_tests_of_its_own_library(description: Path) -> None:
-    assert tested(description) == "passed"
+    assert bioimageio_verdict(description) == "passed"
 
 
-def tested(description: Path) -> str:
+def bioimageio_verdict(description: Path) -> str:
     from bioimageio.core import test_model as run_test
     from bioimageio.spec import ValidationContext
 
@@ -212,7 +212,7 @@ def test_a_3d_network_is_exported_in_every_format(
         np.testing.assert_allclose(found, expected, atol=1e-3)
     with ZipFile(tmp_path / "model/deep.bioimage.io.zip") as archive:
         archive.extractall(tmp_path / "package")
-    assert tested(tmp_path / "package/rdf.yaml") == "passed"
+    assert bioimageio_verdict(tmp_path / "package/rdf.yaml") == "passed"
 
 
 @pytest.mark.slow
