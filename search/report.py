@@ -22,7 +22,7 @@ from search.report_page import Findings, build_report_page
 from search.report_runs import Run, best_first, read_runs
 from search.results import FINALISTS, WINNER, budget_row
 from storage.artifacts import ArtifactFolder
-from trainer.output_folder import prepare_folder, refuse_model_folder, write_files
+from trainer.output_folder import OutputFolder
 from trainer.overlay import to_jpeg
 
 _PAGE, _DATA = "report.html", "report.json"
@@ -44,12 +44,10 @@ def write_report(config: Config, study: optuna.Study, out: Path) -> dict[str, An
     Raises:
         InputError: The folder cannot be written.
     """
-    refuse_model_folder(out)
-    prepare_folder(out)
+    folder = OutputFolder(out, _DATA, (_PAGE,))
+    folder.prepare()
     findings = gather(config, study)
-    facts = _facts(findings)
-    content = json.dumps(facts, indent=2, default=str) + "\n"
-    write_files(out, {_PAGE: build_report_page(findings), _DATA: content.encode()})
+    facts = folder.write(_facts(findings), {_PAGE: build_report_page(findings)})
     return {**facts, "files": [str(out / _PAGE), str(out / _DATA)]}
 
 

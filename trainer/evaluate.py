@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -23,13 +22,16 @@ from trainer.instances import (
 from trainer.metrics import PooledHistogram, Scores
 from trainer.model import Model, load_model
 from trainer.object_rows import ObjectRow, list_objects
-from trainer.output_folder import prepare_folder, refuse_model_folder, write_files
+from trainer.output_folder import OutputFolder
 from trainer.overlay import draw_overlays, encode_png
 from trainer.precision_recall import PrecisionRecall
 from trainer.prediction import prepare_prediction, smallest_object_here
 from trainer.section_scores import SectionScore, score_sections, summarize, worst_sections
 from trainer.table import to_csv
 from trainer.volume import Volume, load_volume
+
+_RECORD = "evaluation.json"
+_FILES = ("evaluation.html", "sections.csv", "objects.csv", "section-*.png")
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,42 +167,37 @@ def evaluate_files(
     Raises:
         InputError: A file cannot be used, in one line.
     """
-    if out is not None:
-        refuse_model_folder(out)
+    folder = OutputFolder(out, _RECORD, _FILES) if out is not None else None
+    if folder is not None:
+        folder.check()
     volume = load_volume(raw, mask, voxel_size_nm=voxel_size_nm)
     loaded = load_model(model, precision=configure_device().precision)
-    if out is not None:
-        prepare_folder(out)
+    if folder is not None:
+        folder.prepare()
     evaluation = evaluate(loaded, volume)
     notes = [*volume.notes, *evaluation.notes]
     scores = evaluation.to_mapping() | {
         "voxel_size_nm": volume.voxel_size_nm and list(volume.voxel_size_nm),
         "notes": notes,
     }
-    if out is not None:
-        subject = Subject(
-            str(model), str(raw), volume.raw.shape, volume.voxel_size_nm, objects, notes
-        )
-        write_files(out, build_files(evaluation, volume, subject, scores))
-    return scores
+    if folder is None:
+        return scores
+    subject = Subject(str(model), str(raw), volume.raw.shape, volume.voxel_size_nm, objects, notes)
+    return folder.write(scores, build_files(evaluation, volume, subject))
 
 
-def build_files(
-    evaluation: Evaluation, volume: Volume, subject: Subject, scores: Mapping[str, Any]
-) -> dict[str, bytes]:
-    """Makes the files of an evaluation: their contents by name.
+def build_files(evaluation: Evaluation, volume: Volume, subject: Subject) -> dict[str, bytes]:
+    """Makes the files of an evaluation beside its record: their contents by name.
 
     Args:
         evaluation: What was measured.
         volume: What it was measured on.
         subject: The same in words.
-        scores: What `evaluation.json` holds.
     """
     pictures = draw_overlays(volume, evaluation.prediction, worst_sections(evaluation.sections))
     return {
         **{f"section-{number:04d}.png": encode_png(drawn) for number, drawn in pictures.items()},
         "sections.csv": to_csv(SectionScore, evaluation.sections),
         "objects.csv": to_csv(ObjectRow, evaluation.objects),
-        "evaluation.json": (json.dumps(dict(scores), indent=2) + "\n").encode(),
         "evaluation.html": build_evaluation_page(evaluation, subject, pictures),
     }

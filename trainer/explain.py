@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +19,13 @@ from trainer.filters import Filter, strongest_filters
 from trainer.intensity import Intensity
 from trainer.model import Model, load_model
 from trainer.neighbours import neighbours
-from trainer.output_folder import prepare_folder, refuse_model_folder, write_files
+from trainer.output_folder import OutputFolder
 from trainer.overlay import encode_png
 from trainer.region import Region
 from trainer.stack import read_stack
 
+_RECORD = "explain.json"
+_FILES = ("explain.html", "section.png", "map-*.png", "filters-*.png")
 _LARGEST_SIDE = 1024  # gradients of all levels of a larger part would not fit everywhere
 
 
@@ -173,25 +174,19 @@ def explain_files(
     """
     from trainer.device import configure_device
 
-    refuse_model_folder(out)
+    folder = OutputFolder(out, _RECORD, _FILES)
+    folder.check()
     volume = read_stack(raw, role="raw").array
     _check_place(volume, section, region)
     configure_device()
     loaded = load_model(model, stock=True)
     explanation = explain(loaded, volume, section, region)
     pictures = _draw(explanation)
-    facts = {
-        "model": str(model),
-        "raw": str(raw),
-        **explanation.to_mapping(),
-        "files": ["explain.html", *(f"{name}.png" for name in pictures)],
-    }
-    prepare_folder(out)
+    facts = {"model": str(model), "raw": str(raw), **explanation.to_mapping()}
+    folder.prepare()
     page = build_explanation_page(explanation, str(model), str(raw), pictures)
-    numbers = (json.dumps(facts, indent=2) + "\n").encode()
     files = {f"{name}.png": encode_png(picture) for name, picture in pictures.items()}
-    write_files(out, {**files, "explain.json": numbers, "explain.html": page})
-    return facts
+    return folder.write(facts, {**files, "explain.html": page})
 
 
 def _check_place(raw: np.ndarray, section: int, region: Region) -> None:

@@ -2,63 +2,123 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 from trainer.errors import InputError
 from trainer.model import CARD_FILE
 
+_FILES = "files"
+"""Where the record of a command names what was written."""
 
-def refuse_model_folder(folder: Path) -> None:
-    """Keeps results out of a folder that holds a model and is replaced with it.
 
-    Raises:
-        InputError: It is such a folder.
+class OutputFolder:
+    """Replaces what the same command has written before, and nothing else.
+
+    The command's record, a JSON file, names the files that came with it. A file that has the name
+    of a result and that no record names is the user's.
     """
-    if (folder / CARD_FILE).exists():
-        raise InputError(f"--out: expected no model folder, got {folder}; choose another")
 
+    def __init__(self, path: Path, record: str, names: Sequence[str]) -> None:
+        """Says what will be written.
 
-def prepare_folder(folder: Path) -> None:
-    """Makes the folder before hours of work go into what is to be written there.
+        Args:
+            path: The folder, which need not exist.
+            record: The name of the JSON file that every run of the command writes.
+            names: Of the other files, as patterns.
+        """
+        self._path, self._record, self._names = path, record, (record, *names)
 
-    Raises:
-        InputError: It cannot be made or written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _refusal(folder, error.strerror) from None
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise _refusal(folder, "no permission")
+    def prepare(self) -> None:
+        """Makes the folder before hours of work go into what is to be written there.
 
+        Raises:
+            InputError: It cannot be made or written, holds a model, or holds a file of the user's
+                that would be overwritten.
+        """
+        self.check()
+        try:
+            self._path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._refusal(error.strerror) from None
+        if not os.access(self._path, os.W_OK | os.X_OK):
+            raise self._refusal("no permission")
 
-def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Writes all files under temporary names and then renames them; others in the folder stay.
+    def check(self) -> None:
+        """Looks at what is there, and makes nothing.
 
-    Args:
-        folder: As `prepare_folder` left it.
-        files: Their contents by name.
+        Raises:
+            InputError: The folder holds a model, or a file of the user's that would be overwritten.
+        """
+        if (self._path / CARD_FILE).exists():
+            raise InputError(f"--out: expected no model folder, got {self._path}; choose another")
+        try:
+            present = {path.name for path in self._path.iterdir()} if self._path.exists() else set()
+        except OSError as error:
+            raise self._refusal(error.strerror) from None
+        foreign = sorted(filter(self._is_ours, present - self._earlier()))
+        if foreign:
+            raise InputError(
+                f"--out: expected a folder without a {foreign[0]} of somebody else's, "
+                f"{self._path} holds one; choose another"
+            )
 
-    Raises:
-        InputError: One cannot be written; then none is.
-    """
-    partial = {name: folder / f".{name}.{os.getpid()}.partial" for name in files}
-    try:
+    def write(self, facts: Mapping[str, Any], files: Mapping[str, bytes]) -> dict[str, Any]:
+        """Writes all files under temporary names, renames them, and clears those of an earlier run.
+
+        Args:
+            facts: What the record holds.
+            files: The contents of the others by name.
+
+        Returns:
+            The record: the facts, and the names of all the other files.
+
+        Raises:
+            InputError: One cannot be written; then none is.
+        """
+        record = {**facts, _FILES: sorted(files)}
+        content = json.dumps(record, indent=2, default=str) + "\n"
+        stale = self._earlier() - {*files, self._record}
+        try:
+            self._replace({**files, self._record: content.encode()})
+            for name in filter(self._is_ours, stale):
+                (self._path / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise self._refusal(error.strerror) from None
+        return record
+
+    def _replace(self, files: Mapping[str, bytes]) -> None:
+        partial = {name: self._path / f".{name}.{os.getpid()}.partial" for name in files}
         try:
             for name, content in files.items():
                 partial[name].write_bytes(content)
             for name, path in partial.items():
-                path.replace(folder / name)
+                path.replace(self._path / name)
         finally:
             for path in partial.values():
                 path.unlink(missing_ok=True)
-    except OSError as error:
-        raise _refusal(folder, error.strerror) from None
 
+    def _earlier(self) -> set[str]:
+        """The names that an earlier run of the command has written, its record's among them."""
+        try:
+            record = json.loads((self._path / self._record).read_bytes())
+        except (OSError, ValueError, RecursionError):
+            return set()
+        names = record.get(_FILES) if isinstance(record, dict) else None
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            return set()
+        present = {path.name for path in self._path.iterdir()}
+        return {self._record, *names} & present
 
-def _refusal(folder: Path, cause: str | None) -> InputError:
-    return InputError(
-        f"--out: expected a folder that can be written, got {folder}: {cause}; choose another"
-    )
+    def _is_ours(self, name: str) -> bool:
+        return any(fnmatch(name, pattern) for pattern in self._names)
+
+    def _refusal(self, cause: str | None) -> InputError:
+        return InputError(
+            f"--out: expected a folder that can be written, got {self._path}: {cause}; "
+            "choose another"
+        )

@@ -226,7 +226,7 @@ def text_of(page: bytes) -> str:
 
 def test_the_page_says_how_many_were_found(scored: Evaluation) -> None:
     subject = Subject("m", "raw <1>.tif", SHAPE, (5.0, 5.0, 5.0), "mitochondria", ["of 5 nm"])
-    files = build_files(scored, volume(), subject, scored.to_mapping())
+    files = build_files(scored, volume(), subject)
     page = files["evaluation.html"]
     text = text_of(page)
     assert "1 of 2 mitochondria found" in text
@@ -244,7 +244,7 @@ def test_a_page_of_nothing_at_all_can_be_drawn() -> None:
     nothing = replace(volume(), mask=np.zeros(SHAPE, np.uint8), raw=np.zeros(SHAPE, np.uint8))
     evaluation = evaluate(model(), nothing)
     subject = Subject("m", "raw.tif", SHAPE, None, "nuclei")
-    files = build_files(evaluation, nothing, subject, evaluation.to_mapping())
+    files = build_files(evaluation, nothing, subject)
     assert "0 of 0 nuclei found" in text_of(files["evaluation.html"])
     assert files["objects.csv"].count(b"\n") == 1
 
