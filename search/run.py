@@ -14,7 +14,7 @@ from search import final_training
 from search.assignment import Task
 from search.budget import Budget
 from search.change_table import ChangeRow, list_changes
-from search.choice import Choice, choose_winner
+from search.choice import Choice, choose_winner, list_finalists
 from search.config import Config
 from search.coordinator import Coordinator
 from search.data import load_data, write_unseen_phantom
@@ -158,7 +158,7 @@ class SearchRun:
         return self._coordinate(study, terms, config.checkpoints, config.study.name, shown=shown)
 
     def _finish(self, study: optuna.Study, ending: Ending) -> Result:
-        best = ranked(study, self._config)[: self._config.finalists.count]
+        best = list_finalists(study, self._config, self._announce)
         if not best:
             return Result(Ending("failed", f"no trial has finished: {ending.reason}"), None, None)
         choice, last = self._choose(study, best)

@@ -25,6 +25,7 @@ from search.run import Result, SearchRun
 from search.study import find_finalists, find_study
 from storage.checkpoints import CheckpointStore
 from trainer.device import Device
+from trainer.errors import InputError
 from trainer.hyperparameters import Hyperparameters
 from trainer.metrics import Scores
 from trainer.model import Model
@@ -396,3 +397,32 @@ def test_a_repeat_told_by_somebody_else_is_run(scene: Scene) -> None:
     assert result.ending.kind == "done"
     assert all(score.dice < 0.99 for each in result.finalists for score in each.scores)
     assert all(len(each.scores) == 2 for each in result.finalists)
+
+
+def damage(config: Config, trial: int) -> None:
+    for path in (config.checkpoints / f"{trial:05d}").iterdir():
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_trial_whose_checkpoint_is_lost_is_no_finalist(scene: Scene, count: int) -> None:
+    assert scene.run(finalists={"count": 4}, study={"keep": 4}).model
+    first, second, third, _ = ranked(scene.study, scene.config)[:4]
+    damage(scene.config, first.number)
+    said: list[str] = []
+    scene.config = scene.config.model_copy(
+        update={"finalists": scene.config.finalists.model_copy(update={"count": count})}
+    )
+    result = SearchRun(scene.config, said.append).run()
+    assert f"trial {first.number} is left out: no readable checkpoint of it" in said
+    assert result.model
+    assert result.winner
+    assert result.winner.number in {second.number, third.number}
+    assert len(result.finalists) == (count if count > 1 else 0)
+
+
+def test_without_any_checkpoint_the_search_says_so(scene: Scene) -> None:
+    assert scene.run().model
+    shutil.rmtree(scene.config.checkpoints)
+    with pytest.raises(InputError, match=r"^study\.runs: expected a readable checkpoint of a trial"):
+        scene.run()
