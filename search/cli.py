@@ -78,7 +78,7 @@ def _run() -> int:
         # How Typer and Rich end where whoever read the output has seen enough, as `head` has.
         return 0
     except Exception as error:
-        return _refuse_memory(error)
+        return _refuse_machine(error)
     return code if isinstance(code, int) else 0
 
 
@@ -97,10 +97,19 @@ def _refuse_path(error: OSError) -> int:
     return 1
 
 
-def _refuse_memory(error: Exception) -> int:
+def _refuse_machine(error: Exception) -> int:
+    """Says what memory or the database did not give; any other error is ours."""
+    from optuna.exceptions import StorageInternalError
+
     from search.errors import first_line
     from search.guard import is_out_of_memory
 
+    if isinstance(error, StorageInternalError):
+        cause = getattr(error.__cause__, "orig", None) or error
+        _refuse(
+            f"the study database cannot be used ({first_line(cause)}): see to it, and try again"
+        )
+        return 1
     if not is_out_of_memory(error):
         raise error
     _refuse(f"out of memory ({first_line(error)}): free some, or take a machine that has more")

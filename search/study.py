@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -20,7 +19,7 @@ from search.provenance import describe_software
 from search.pruners import build_pruner
 from search.samplers import build_sampler
 from storage.database import database_from_environment
-from storage.studies import open_study_storage
+from storage.studies import open_existing_storage
 from trainer.errors import InputError
 
 _IDENTITY = "defined_by"
@@ -140,10 +139,9 @@ def find_study(config: Config) -> optuna.Study:
         StudyNotFound: There is none of that name.
         StorageError: The database cannot be used.
     """
-    database = database_from_environment(config.study.runs)
-    if database.is_sqlite and not Path(str(database.url.database)).exists():
+    storage = open_existing_storage(database_from_environment(config.study.runs))
+    if storage is None:
         raise _none_of_that_name(config)
-    storage = open_study_storage(database)
     try:
         return optuna.load_study(study_name=config.study.name, storage=storage)
     except KeyError:

@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
+from urllib.parse import quote
 
 import optuna
 from optuna.exceptions import StorageInternalError
@@ -53,6 +54,51 @@ def open_study_storage(database: Database, *, patience_seconds: float = 10.0) ->
             f"the study database {database.shown} was made by another version of Optuna than "
             f"{optuna.__version__}: run `optuna storage upgrade`, or name another database"
         ) from None
+
+
+def open_existing_storage(database: Database) -> RDBStorage | None:
+    """Return the storage of a database that may hold studies, to be looked at.
+
+    No SQLite file is made, and none that another program made is changed; one that cannot be
+    written is opened all the same.
+
+    Args:
+        database: Where the studies are kept.
+
+    Returns:
+        The storage, or None where an SQLite file is missing or has no studies.
+
+    Raises:
+        DatabaseError: The database cannot be reached or used.
+    """
+    if not database.is_sqlite:
+        return open_study_storage(database)
+    path = Path(str(database.url.database))
+    if not path.exists():
+        return None
+    try:
+        if not _holds_studies(path):
+            return None
+        if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
+            return open_study_storage(database)
+        return _build_storage(database, creator=lambda: _connect_to_read(path))
+    except (SQLAlchemyError, StorageInternalError, sqlite3.Error) as error:
+        raise explain(database, error) from None
+
+
+def _holds_studies(path: Path) -> bool:
+    with closing(_connect_to_read(path)) as connection:
+        tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        return {"studies", "trials"} <= {name for (name,) in tables}
+
+
+def _connect_to_read(path: Path) -> sqlite3.Connection:
+    # Where the folder cannot be written, SQLite cannot make the files that readers and writers
+    # agree by; without a writer's log there is nothing to agree upon.
+    alone = not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists()
+    uri = f"file:{quote(str(path))}?mode=ro{'&immutable=1' if alone else ''}"
+    # As SQLAlchemy connects: a pool hands a connection from one thread to another.
+    return sqlite3.connect(uri, timeout=10.0, uri=True, check_same_thread=False)
 
 
 def _build_storage(database: Database, **engine_arguments: Any) -> RDBStorage:

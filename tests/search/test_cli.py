@@ -3,11 +3,14 @@ from __future__ import annotations
 import errno
 import functools
 import json
+import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import types
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,13 +22,13 @@ import tifffile
 
 from search import cli, presentation
 from search import run as run_module
-from search import study as study_module
 from search.config import load_config
 from search.data import load_data
 from search.run import Result
 from search.study import open_study
 from search.terms import Ending
 from search.verdict import Finalist, Score
+from storage import studies as studies_module
 from storage.database import database_from_environment
 from storage.errors import CheckpointError
 from storage.lock import StudyLock
@@ -312,6 +315,33 @@ def test_another_study_in_the_same_database_is_not_taken_for_it(
     assert optuna.get_all_study_names(study._storage) == ["mito"]
 
 
+@pytest.mark.parametrize("command", ["status", "best"])
+def test_a_database_of_another_program_stays_as_it_is(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    path = tmp_path / "theirs.db"
+    with closing(sqlite3.connect(path)) as theirs, theirs:
+        theirs.execute("CREATE TABLE cells (name)")
+    before = path.read_bytes()
+    monkeypatch.setenv("UNET_SEARCH_DATABASE_URL", f"sqlite:///{path}")
+    assert "found none named 'mito'" in refusal(call(command, "mito.toml"))
+    assert path.read_bytes() == before
+    assert {each.name for each in tmp_path.iterdir()} == {"mito.toml", "theirs.db"}
+
+
+def test_a_study_that_cannot_be_written_can_be_read(
+    call: Call, monkeypatch: pytest.MonkeyPatch, study: optuna.Study
+) -> None:
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK and access(path, mode))
+    assert call("status", "mito.toml").code == 0
+    answer = call("enqueue", "mito.toml", "--params", '{"learning_rate": 0.001}')
+    assert answer.code == 1
+    assert answer.err.startswith("unet-search: the study database cannot be used (")
+    assert "readonly" in answer.err
+    assert answer.err.count("\n") == 1
+
+
 @pytest.fixture
 def closed_port() -> Iterator[int]:
     with socket.socket() as taken:
@@ -327,7 +357,7 @@ def test_a_database_that_does_not_answer_is_named_without_its_password(
     url = f"postgresql://ada:s3cret@127.0.0.1:{closed_port}/studies"
     monkeypatch.setenv("UNET_SEARCH_DATABASE_URL", url)
     impatient = functools.partial(open_study_storage, patience_seconds=0.1)
-    monkeypatch.setattr(study_module, "open_study_storage", impatient)
+    monkeypatch.setattr(studies_module, "open_study_storage", impatient)
     storage = functools.partial(StudyStorage, patience_seconds=0.1)
     monkeypatch.setattr(run_module, "StudyStorage", storage)
     answer = call(command, "mito.toml")

@@ -424,5 +424,7 @@ def test_a_trial_whose_checkpoint_is_lost_is_no_finalist(scene: Scene, count: in
 def test_without_any_checkpoint_the_search_says_so(scene: Scene) -> None:
     assert scene.run().model
     shutil.rmtree(scene.config.checkpoints)
-    with pytest.raises(InputError, match=r"^study\.runs: expected a readable checkpoint of a trial"):
+    with pytest.raises(
+        InputError, match=r"^study\.runs: expected a readable checkpoint of a trial"
+    ):
         scene.run()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import socket
 import sqlite3
 import time
@@ -16,7 +17,7 @@ from sqlalchemy import URL, make_url
 
 from storage.database import Database, database_from_environment
 from storage.errors import DatabaseError
-from storage.studies import open_study_storage
+from storage.studies import open_existing_storage, open_study_storage
 
 
 def at(url: str | URL) -> Database:
@@ -90,6 +91,22 @@ def test_opening_says_nothing(
         optuna.create_study(storage=storage, study_name="quiet")
     assert capfd.readouterr() == ("", "")
     assert caplog.messages == []
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_a_database_that_has_studies_is_opened(
+    database: Database, monkeypatch: pytest.MonkeyPatch, writable: bool
+) -> None:
+    with opened(database) as storage:
+        optuna.create_study(storage=storage, study_name="mito")
+    access = os.access
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: access(path, mode) and (writable or mode != os.W_OK)
+    )
+    again = open_existing_storage(database)
+    assert again is not None
+    assert optuna.load_study(storage=again, study_name="mito").trials == []
+    again.engine.dispose()
 
 
 def test_sqlite_connections_share_the_file_and_wait_for_each_other(tmp_path: Path) -> None:
