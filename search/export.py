@@ -25,7 +25,7 @@ from trainer.device import configure_device
 from trainer.ensemble import combine
 from trainer.errors import InputError
 from trainer.export import export_model
-from trainer.model import CARD_FILE, Model, in_precision, load_model
+from trainer.model import CARD_FILE, Model, check_replaceable, in_precision, load_model
 from trainer.phantom import build_phantom
 from trainer.postprocess import Judge, tune
 from trainer.specimen import cut_specimen
@@ -66,6 +66,7 @@ def export_trial(
         )
     if ensemble and number is not None:
         raise InputError("--ensemble: expected no --trial beside it; leave one of the two out")
+    check_replaceable(out)
     if number is not None:
         model = _of_trial(config, study, number)
     elif ensemble or config.export.ensemble:

@@ -46,14 +46,18 @@ def draw_exhibits(exploration: Exploration) -> Iterator[Picture]:
         yield Picture(name, title, sentence, content.getvalue())
 
 
+_FLATTEST = 100
+"""Ratio of a voxel's longest edge to its shortest up to which it is drawn to scale."""
 Exhibit = tuple[str, str, str, Figure]
 
 
 def _scale(exploration: Exploration) -> tuple[tuple[float, ...], str]:
     """Edges of a voxel and their unit, for the axes of pictures."""
-    if exploration.voxel_size_nm is None:
+    size = exploration.voxel_size_nm
+    # Nothing would be seen of a volume that is a thread or a sheet.
+    if size is None or max(size) > _FLATTEST * min(size):
         return (1.0, 1.0, 1.0), "voxels"
-    return tuple(edge / 1000 for edge in exploration.voxel_size_nm), "µm"
+    return tuple(edge / 1000 for edge in size), "µm"
 
 
 def _sections(exploration: Exploration) -> Iterator[Exhibit]:

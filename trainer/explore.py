@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from trainer.errors import InputError
 from trainer.exploration import Exploration, measure_volume
 from trainer.exploration_exhibits import PICTURE_NAMES, draw_exhibits
 from trainer.exploration_page import render_page
-from trainer.replacement import replace_folder
+from trainer.replacement import make_room, replace_folder
 from trainer.volume import load_raw, load_volume
 
 FACTS_FILE = "explore.json"
@@ -42,7 +43,9 @@ def explore_files(
     Raises:
         InputError: A file cannot be used, or the folder holds something else, in one line.
     """
-    _check_replaceable(out)
+    with _explained(out):
+        _check_replaceable(out)
+        make_room(out)
     announce("reading the volume")
     exploration = _load_and_measure(raw, mask, voxel_size_nm, announce)
     announce("drawing")
@@ -55,18 +58,23 @@ def explore_files(
         [(finding.check, finding.message) for finding in exploration.findings],
         pictures,
     )
+    with _explained(out), replace_folder(out) as new:
+        for picture in pictures:
+            (new / f"{picture.name}.png").write_bytes(picture.png)
+        (new / PAGE_FILE).write_bytes(page)
+        (new / FACTS_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    return facts
+
+
+@contextmanager
+def _explained(out: Path) -> Iterator[None]:
     try:
-        with replace_folder(out) as new:
-            for picture in pictures:
-                (new / f"{picture.name}.png").write_bytes(picture.png)
-            (new / PAGE_FILE).write_bytes(page)
-            (new / FACTS_FILE).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        yield
     except OSError as error:
         raise InputError(
             f"--out: expected a folder that can be written, got {out}: {error.strerror}; "
             "choose another"
         ) from None
-    return facts
 
 
 def table_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:

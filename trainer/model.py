@@ -16,7 +16,7 @@ from trainer.hyperparameters import Hyperparameters
 from trainer.input_grid import InputGrid
 from trainer.median import median_along_z
 from trainer.model_card import CARD_FORMAT, read_card
-from trainer.replacement import replace_folder
+from trainer.replacement import make_room, replace_folder
 from trainer.small_objects import drop_small_objects
 
 NETWORK_FILE = "model.keras"
@@ -159,7 +159,7 @@ def save_model(
         InputError: The folder holds something else, or cannot be written.
     """
     try:
-        _check_replaceable(folder)
+        check_replaceable(folder)
         with replace_folder(folder) as new:
             model.network.save(new / NETWORK_FILE)
             card = _full_card(model, new)
@@ -167,9 +167,7 @@ def save_model(
             card["hashes"] = _hashes(new)
             (new / CARD_FILE).write_text(json.dumps(card, indent=2) + "\n")
     except OSError as error:
-        raise InputError(
-            f"{folder}: expected a folder to write the model to, got {error}; choose another"
-        ) from error
+        raise _unwritable(folder, error) from error
     return card
 
 
@@ -320,9 +318,17 @@ def load_card(folder: Path) -> dict[str, Any]:
     return read_card(folder / CARD_FILE)
 
 
-def _check_replaceable(folder: Path) -> None:
-    """Only a model is ever replaced: never a folder of the user's that holds something else."""
-    names = {path.name for path in folder.iterdir()} if folder.exists() else set()
+def check_replaceable(folder: Path) -> None:
+    """Only a model is ever replaced: never a folder of the user's that holds something else.
+
+    Raises:
+        InputError: It holds something else, is none, or cannot be made.
+    """
+    try:
+        make_room(folder)
+        names = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    except OSError as error:
+        raise _unwritable(folder, error) from error
     ours = {NETWORK_FILE, CARD_FILE, README_FILE, SAVED_MODEL, ONNX_FILE}
     foreign = {name for name in names - ours if not name.endswith(PACKAGE_ENDING)}
     if foreign or (names and CARD_FILE not in names):
@@ -330,3 +336,9 @@ def _check_replaceable(folder: Path) -> None:
             f"{folder}: expected a new or empty folder or an older model, found "
             f"{min(foreign or names)}; choose another name"
         )
+
+
+def _unwritable(folder: Path, error: OSError) -> InputError:
+    return InputError(
+        f"{folder}: expected a folder to write the model to, got: {error.strerror}; choose another"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -10,6 +11,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
+
+
+def make_room(folder: Path) -> None:
+    """Finds out, before hours of work, whether a folder can be written in its place.
+
+    Raises:
+        OSError: It cannot.
+    """
+    target = folder.resolve()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target.parent))
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,7 +13,7 @@ import numpy as np
 from trainer.errors import InputError
 from trainer.shape import shown
 from trainer.stack import Stack, read_stack
-from trainer.voxel_size import VoxelSize
+from trainer.voxel_size import LONGEST_NM, SHORTEST_NM, VoxelSize, is_length
 
 # Types that a volume keeps as they come; the others become float32.
 _KEPT = (np.uint8, np.uint16, np.float32)
@@ -95,18 +94,19 @@ def checked_voxel_size(voxel_size_nm: Sequence[float]) -> VoxelSize:
     """The edges of a voxel as they were given.
 
     Raises:
-        InputError: They are no three positive numbers.
+        InputError: They are no three numbers that edges can have.
     """
     sizes = tuple(voxel_size_nm)
     if len(sizes) != 3 or not all(_is_length(size) for size in sizes):
         raise InputError(
-            f"voxel_size_nm is {list(sizes)}; three positive numbers are expected, z, y, x in nm"
+            f"voxel_size_nm: expected three numbers from {SHORTEST_NM:g} to {LONGEST_NM:g}, "
+            f"z, y, x in nm, got {list(sizes)}"
         )
     return (float(sizes[0]), float(sizes[1]), float(sizes[2]))
 
 
 def _is_length(size: object) -> bool:
-    return isinstance(size, int | float) and math.isfinite(size) and size > 0
+    return isinstance(size, int | float) and is_length(size)
 
 
 def _as_raw(array: np.ndarray) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 from xml.etree import ElementTree
@@ -12,6 +11,8 @@ import tifffile
 VoxelSize: TypeAlias = tuple[float, float, float]
 """Edges of a voxel in nm, in the order z, y, x."""
 
+SHORTEST_NM, LONGEST_NM = 1e-3, 1e8
+"""No microscope has other voxels: a hundredth of an atom, and ten centimetres."""
 _ALIKE = 0.05
 """Of the voxel's edge: a difference that no network minds."""
 
@@ -121,8 +122,13 @@ def _tag(tiff: tifffile.TiffFile, name: str, default: Any) -> Any:
     return tiff.pages.first.tags.valueof(name, default=default)
 
 
+def is_length(nm: float) -> bool:
+    """Whether a voxel's edge can be so long."""
+    return SHORTEST_NM <= nm <= LONGEST_NM
+
+
 def length_nm(value: object, unit: object) -> float | None:
-    """A length in nm, or None unless it is a positive number of a known unit."""
+    """A length in nm, or None unless it is a number of a known unit that an edge can have."""
     name = str(unit).strip().lower()
     for micro in _MICRO:
         name = name.replace(micro, "u")
@@ -131,4 +137,4 @@ def length_nm(value: object, unit: object) -> float | None:
     except (ValueError, KeyError):
         return None
     # 0.005 um times 1000 is not quite 5 nm.
-    return round(length, 9) if math.isfinite(length) and length > 0 else None
+    return round(length, 9) if is_length(length) else None

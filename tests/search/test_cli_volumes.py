@@ -81,7 +81,10 @@ def test_explore_tells_a_person_the_numbers_the_faults_and_the_page(call: Call) 
         (["explore", "--raw", "none.tif", "--out", "out"], "no such file"),
         (["explore", "--raw", "raw.tif", "--out", "."], "choose another name"),
         (["explore", "--raw", "raw.tif", "--out", "raw.tif"], "got the file"),
-        (["explore", "--raw", "raw.tif", "--out", "out", "--voxel-size-nm", "5"], "three positive"),
+        (
+            ["explore", "--raw", "raw.tif", "--out", "out", "--voxel-size-nm", "5"],
+            "expected three numbers",
+        ),
         (["explore", "--raw", "raw.tif", "--out", "out", "--voxel-size-nm", "a"], "Z,Y,X"),
         (["explore", "--raw", "raw.tif", "--mask", "small.tif", "--out", "out"], "same shape"),
         (["data"], "Missing command"),

@@ -237,3 +237,23 @@ def test_any_volume_can_be_explored(
     assert json.loads(text) == facts
     assert "NaN" not in text
     assert "Infinity" not in text
+
+
+def test_a_place_that_cannot_be_written_is_found_out_first(
+    files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    raw, mask = files
+    (tmp_path / "file").write_text("mine")
+    told: list[str] = []
+    with pytest.raises(InputError, match=r"^--out: expected a folder that can be written, got "):
+        explore_files(raw, mask, tmp_path / "file" / "below", announce=told.append)
+    assert told == []
+
+
+def test_voxels_of_any_size_that_can_be_are_explored(
+    files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    raw, mask = files
+    for number, size in enumerate([(1e-3, 1e-3, 1e8), (1e8, 1e8, 1e8)]):
+        out = tmp_path / f"out {number}"
+        assert explore_files(raw, mask, out, voxel_size_nm=size)["voxel_size_nm"] == list(size)

@@ -97,10 +97,20 @@ def test_the_size_of_the_mask_counts_where_raw_does_not_say(files: tuple[Path, P
 
 
 @pytest.mark.parametrize(
-    "size", [(5, 5), (5, 5, 5, 5), (5, 0, 5), (5, -5, 5), (5, float("nan"), 5), ("5", 5, 5)]
+    "size",
+    [
+        (5, 5),
+        (5, 5, 5, 5),
+        (5, 0, 5),
+        (5, -5, 5),
+        (5, float("nan"), 5),
+        ("5", 5, 5),
+        (1e300, 5, 5),
+        (5, 5, 1e-5),
+    ],
 )
 def test_a_size_that_is_none_is_refused(files: tuple[Path, Path], size: tuple) -> None:
-    with pytest.raises(InputError, match=r"voxel_size_nm is .* three positive numbers"):
+    with pytest.raises(InputError, match=r"^voxel_size_nm: expected three numbers from 0\.001"):
         load(files, given=size)
 
 
