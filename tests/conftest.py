@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # after the other, and all of them before the rest.
 _GROUPS = {
     "test_faults.py": "faults",
+    "test_kills.py": "kills",
     "test_search_end_to_end.py": "clusters",
     "test_ray_nodes.py": "clusters",
     "test_ray_workers.py": "clusters",

@@ -97,3 +97,17 @@ def quick_rig(tmp_path: Path) -> Any:
     """In memory: for what does not depend on the storage."""
     storage = optuna.storages.InMemoryStorage()
     return search_rig.SearchRig(lambda: storage, tmp_path)
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """Makes searches to break, in the folder of the test; what they leave running is ended."""
+    rigs: list[Any] = []
+
+    def build_rig(**settings: Any) -> Any:
+        rigs.append(sys.modules["fault_rig"].FaultRig(tmp_path, **settings))
+        return rigs[-1]
+
+    yield build_rig
+    for rig in rigs:
+        rig.close()

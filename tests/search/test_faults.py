@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import random
 import signal
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import psutil
@@ -21,19 +18,6 @@ from storage.studies import open_study_storage
 pytestmark = pytest.mark.slow
 
 Build = Callable[..., FaultRig]
-
-
-@pytest.fixture
-def build(tmp_path: Path) -> Iterator[Build]:
-    rigs: list[FaultRig] = []
-
-    def build_rig(**settings: Any) -> FaultRig:
-        rigs.append(FaultRig(tmp_path, **settings))
-        return rigs[-1]
-
-    yield build_rig
-    for rig in rigs:
-        rig.close()
 
 
 def test_a_worker_that_is_killed_in_mid_epoch_costs_one_epoch(build: Build) -> None:
@@ -133,25 +117,6 @@ def test_a_second_coordinator_is_refused_and_harms_nothing(build: Build) -> None
     assert len(rig.check()) == 4
 
 
-@pytest.mark.parametrize("signals", [1, 2])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_a_search_that_goes_on_later(
-    build: Build, number: signal.Signals, signals: int
-) -> None:
-    rig = build(trials=4, epoch_seconds=1.0)
-    process = rig.start()
-    rig.wait_until(lambda: rig.epochs_written() >= 1)
-    for _ in range(signals):
-        process.send_signal(number)
-        time.sleep(0.2)
-    out = rig.finish(code=130)
-    assert "interrupted: the running trials finish their epoch" in out
-    if signals == 1:
-        assert all(trial.state is not TrialState.RUNNING for trial in rig.all_trials())
-    rig.run()
-    rig.check()
-
-
 def test_values_that_are_enqueued_in_mid_search_are_tried_next(build: Build) -> None:
     rig = build(trials=6)
     for trial in (2, 3):
@@ -213,29 +178,3 @@ def test_connections_that_are_cut_again_and_again_cost_nothing(
         time.sleep(0.7)
     rig.finish()
     assert len(rig.check()) == rig.trials
-
-
-def test_a_short_night_of_random_kills_loses_nothing(build: Build) -> None:
-    rig = build(trials=120, epochs=3, epoch_seconds=0.01, retries=100, pruner="asha")
-    chance = random.Random(7)
-    killed, code = 0, -1
-    while code != 0:
-        process = rig.start()
-        # Lives are counted from the first worker, however slowly this machine starts Ray.
-        while process.poll() is None and not rig.workers():
-            time.sleep(0.2)
-        life = time.monotonic() + chance.uniform(8, 14)
-        while process.poll() is None and time.monotonic() < life:
-            time.sleep(chance.uniform(0.5, 2.5))
-            workers = rig.workers()
-            if workers:
-                chance.choice(workers).kill()
-                killed += 1
-        if process.poll() is None:
-            os.kill(process.pid, signal.SIGKILL)
-            killed += 1
-        code = process.wait()
-    assert killed > 5
-    trials = rig.check()
-    assert sum(trial.state is TrialState.COMPLETE for trial in trials) >= 1
-    assert any("promoted_from" in trial.user_attrs for trial in trials)

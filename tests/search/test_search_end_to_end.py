@@ -43,6 +43,9 @@ batch_size = 8
 count = {finalists}
 seeds = 1
 folds = 1
+{final}
+"""
+FINAL = """
 [final]
 epochs = 2
 train_on = "all"
@@ -53,10 +56,19 @@ MINUTES = 240
 class Folder:
     """An empty folder with a config in it, and the command line to run there."""
 
-    def __init__(self, path: Path, where: str, finalists: int = 1, **environment: str) -> None:
+    def __init__(
+        self,
+        path: Path,
+        where: str,
+        *,
+        finalists: int = 1,
+        final: str = FINAL,
+        **environment: str,
+    ) -> None:
         self.path = path
         self.environment = {**os.environ, **environment}
-        (path / "tiny.toml").write_text(CONFIG.format(where=where, finalists=finalists))
+        config = CONFIG.format(where=where, finalists=finalists, final=final)
+        (path / "tiny.toml").write_text(config)
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -188,8 +200,8 @@ def test_one_worker_and_one_seed_give_the_same_search(tmp_path: Path) -> None:
     values = []
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
-        folder = Folder(tmp_path / name, "inline")
-        folder.call("run", "tiny.toml")
+        folder = Folder(tmp_path / name, "inline", final="")
+        folder.call("run", "tiny.toml", "--trials", "3")
         status = folder.status()
         values.append(
             [(t["number"], t["state"], t["value"], t["params"]) for t in status["trials"]]
