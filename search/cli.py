@@ -186,9 +186,11 @@ def status(config: ConfigFile, settings: Settings = None, as_json: AsJson = Fals
     """Show what is running, done, pruned and failed, and why."""
     from search.presentation import present_status
     from search.results import status_row
+    from search.study import find_holder
 
     loaded, study = _open(config, settings)
-    row = status_row(study, loaded.build_budget(), loaded.logs, loaded.checkpoints)
+    budget, holder = loaded.build_budget(), find_holder(loaded)
+    row = status_row(study, budget, loaded.logs, loaded.checkpoints, holder=holder)
     if as_json:
         print_json(row)
     else:

@@ -203,6 +203,8 @@ def present_status(row: Mapping[str, Any]) -> None:
     counts = ", ".join(f"{count} {state}" for state, count in row["counts"].items() if count)
     budget = row["budget"]
     OUT.print(f"{row['study']}: {counts or 'no trials yet'}", markup=False)
+    by = f"run by {row['run_by']}" if row["run_by"] else "not running at the moment"
+    OUT.print(by, markup=False)
     OUT.print(
         f"budget: {budget['trials_begun']}{_of(budget['trials'])} trials, "
         f"{budget['epochs_trained']}{_of(budget['epochs'])} epochs, "

@@ -72,7 +72,12 @@ def best_rows(study: optuna.Study, config: Config, top: int) -> list[dict[str, A
 
 
 def status_row(
-    study: optuna.Study, budget: Budget, logs: Path, checkpoints: Path | None = None
+    study: optuna.Study,
+    budget: Budget,
+    logs: Path,
+    checkpoints: Path | None = None,
+    *,
+    holder: str | None = None,
 ) -> dict[str, Any]:
     """The whole study as `status --json` prints it.
 
@@ -81,6 +86,7 @@ def status_row(
         budget: Of its config.
         logs: The folder of its trials' logs.
         checkpoints: The folder of its trials' checkpoints: what was paused goes on from there.
+        holder: The process that runs the study at the moment.
     """
     kept = CheckpointStore(checkpoints).trials() if checkpoints else []
     trials = study.get_trials(deepcopy=False)
@@ -90,6 +96,7 @@ def status_row(
         counts[trial.state.name] += 1
     return {
         "study": study.study_name,
+        "run_by": holder,
         "counts": counts,
         "trials": [
             _status_of(trial, _what_follows(trial, successors.get(trial.number), kept), logs)

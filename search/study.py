@@ -19,6 +19,7 @@ from search.provenance import describe_software
 from search.pruners import build_pruner
 from search.samplers import build_sampler
 from storage.database import database_from_environment
+from storage.lock import StudyLock
 from storage.studies import open_existing_storage
 from trainer.errors import InputError
 
@@ -146,6 +147,15 @@ def find_study(config: Config) -> optuna.Study:
         return optuna.load_study(study_name=config.study.name, storage=storage)
     except KeyError:
         raise _none_of_that_name(config) from None
+
+
+def find_holder(config: Config) -> str | None:
+    """Which process runs the study at the moment; None where nobody does.
+
+    Raises:
+        StorageError: The database cannot be used.
+    """
+    return StudyLock(database_from_environment(config.study.runs), config.study.name).holder()
 
 
 def _none_of_that_name(config: Config) -> StudyNotFound:

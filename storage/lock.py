@@ -24,7 +24,10 @@ _KEEPALIVES = {
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
 }
+_NAME = "unet-search, "
 _ENDING_SECONDS = 5.0
+# Whoever asks who holds a file's lock shares it for microseconds.
+_LOOKS, _LOOK_SECONDS = 4, 0.05
 
 
 class StudyLock:
@@ -62,6 +65,14 @@ class StudyLock:
                 f"study {self._study_name!r} is already run by {holder}: "
                 "stop that one first, or give this study another name"
             )
+
+    def holder(self) -> str | None:
+        """Return who runs the study at the moment, or None where nobody does.
+
+        Raises:
+            DatabaseError: The lock's server cannot be used.
+        """
+        return self._claim.holder()
 
     def keep(self) -> None:
         """Take the lock again where it was lost, as with a server that was restarted.
@@ -103,6 +114,8 @@ class _Claim(Protocol):
     def take(self) -> str | None:
         """Take the lock, or return who holds it."""
 
+    def holder(self) -> str | None: ...
+
     def drop(self) -> None: ...
 
     def stands(self) -> bool: ...
@@ -110,6 +123,18 @@ class _Claim(Protocol):
 
 def _this_process() -> str:
     return f"process {os.getpid()} on {socket.gethostname()}"
+
+
+def _taken(handle: int) -> bool:
+    """Takes a file's lock, as soon as nobody looks at it any more."""
+    for _ in range(_LOOKS):
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_LOOK_SECONDS)
+        else:
+            return True
+    return False
 
 
 class _FileClaim:
@@ -128,13 +153,28 @@ class _FileClaim:
             ) from None
         return self._lock(handle)
 
-    def _lock(self, handle: int) -> str | None:
+    def holder(self) -> str | None:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            handle = os.open(self._path, os.O_RDONLY)
+        except OSError:
+            return None
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.pread(handle, 200, 0).decode(errors="replace").strip()
+            return self._read_holder(handle)
+        finally:
             os.close(handle)
-            return f"{holder or 'another process'} (lock {self._path})"
+        return None
+
+    @staticmethod
+    def _read_holder(handle: int) -> str:
+        return os.pread(handle, 200, 0).decode(errors="replace").strip() or "another process"
+
+    def _lock(self, handle: int) -> str | None:
+        if not _taken(handle):
+            holder = self._read_holder(handle)
+            os.close(handle)
+            return f"{holder} (lock {self._path})"
         # Who holds it is for people to read: a full disk does not stand in the way of the lock.
         with contextlib.suppress(OSError):
             os.ftruncate(handle, 0)
@@ -174,16 +214,27 @@ class _SessionClaim:
                 self._session = self._describe_session(connection)
                 self._connection = connection
                 return None
-            holder = self._ask(connection, _HOLDER.format(key=self._key))
+            holder = self._ask_holder(connection)
             connection.close()
         except SQLAlchemyError as error:
             raise explain(self._database, error) from None
         return f"{holder or 'another session'} (lock in {self._database.shown})"
 
+    def holder(self) -> str | None:
+        try:
+            with contextlib.closing(self._connect()) as connection:
+                return self._ask_holder(connection)
+        except SQLAlchemyError as error:
+            raise explain(self._database, error) from None
+
+    def _ask_holder(self, connection: Connection) -> str | None:
+        holder = self._ask(connection, _HOLDER.format(key=self._key))
+        return None if holder is None else str(holder).removeprefix(_NAME)
+
     def _connect(self) -> Connection:
         arguments = build_connect_arguments(self._database, **_KEEPALIVES)
         # The server cuts names at 63 bytes; this one is what a second coordinator is told.
-        arguments["application_name"] = f"unet-search, {_this_process()}"
+        arguments["application_name"] = f"{_NAME}{_this_process()}"
         engine = create_engine(
             self._database.url,
             connect_args=arguments,
@@ -251,6 +302,8 @@ _END_SESSION = """
 _HOLDER = """
     SELECT coalesce(nullif(application_name, ''), 'session ' || pid)
     FROM pg_locks JOIN pg_stat_activity USING (pid)
+    JOIN pg_database ON pg_database.oid = pg_locks.database
     WHERE locktype = 'advisory' AND granted AND objsubid = 1
+        AND pg_database.datname = current_database()
         AND (classid::bigint << 32 | objid::bigint) = {key}
 """

@@ -315,6 +315,14 @@ def test_another_study_in_the_same_database_is_not_taken_for_it(
     assert optuna.get_all_study_names(study._storage) == ["mito"]
 
 
+def test_the_status_says_who_runs_the_study(call: Call, study: optuna.Study) -> None:
+    assert "not running at the moment" in call("status", "mito.toml").out
+    with StudyLock(database_from_environment(Path("runs")), "mito"):
+        assert f"run by process {os.getpid()} on " in call("status", "mito.toml").out
+        run_by = json.loads(call("status", "mito.toml", "--json").out)["run_by"]
+    assert run_by.startswith(f"process {os.getpid()} on ")
+
+
 @pytest.mark.parametrize("command", ["status", "best"])
 def test_a_database_of_another_program_stays_as_it_is(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str

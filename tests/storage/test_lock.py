@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -110,6 +113,52 @@ def test_killed_holder_frees_the_lock_though_its_children_live(
         assert within(2.0, lambda: can_take(lock))
         assert lock.held()
         lock.release()
+
+
+def test_holder_is_named_to_whoever_asks_and_nobody_is_made_one(
+    database: Database, tmp_path: Path
+) -> None:
+    lock = StudyLock(database, "mito")
+    assert lock.holder() is None
+    with holding(database, tmp_path) as holder:
+        told = lock.holder()
+        assert told is not None
+        assert re.fullmatch(r"process \d+ on \S.*", told)
+        assert f"process {holder.pid} " in told
+        assert StudyLock(database, "other").holder() is None
+        holder.kill()
+        assert within(2.0, lambda: lock.holder() is None)
+    assert not lock.held()
+
+
+def test_holder_in_another_database_of_the_server_is_none_of_this(postgres_server: Any) -> None:
+    urls = (postgres_server.url(), postgres_server.create_database("beside"))
+    here, beside = (
+        StudyLock(Database(make_url(url).set(drivername="postgresql+psycopg2")), "mito")
+        for url in urls
+    )
+    with beside:
+        assert here.holder() is None
+        assert beside.holder() is not None
+
+
+def test_a_look_at_the_lock_keeps_nobody_from_taking_it(tmp_path: Path) -> None:
+    database = Database(make_url(f"sqlite:///{tmp_path}/x.db"))
+    lock, stop = StudyLock(database, "mito"), threading.Event()
+
+    def look() -> None:
+        while not stop.is_set():
+            StudyLock(database, "mito").holder()
+            time.sleep(0.002)
+
+    with ThreadPoolExecutor(2) as pool:
+        looks = [pool.submit(look) for _ in range(2)]
+        for _ in range(100):
+            with lock:
+                pass
+        stop.set()
+    for each in looks:
+        each.result()
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "../a", ".", "a\0b"])
