@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from trainer.publication import U_NET, Author, Citation, Publication
 
@@ -15,6 +15,15 @@ _Positive = Annotated[int, Field(ge=1, strict=True)]
 _Sections = tuple[
     Annotated[int, Field(ge=0, strict=True)], Annotated[int, Field(ge=1, strict=True)]
 ]
+
+
+def _without_nul(path: Path) -> Path:
+    if "\0" in str(path):
+        raise ValueError(f"expected a path without the character NUL, got {str(path)!r}")
+    return path
+
+
+_Path = Annotated[Path, AfterValidator(_without_nul)]
 
 
 class Section(BaseModel):
@@ -39,7 +48,7 @@ class StudyConfig(Section):
     second_objective: Literal["parameters", "prediction_seconds_per_megavoxel"] | None = None
     """To be small, beside a large Dice; such a study cannot prune."""
     seed: Annotated[int, Field(ge=0, lt=2**32, strict=True)] = 0
-    runs: Path = Path("runs")
+    runs: _Path = Path("runs")
     keep: _Positive = 3
     """Finished trials whose checkpoints are kept, the best ones."""
     keep_paused: _Positive = 10
@@ -128,8 +137,8 @@ class SplitConfig(Section):
 class DataConfig(Section):
     """`[data]`: an image stack and its mask; paths are relative to the working directory."""
 
-    raw: Path | None = None
-    mask: Path | None = None
+    raw: _Path | None = None
+    mask: _Path | None = None
     voxel_size_nm: tuple[_PositiveFloat, _PositiveFloat, _PositiveFloat] | None = None
     phantom: PhantomConfig | None = None
     name: str | None = Field(default=None, pattern=r"^\S(.{0,62}\S)?$")

@@ -372,4 +372,6 @@ def _dice(value: float | None) -> str:
 def _hours(value: float | None) -> str:
     if value is None:
         return "an unknown time"
+    if 0 < value * 60 < 1.5:
+        return "1 minute"
     return f"{value * 60:.0f} minutes" if value < 2 else f"{value:.1f} hours"

@@ -129,6 +129,11 @@ def simulate(
     """
     started, terms, checkpoints = time.monotonic(), _terms(config), MemoryCheckpoints()
     workers = _build_workers(config, assumptions, checkpoints)
+    if assumptions.curves is None:
+        announce(
+            f"an epoch of a middling network is taken to last {assumptions.epoch_seconds:g} s "
+            "(--epoch-seconds); `unet-search check` measures it"
+        )
     with TemporaryDirectory(prefix="unet-search-") as folder, _open(Path(folder)) as storage:
         study = _create_study(config, storage)
         coordinator = Coordinator(

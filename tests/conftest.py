@@ -14,24 +14,24 @@ if TYPE_CHECKING:
     from tests.postgres import PostgresServer
 
 
-# Files that take minutes, most of them waiting for a Ray of their own. Those of one group run one
-# after the other, and all of them before the rest.
-_GROUPS = {
-    "test_faults.py": "faults",
-    "test_kills.py": "kills",
-    "test_search_end_to_end.py": "clusters",
-    "test_ray_nodes.py": "clusters",
-    "test_ray_workers.py": "clusters",
-    "test_ray_cluster.py": "clusters",
-    "test_search_quality.py": "clusters",
-    "test_benchmarks.py": "clusters",
-    "test_every_dimension.py": "dimensions",
-}
+# Files that take minutes, most of them waiting for a Ray of their own; the longest first.
+_SLOW = (
+    "test_search_end_to_end.py",
+    "test_faults.py",
+    "test_kills.py",
+    "test_every_dimension.py",
+    "test_ray_nodes.py",
+    "test_benchmarks.py",
+    "test_ray_workers.py",
+    "test_export.py",
+    "test_new_data.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Starts with what takes long, so that no process ends up with it alone."""
-    items.sort(key=lambda item: item.path.name not in _GROUPS)
+    order = {name: place for place, name in enumerate(_SLOW)}
+    items.sort(key=lambda item: order.get(item.path.name, len(order)))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -41,8 +41,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            name = Path(nodeid.partition("::")[0]).name
-            return _GROUPS.get(name, name)
+            return nodeid.partition("::")[0]
 
     return ByFile(config, log)
 

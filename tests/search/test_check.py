@@ -43,3 +43,10 @@ def test_the_repeats_of_the_finalists_are_told_first(capsys: pytest.CaptureFixtu
     assert "finalists: 6 trials at full length, beside the budget: about 30 minutes" in shown
     present_check(FACTS | {"finalists": {"repeats": 0}})
     assert "finalists" not in capsys.readouterr().out
+
+
+def test_a_short_search_is_not_said_to_take_no_time(capsys: pytest.CaptureFixture[str]) -> None:
+    present_check(FACTS | {"hours": {name: 0.004 for name in FACTS["hours"]}})
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "search: about less than a minute" not in shown
+    assert "0 minutes" not in shown

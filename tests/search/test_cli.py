@@ -655,9 +655,8 @@ def test_an_error_of_the_programs_own_keeps_its_traceback(
 def test_a_name_that_is_too_long_is_refused(call: Call, tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((5, 8, 8), np.uint8))
     name = "n" * 300
-    assert f"{name}: File name too long; name another path" in refusal(
-        call("explore", "--raw", "a.tif", "--out", name)
-    ).replace("/model.json", "")
+    message = refusal(call("explore", "--raw", "a.tif", "--out", name))
+    assert f"{name}: File name too long; choose another" in message
 
 
 # As a program

@@ -163,6 +163,7 @@ PHANTOM = "phantom = { sections = 24, height = 64, width = 64 }"
         (changed(("trials = 4", "trials = 4.5")), ["budget.trials", "a whole number", "4.5"]),
         (changed(("trials = 4", "trials = '4'")), ["budget.trials", "a whole number", "'4'"]),
         (changed(("trials = 4", "trials = 0")), ["budget.trials", "greater", "0"]),
+        (changed(('"mito"', '"mito"\nruns = "a\\u0000b"')), ["study.runs", "without", "NUL"]),
         (changed(("trials = 4", "hours = true")), ["budget.hours", "number", "True"]),
         (changed(("trials = 4", "hours = '2'")), ["budget.hours", "number", "'2'"]),
         (changed(("trials = 4", "hours = 0")), ["budget.hours", "greater than 0", "0"]),

@@ -65,6 +65,12 @@ def test_more_slots_take_less_time_and_longer_epochs_more() -> None:
     assert slow["virtual_hours"] > 5 * many["virtual_hours"]
 
 
+def test_what_is_assumed_of_an_epoch_is_said() -> None:
+    said: list[str] = []
+    simulate(load_simulated(None, budget__trials=3), Assumptions(slots=1), said.append)
+    assert said[0].startswith("an epoch of a middling network is taken to last 60 s")
+
+
 def test_failures_cost_time_and_no_trial() -> None:
     told = forecast(40, 4, lost_share=0.1, memory_share=0.02, diverged_share=0.02)
     assert told["trials"] == 40
