@@ -12,8 +12,8 @@ from optuna.distributions import (
 )
 
 from search.grid import grid_values
-from search.space import Dimension, Space, matters
-from trainer.hyperparameters import CONDITIONS, Hyperparameters
+from search.space import Dimension, Space
+from trainer.hyperparameters import CONDITIONS, Hyperparameters, matters
 
 
 def always_asked(space: Space) -> dict[str, BaseDistribution]:

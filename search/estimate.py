@@ -9,7 +9,7 @@ from typing import Any
 from search.config import Config
 from search.grid import Grid, grid_values
 from search.pruners import expected_epochs
-from search.space import matters
+from trainer.hyperparameters import matters
 
 
 def estimate_hours(config: Config, epoch_seconds: float, slots: int) -> dict[str, float]:

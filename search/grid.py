@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from search.plan import Planned
-from search.space import Dimension, Space, matters
-from trainer.hyperparameters import CONDITIONS
+from search.space import Dimension, Space
+from trainer.hyperparameters import CONDITIONS, matters
 
 _GOLDEN = (math.sqrt(5) - 1) / 2
 

@@ -11,7 +11,8 @@ from optuna.trial import FrozenTrial
 
 from search import lineage
 from search.plan import CHANGE, Plan
-from search.space import Space, matters
+from search.space import Space
+from trainer.hyperparameters import matters
 
 
 class PlannedSampler(optuna.samplers.BaseSampler):

@@ -15,7 +15,7 @@ import optuna
 from search.default_ranges import DEFAULT_RANGES
 from trainer.anisotropy import count_planar_levels
 from trainer.errors import InputError
-from trainer.hyperparameters import CHOICES, CONDITIONS, Hyperparameters
+from trainer.hyperparameters import CHOICES, CONDITIONS, Hyperparameters, fulfils, matters
 from trainer.presets import PRESETS
 
 _MOST_POINTS = 100_000
@@ -353,7 +353,7 @@ def _check_conditions(space: Space) -> None:
     for dimension in space.dimensions:
         for other, words in CONDITIONS.get(dimension.name, {}).items():
             drawn = values.get(other, (getattr(Hyperparameters, other),))
-            if not any(_fulfils(value, words) for value in drawn):
+            if not any(fulfils(value, words) for value in drawn):
                 expected = "a value above 0" if words is None else " or ".join(words)
                 raise InputError(
                     f"space.{dimension.name}: expected {other} to be {expected} in some run, "
@@ -365,18 +365,6 @@ def _values(space: Space) -> dict[str, tuple[Any, ...]]:
     """The values that stand for all, by the names of what the section names."""
     values = {each.name: each.extremes() for each in space.dimensions}
     return values | {name: (value,) for name, value in space.fixed.items()}
-
-
-def matters(name: str, values: Mapping[str, Any]) -> bool:
-    """Whether a hyperparameter has any effect beside these values of others."""
-    return all(
-        _fulfils(values.get(other, getattr(Hyperparameters, other)), words)
-        for other, words in CONDITIONS.get(name, {}).items()
-    )
-
-
-def _fulfils(value: Any, words: tuple[str, ...] | None) -> bool:
-    return bool(value > 0) if words is None else value in words
 
 
 def _try(params: Mapping[str, Any]) -> None:

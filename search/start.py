@@ -7,10 +7,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from search.space import Space, matters
+from search.space import Space
 from trainer.earlier_model import EarlierModel
 from trainer.errors import InputError
-from trainer.hyperparameters import NETWORK_FIELDS, Hyperparameters
+from trainer.hyperparameters import NETWORK_FIELDS, Hyperparameters, matters
 
 _FROM = "from"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from trainer.hyperparameters import matters
 from trainer.model import CARD_FILE, NETWORK_FILE, ONNX_FILE, SAVED_MODEL
 from trainer.spatial_axes import spatial_axes
 from trainer.voxel_size import trained_voxel_size
@@ -52,7 +53,7 @@ def write_readme(model: Model, card: Mapping[str, Any], package: str) -> str:
         _list_files(package),
         "## In Python",
         _code(model),
-        _explain_postprocessing(model, card),
+        _explain_postprocessing(model),
         "## Data",
         _list(_data(card)),
         "## Validation",
@@ -141,7 +142,7 @@ def _code(model: Model) -> str:
     return "\n\n".join(blocks)
 
 
-def _explain_postprocessing(model: Model, card: Mapping[str, Any]) -> str:
+def _explain_postprocessing(model: Model) -> str:
     lines = [f"Foreground is where the probability reaches {model.threshold:g}."]
     if model.views > 1:
         lines.append(
@@ -149,10 +150,8 @@ def _explain_postprocessing(model: Model, card: Mapping[str, Any]) -> str:
         )
     if model.z_median > 1:
         lines.append(f"Before it comes a median over {model.z_median} sections along z.")
-    known = ("views", "z_median_sections")
-    more = {k: v for k, v in (card.get("postprocessing") or {}).items() if k not in known}
-    if more:
-        lines.append("; ".join(f"{name}: {value}" for name, value in more.items()) + ".")
+    if model.smallest_object_voxels > 1:
+        lines.append(f"Objects below {model.smallest_object_voxels:,} voxels are left out.")
     lines.append("`unet-search predict` and `unet-search evaluate` do all of it.")
     return " ".join(lines)
 
@@ -161,9 +160,9 @@ _OF_VOLUME = {
     "sha256": "SHA-256 of volume and mask",
     "shape": "voxels (z, y, x)",
     "voxel_size_nm": "voxel size in nm (z, y, x)",
-    "train": "sections trained on, the last one exclusive",
-    "validation": "validation sections",
-    "holdout": "sections held out",
+    "train": "trained on sections",
+    "validation": "validated on sections",
+    "holdout": "held out, sections",
     "gap": "sections between two blocks",
 }
 
@@ -180,21 +179,47 @@ def _data(card: Mapping[str, Any]) -> Iterator[str]:
 
 def _volume(data: Mapping[str, Any]) -> Iterator[str]:
     for key, name in _OF_VOLUME.items():
-        if data.get(key) is not None:
-            yield f"{name}: {data[key]}"
+        value = data.get(key)
+        if key in ("shape", "voxel_size_nm") and value:
+            yield f"{name}: {_by(value)}"
+        elif isinstance(value, list | tuple):
+            yield f"{name}: {value[0]} to {value[1] - 1}"
+        elif value is not None:
+            yield f"{name}: {value}"
+
+
+_OF_VALIDATION = {
+    "dice": "Dice",
+    "iou": "IoU",
+    "of": "measured by",
+    "dice_by_volume": "Dice of each volume",
+}
 
 
 def _validation(card: Mapping[str, Any]) -> Iterator[str]:
     scores = card.get("validation") or {}
-    for name, value in scores.items():
-        yield f"{name}: {value:.4f}" if isinstance(value, float) else f"{name}: {value}"
+    yield from _scores(scores)
+    for name, own in (scores.get("by_volume") or {}).items():
+        yield from (f"volume {name}, {line}" for line in _scores(own))
     yield (
         "on other data: `unet-search evaluate FOLDER --raw RAW --mask MASK --out OUT` gives Dice, "
         "IoU, precision, recall, the objects found, and pictures of the worst sections"
     )
 
 
-_OF_FINALIST = ("number", "value", "mean", "std", "n")
+def _scores(scores: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in scores.items():
+        if key != "by_volume":
+            yield f"{_OF_VALIDATION.get(key, key)}: {_cell(value)}"
+
+
+_OF_FINALIST = {
+    "number": "trial",
+    "value": "Dice in the search",
+    "mean": "mean of its repeats",
+    "std": "their deviation",
+    "n": "repeats",
+}
 
 
 def _finalists(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -202,17 +227,36 @@ def _finalists(rows: Sequence[Mapping[str, Any]]) -> str:
         return ""
     columns = [name for name in _OF_FINALIST if any(name in row for row in rows)]
     cells = [[_cell(row.get(name)) for name in columns] for row in rows]
-    return "The best of the search:\n\n" + _table(columns, cells)
+    head = [_OF_FINALIST[name] for name in columns]
+    return "The best of the search:\n\n" + _table(head, cells)
+
+
+_OF_TRAINING = {
+    "study": "study",
+    "trial": "trial",
+    "created": "created",
+    "train_on": "trained on",
+    "epochs": "epochs",
+    "tiles_per_epoch": "tiles in an epoch",
+    "seed": "seed",
+}
+_TRAINED_ON = {"train": "the training sections", "all": "all sections but those held out"}
 
 
 def _training(model: Model, card: Mapping[str, Any]) -> Iterator[str]:
-    for key in ("study", "trial", "created", "train_on", "epochs", "tiles_per_epoch", "seed"):
-        if card.get(key) is not None:
-            yield f"{key}: {card[key]}"
-    yield f"weights: {card['weights']}"
+    for key, name in _OF_TRAINING.items():
+        value = card.get(key)
+        if value is not None:
+            yield f"{name}: {_TRAINED_ON.get(value, value) if key == 'train_on' else value}"
+    yield f"weights: {card['weights']:,}"
     for number, member in enumerate(model.networks):
-        values = ", ".join(f"{name} = {value}" for name, value in member.to_mapping().items())
+        run = member.to_mapping()
+        values = ", ".join(f"{name} = {_short(run[name])}" for name in run if matters(name, run))
         yield f"{f'member {number}' if model.members else 'hyperparameters'}: {values}"
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _credits(publication: Mapping[str, Any]) -> Iterator[str]:
@@ -234,6 +278,8 @@ def _by(sizes: Sequence[float]) -> str:
 
 
 def _cell(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_cell(own)}" for name, own in value.items())
     return "" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)
 
 

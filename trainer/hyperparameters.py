@@ -356,6 +356,19 @@ CONDITIONS: Mapping[str, Conditions] = {
 """Under which values of others a hyperparameter matters; one that is not here always does."""
 
 
+def matters(name: str, values: Mapping[str, Any]) -> bool:
+    """Whether a hyperparameter has any effect beside these values of others."""
+    return all(
+        fulfils(values.get(other, getattr(Hyperparameters, other)), words)
+        for other, words in CONDITIONS.get(name, {}).items()
+    )
+
+
+def fulfils(value: Any, words: tuple[str, ...] | None) -> bool:
+    """Whether a value is one of a condition's words; without words, whether it is above 0."""
+    return bool(value > 0) if words is None else value in words
+
+
 def _check(each: Field[Any], value: Any) -> None:
     """Refuses a value that no run could be made from, in a line that quotes it."""
     if "choices" in each.metadata:
