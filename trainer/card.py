@@ -160,9 +160,9 @@ _OF_VOLUME = {
     "sha256": "SHA-256 of volume and mask",
     "shape": "voxels (z, y, x)",
     "voxel_size_nm": "voxel size in nm (z, y, x)",
-    "train": "trained on sections",
-    "validation": "validated on sections",
-    "holdout": "held out, sections",
+    "train": "training sections",
+    "validation": "validation sections",
+    "holdout": "held-out sections",
     "gap": "sections between two blocks",
 }
 

@@ -34,14 +34,14 @@ def test_several_volumes_are_listed_one_by_one() -> None:
     assert "Trained on 2 volumes, with voxels of 8 x 5 x 5 nm" in text
     assert "- voxel size in nm (z, y, x): 8 x 5 x 5\n" in text
     assert "- volume old, SHA-256 of volume and mask: aa\n" in text
-    assert "- volume old, trained on sections: 0 to 4\n" in text
+    assert "- volume old, training sections: 0 to 4\n" in text
     assert "- volume new, voxels (z, y, x): 8 x 30 x 20\n" in text
 
 
 @pytest.mark.parametrize("data", [FIRST | {"voxel_size_nm": SIZE}, {"volumes": [FIRST]}])
 def test_one_volume_is_one_volume(data: dict[str, Any]) -> None:
     assert "Trained on one volume, with voxels of" in readme(data)
-    assert "trained on sections: 0 to 4\n" in readme(data)
+    assert "training sections: 0 to 4\n" in readme(data)
 
 
 def test_scores_finalists_and_training_are_told_in_words() -> None:
