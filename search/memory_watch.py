@@ -36,12 +36,14 @@ class MemoryRecord:
         memory: Bytes of its own.
         limit: What it may use.
         host_free: Share of the host's memory that was free.
+        cpu_seconds: That it has computed for since it began.
     """
 
     trial: int | None
     memory: int
     limit: int | None
     host_free: float
+    cpu_seconds: float = 0.0
 
     def explain_death(self) -> str | None:
         """Why the worker is gone, in one line, if its memory is the likely cause."""
@@ -89,7 +91,8 @@ class MemoryWatch:
         memory = resident_bytes()
         host = psutil.virtual_memory()
         free = round(host.available / host.total, 3)
-        record = MemoryRecord(self._trial, memory, self._limit, free)
+        computed = round(time.process_time(), 2)
+        record = MemoryRecord(self._trial, memory, self._limit, free, computed)
         if self._file is not None:
             line = json.dumps(asdict(record)).ljust(_RECORD_BYTES).encode()
             # One small write in place is whole or not there, whenever the process is killed.

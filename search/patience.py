@@ -13,7 +13,10 @@ class Patience:
         least_seconds: That any epoch may take.
         times: The trial's last epoch that its next one may take.
         first_seconds: That a call may take before the trial's first epoch is known: starting a
-            process, tracing and compiling.
+            process, tracing and compiling. Nobody knows yet how long its epochs are, so that it may
+            go on for as long as its process is seen to compute.
+        busy_share: Of a core that a process computes with at the least.
+        busy_seconds: After which a process is taken for lost though it computes.
         unplaced_seconds: That a worker may wait for a node once the cluster has become too
             small for it.
     """
@@ -21,6 +24,8 @@ class Patience:
     least_seconds: float = 60.0
     times: float = 5.0
     first_seconds: float = 600.0
+    busy_share: float = 0.02
+    busy_seconds: float = 24 * 3600.0
     unplaced_seconds: float = 5.0
 
     def seconds(self, last_epoch: float | None, longest_first: float) -> float:

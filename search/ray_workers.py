@@ -17,6 +17,7 @@ from search.assignment import Assignment, Begun, EpochReport, Event, Failure, Ta
 from search.calls import Answer, Call, Calls
 from search.memory_watch import forget_memory_records
 from search.patience import Patience
+from search.pulse import Pulse
 from search.ray_cluster import ClusterView, check_room, largest_node_cpus, ray_cluster
 from search.ray_failure import explain_failure
 from search.runner import TrialRunner
@@ -43,6 +44,7 @@ class _Worker:
         trials: Trials begun on it so far.
         epoch: Of its trial.
         epoch_seconds: What the trial's last epoch took.
+        pulse: Of the call that is under way.
     """
 
     actor: Any
@@ -53,6 +55,11 @@ class _Worker:
     trials: int = 0
     epoch: int = 0
     epoch_seconds: float | None = None
+    pulse: Pulse | None = None
+
+    def beats(self, silent: float) -> bool:
+        """Whether its process is at work on the call, `silent` seconds after it was made."""
+        return self.pulse is not None and self.pulse.beats(silent)
 
     @property
     def trial(self) -> int:
@@ -126,7 +133,7 @@ class RayWorkers:
     def advance(self, trial: int) -> None:
         """Asks for one more epoch."""
         worker = self._busy[trial]
-        worker.call = self._calls.add(worker, worker.actor.advance.remote().future())
+        self._ask(worker, worker.actor.advance.remote())
 
     def release(self, trial: int) -> None:
         """Frees the worker, or ends it when it has held enough trials."""
@@ -165,7 +172,11 @@ class RayWorkers:
         worker.assignment, worker.epoch, worker.epoch_seconds = assignment, 0, None
         worker.trials += 1
         self._busy[assignment.trial] = worker
-        worker.call = self._calls.add(worker, worker.actor.begin.remote(assignment).future())
+        self._ask(worker, worker.actor.begin.remote(assignment))
+
+    def _ask(self, worker: _Worker, question: Any) -> None:
+        worker.pulse = Pulse(worker.record, self._patience)
+        worker.call = self._calls.add(worker, question.future())
 
     def _take(self, answer: Answer[_Worker]) -> Event | None:
         worker = answer.call.owner
@@ -206,7 +217,9 @@ class RayWorkers:
             if worker.call is None:
                 continue
             silent = self._calls.silence(worker.call)
-            if silent > self._patience.seconds(worker.epoch_seconds, self._longest_first):
+            allowed = self._patience.seconds(worker.epoch_seconds, self._longest_first)
+            # Nobody knows how long a first epoch takes: one that is worked on is waited for.
+            if silent > allowed and not (worker.epoch_seconds is None and worker.beats(silent)):
                 where = "its worker" if worker.node else "a worker, if there was room for one"
                 reason = f"no answer from {where} for {silent:.0f} s: taken for lost"
                 yield self._give_up(worker, Failure("lost", reason, cause="a silent worker"))

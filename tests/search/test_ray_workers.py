@@ -28,7 +28,7 @@ from trainer.volume import Volume
 pytestmark = pytest.mark.slow
 
 
-HANGS, HOARDS, RAISES, FAILS, KEEPS = 15, 16, 14, 13, 17
+HANGS, HOARDS, RAISES, FAILS, KEEPS, COMPUTES, SLEEPS = 15, 16, 14, 13, 17, 18, 19
 _MB = 1 << 20
 
 
@@ -57,6 +57,11 @@ def _runner() -> type:
                 raise RuntimeError("raised outside of the guard")
             if trial == HANGS and self.epoch == 2:
                 time.sleep(60)
+            if trial == SLEEPS:
+                time.sleep(60)
+            until = time.monotonic() + 6
+            while trial == COMPUTES and time.monotonic() < until:
+                pass
             while trial == HOARDS:
                 self.hoard.append(b"x" * (20 * _MB))
                 time.sleep(0.05)
@@ -112,6 +117,15 @@ def _next(workers: RayWorkers) -> Event:
             assert len(events) == 1
             return events[0]
     raise AssertionError("no event within two minutes")
+
+
+def _next_two(workers: RayWorkers) -> list[Event]:
+    events: list[Event] = []
+    for _ in range(120):
+        events += workers.wait(1.0)
+        if len(events) == 2:
+            return events
+    raise AssertionError("no two events within two minutes")
 
 
 def _next_failure(workers: RayWorkers) -> Failure:
@@ -224,6 +238,22 @@ def test_a_stopped_worker_is_lost_and_replaced(start: Callable[..., RayWorkers])
     assert "no answer from its worker for" in failure.reason
     assert workers.free() == 2
     assert _pid(workers, 1) != pid
+
+
+def test_a_first_epoch_that_is_worked_on_is_waited_for(start: Callable[..., RayWorkers]) -> None:
+    workers = start()
+    for trial in (COMPUTES, SLEEPS):
+        workers.begin(_assignment(trial))
+    assert {event.trial for event in _next_two(workers)} == {COMPUTES, SLEEPS}
+    # From here on: starting a process takes as long as the machine lets it.
+    workers._patience = Patience(least_seconds=1.0, times=0.0, first_seconds=2.0)
+    for trial in (COMPUTES, SLEEPS):
+        workers.advance(trial)
+    ends = {event.trial: event.outcome for event in _next_two(workers)}
+    assert isinstance(ends[COMPUTES], EpochReport)
+    lost = ends[SLEEPS]
+    assert isinstance(lost, Failure)
+    assert (lost.kind, lost.cause) == ("lost", "a silent worker")
 
 
 def test_an_answer_that_is_there_is_taken_however_late(start: Callable[..., RayWorkers]) -> None:
