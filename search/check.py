@@ -44,6 +44,7 @@ def check(config: Config) -> dict[str, Any]:
     timing = _typical(timings)
     epoch_seconds, parameters = timing.epoch_seconds or 0.0, timing.parameters
     slots = cluster.slots if cluster else _slots(config, device.gpus)
+    slots_of_a_node = cluster.slots_of_a_node(workers.cpus_per_trial) if cluster else None
     study = config.study
     return {
         "study": study.name,
@@ -56,7 +57,14 @@ def check(config: Config) -> dict[str, Any]:
         "networks": [each.to_json() for each in timings],
         "parameters": parameters,
         "epoch_seconds": round(epoch_seconds, 2),
-        "hours": (hours := estimate_hours(config, epoch_seconds, slots)),
+        "hours": (
+            hours := estimate_hours(
+                config,
+                epoch_seconds,
+                slots,
+                slots_of_a_node=slots_of_a_node,
+            )
+        ),
         "cost": estimate_cost(config, hours["search_expected"] * slots),
         "finalists": {**config.finalists.model_dump(), "repeats": count_repeats(config)},
         "price": estimate_price(config, epoch_seconds, slots),
@@ -92,6 +100,10 @@ def _typical(timings: Sequence[Timing]) -> Timing:
 class _Cluster:
     nodes: Sequence[Mapping[str, Any]]
     slots: int
+
+    def slots_of_a_node(self, cpus: int) -> int:
+        """Trials that the node with the most cores has room for."""
+        return max(1, *(int(node["cpus"]) // cpus for node in self.nodes))
 
 
 def _check_cluster(config: Config, data: StudyData) -> _Cluster | None:

@@ -74,9 +74,11 @@ def _run() -> int:
         return _refuse(str(error))
     except OSError as error:
         return _refuse_path(error)
-    except SystemExit:
+    except SystemExit as error:
         # How Typer and Rich end where whoever read the output has seen enough, as `head` has.
-        return 0
+        if isinstance(error.__context__, BrokenPipeError):
+            return 0
+        raise
     except Exception as error:
         return _refuse_machine(error)
     return code if isinstance(code, int) else 0
@@ -205,7 +207,7 @@ def enqueue(
     as_json: AsJson = False,
 ) -> None:
     """Try these values next; dimensions that are not named are drawn by the sampler."""
-    from search.enqueue import enqueue_params
+    from search.enqueue import enqueue_params, what_follows
     from search.terminal import say
 
     loaded, study = _open(config, settings)
@@ -213,7 +215,7 @@ def enqueue(
     if as_json:
         print_json({"number": number})
     else:
-        say(f"trial {number} is waiting: the search takes it next, or when it is run again")
+        say(f"trial {number} is waiting: {what_follows(loaded, study)}")
 
 
 @app.command()

@@ -24,7 +24,7 @@ from search.config_sections import (
     WorkersConfig,
 )
 from search.constraints import Constraints
-from search.extremes import smallest
+from search.extremes import fewest_weights
 from search.grid import Grid
 from search.one_at_a_time import REPORTED, OneAtATime, plan_one_at_a_time
 from search.plan import Plan
@@ -33,7 +33,6 @@ from search.space import Space, build_space
 from search.start import check_starts, start_values
 from trainer.earlier_model import EarlierModel
 from trainer.errors import InputError
-from trainer.footprint import count_weights
 
 
 def _count(data: Any) -> str:
@@ -285,7 +284,7 @@ def _check_feasible(config: Config) -> None:
     """Refuses a limit that no network of the space keeps to: its search would never end."""
     if config.constraints.parameters is None:
         return
-    least = count_weights(smallest(config.build_space()))
+    least = fewest_weights(config.build_space())
     if least > config.constraints.parameters:
         raise InputError(
             f"constraints.parameters: expected at least {least}, as the smallest network of the "

@@ -17,13 +17,16 @@ _Sections = tuple[
 ]
 
 
-def _without_nul(path: Path) -> Path:
+def _local(path: Path) -> Path:
     if "\0" in str(path):
         raise ValueError(f"expected a path without the character NUL, got {str(path)!r}")
+    # Of s3://bucket/runs a path has made s3:/bucket/runs.
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)):
+        raise ValueError(f"expected a path of this machine's file system, got {str(path)!r}")
     return path
 
 
-_Path = Annotated[Path, AfterValidator(_without_nul)]
+_Path = Annotated[Path, AfterValidator(_local)]
 
 
 class Section(BaseModel):

@@ -9,6 +9,7 @@ import optuna
 
 from search import lineage
 from search.config import Config
+from search.results import budget_row
 from trainer.errors import InputError
 
 _EXAMPLE = """write it as '{"learning_rate": 0.001}'"""
@@ -38,6 +39,17 @@ def enqueue_params(config: Config, study: optuna.Study, text: str) -> int:
         if lineage.enqueued_values(trial) == params
     )
     return max(alike)
+
+
+def what_follows(config: Config, study: optuna.Study) -> str:
+    """When a trial that waits will be run, in words."""
+    row = budget_row(study, config.build_budget(), study.get_trials(deepcopy=False))
+    if row["trials"] is None or row["trials_begun"] < row["trials"]:
+        return "the search takes it next, or when it is run again"
+    return (
+        f"all {row['trials']} trials of the budget have begun, so that `unet-search run` takes it "
+        f"with --trials {row['trials_begun'] + 1} or more"
+    )
 
 
 def _parse(text: str) -> dict[str, Any]:

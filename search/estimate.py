@@ -12,13 +12,16 @@ from search.pruners import expected_epochs
 from trainer.hyperparameters import matters
 
 
-def estimate_hours(config: Config, epoch_seconds: float, slots: int) -> dict[str, float]:
+def estimate_hours(
+    config: Config, epoch_seconds: float, slots: int, *, slots_of_a_node: int | None = None
+) -> dict[str, float]:
     """Expected hours of search, repeats and final training, and the most of the search.
 
     Args:
         config: Of the search.
         epoch_seconds: Of a network from the middle of the space.
         slots: Trials at a time.
+        slots_of_a_node: Of them, on the largest node; all by default.
     """
     study, budget, trials = config.study, config.budget, config.most_trials()
     each = expected_epochs(study.pruner, epochs=study.epochs_per_trial)
@@ -26,8 +29,8 @@ def estimate_hours(config: Config, epoch_seconds: float, slots: int) -> dict[str
     expected = [*limits, *([trials * each] if trials else [])]
     most = [*limits, *([trials * study.epochs_per_trial] if trials else [])]
     bounds = _bounds(config, slots)
-    # Alone it has all cores, but no more GPUs than a trial of the search.
-    alone = 1 if config.workers.gpus_per_trial else slots
+    # Alone it has all cores of a node, but no more GPUs than a trial of the search.
+    alone = 1 if config.workers.gpus_per_trial else slots_of_a_node or slots
     final = config.final.epochs * epoch_seconds / alone if config.final else 0.0
     # They fill the slots in waves, as none of them is pruned.
     waves = math.ceil(count_repeats(config) / slots)

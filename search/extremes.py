@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 from search.space import Dimension, Space
 from trainer.errors import InputError
@@ -22,11 +23,20 @@ def largest(space: Space) -> Hyperparameters:
     return _extreme(space, max)
 
 
-def _extreme(space: Space, choose: Callable[..., Hyperparameters]) -> Hyperparameters:
+def fewest_weights(space: Space) -> int:
+    """Of all runs; the one that has them need not be the one with the least memory."""
+    return count_weights(_extreme(space, min, key=count_weights))
+
+
+def _extreme(
+    space: Space,
+    choose: Callable[..., Hyperparameters],
+    key: Callable[[Hyperparameters], Any] | None = None,
+) -> Hyperparameters:
     """Takes each dimension to its extreme alone: more of one is never less beside another."""
     run = space.middle()
     for dimension in space.dimensions:
-        run = choose([run, *_variants(run, dimension)], key=_size)
+        run = choose([run, *_variants(run, dimension)], key=key or _size)
     return run
 
 

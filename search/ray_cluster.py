@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -39,7 +41,8 @@ def ray_cluster(cpus: int | None = None) -> Iterator[None]:
         _check_answers(address)
     local = {} if address else {"address": "local", "num_cpus": cpus, "include_dashboard": False}
     try:
-        ray.init(log_to_driver=False, logging_level="ERROR", configure_logging=True, **local)
+        with _own_signals():
+            ray.init(log_to_driver=False, logging_level="ERROR", configure_logging=True, **local)
     except (ConnectionError, ValueError, RuntimeError) as error:
         if not address:
             raise InputError(
@@ -56,6 +59,18 @@ def ray_cluster(cpus: int | None = None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Keeps this program's handlers: Ray puts its own in place, which end a command as if done."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def check_room(*, cpus: float, gpus: float) -> None:

@@ -22,7 +22,6 @@ from search.exhibits import Exhibits
 from search.interruption import Interruption
 from search.members import repeat_sources
 from search.progress import Progress
-from search.pruners import expected_epochs
 from search.remaining import Remaining
 from search.repeats import Repeats
 from search.results import WINNER, describe_repeats, model_folder, ranked
@@ -32,7 +31,7 @@ from search.standing import Standing
 from search.strategy import describe_price, describe_strategy
 from search.study import open_study
 from search.study_note import StudyNote
-from search.terms import Ending, Terms
+from search.terms import Ending, Terms, search_terms
 from search.trial_model import Source
 from search.verdict import Finalist
 from search.winner_model import save_winner
@@ -137,22 +136,7 @@ class SearchRun:
 
     def _search(self, study: optuna.Study) -> Ending:
         config = self._config
-        terms = Terms(
-            epochs=config.study.epochs_per_trial,
-            tiles_per_epoch=config.study.tiles_per_epoch,
-            train_on="train",
-            seed=config.study.seed,
-            retries=config.workers.retries,
-            # Whoever may win is worth as much as the best.
-            keep=max(config.study.keep, config.finalists.count),
-            epochs_expected=expected_epochs(
-                config.study.pruner, epochs=config.study.epochs_per_trial
-            ),
-            budget=config.build_budget(),
-            devices_per_trial=config.workers.gpus_per_trial or 1.0,
-            constraints=config.build_constraints(),
-            second_objective=config.study.second_objective,
-        )
+        terms = search_terms(config)
         # A plan that ends by itself is no limit, but it is known how far it goes.
         shown = replace(terms.budget, trials=config.most_trials())
         return self._coordinate(study, terms, config.checkpoints, config.study.name, shown=shown)

@@ -18,16 +18,16 @@ from pydantic import ValidationError
 from search.config import Config, load_config
 from search.coordinator import Coordinator
 from search.curves import Curves, ParametricCurves
+from search.estimate import count_repeats
 from search.forecast import Forecast, build_forecast
 from search.memory_checkpoints import MemoryCheckpoints
 from search.mishaps import Mishaps
-from search.pruners import expected_epochs
 from search.recorded_curves import load_recorded_curves
 from search.refusal import explain
 from search.simulation import SimulatedWorkers, VirtualClock
 from search.standing import Standing
 from search.study import create_study, enqueue_starts
-from search.terms import Terms
+from search.terms import search_terms
 from storage.checkpoints import CheckpointStore
 from storage.database import database_from_environment
 from storage.study_storage import StudyStorage
@@ -127,13 +127,15 @@ def simulate(
     Raises:
         InputError: The recorded curves cannot be used.
     """
-    started, terms, checkpoints = time.monotonic(), _terms(config), MemoryCheckpoints()
+    started, terms, checkpoints = time.monotonic(), search_terms(config), MemoryCheckpoints()
     workers = _build_workers(config, assumptions, checkpoints)
     if assumptions.curves is None:
         announce(
             f"an epoch of a middling network is taken to last {assumptions.epoch_seconds:g} s "
             "(--epoch-seconds); `unet-search check` measures it"
         )
+    if coming := _comes_on_top(config):
+        announce(f"{coming} come on top of what is told here")
     with TemporaryDirectory(prefix="unet-search-") as folder, _open(Path(folder)) as storage:
         study = _create_study(config, storage)
         coordinator = Coordinator(
@@ -149,6 +151,15 @@ def simulate(
         ending = coordinator.run()
         wall_seconds = time.monotonic() - started
         return build_forecast(study, terms, workers, coordinator.standing, ending, wall_seconds)
+
+
+def _comes_on_top(config: Config) -> str:
+    """What follows a search and is not simulated."""
+    repeats, epochs = count_repeats(config), config.study.epochs_per_trial
+    parts = [f"{repeats} repeats of {epochs} epochs"] if repeats else []
+    if config.final:
+        parts.append(f"{config.final.epochs} epochs of final training")
+    return " and ".join(parts)
 
 
 class _Ticker:
@@ -178,23 +189,6 @@ def _create_study(config: Config, storage: StudyStorage) -> optuna.Study:
     # No model is read: of one to go on from only what stands beside it is known.
     enqueue_starts(study, config.starts())
     return study
-
-
-def _terms(config: Config) -> Terms:
-    epochs = config.study.epochs_per_trial
-    return Terms(
-        epochs=epochs,
-        tiles_per_epoch=config.study.tiles_per_epoch,
-        train_on="train",
-        seed=config.study.seed,
-        retries=config.workers.retries,
-        keep=config.study.keep,
-        epochs_expected=expected_epochs(config.study.pruner, epochs=epochs),
-        budget=config.build_budget(),
-        devices_per_trial=config.workers.gpus_per_trial or 1.0,
-        constraints=config.build_constraints(),
-        second_objective=config.study.second_objective,
-    )
 
 
 def _build_workers(

@@ -12,7 +12,7 @@ from optuna_dashboard import get_note, save_note
 from search import lineage
 from search.config import Config
 from search.objectives import dice_of
-from search.results import FINALISTS, best_trials, budget_row, describe_repeats
+from search.results import FINALISTS, WINNER, budget_row, describe_repeats, ranked
 from search.shown_value import show_value
 
 # Definitions of links that nothing refers to: Markdown shows nothing of them.
@@ -67,8 +67,11 @@ class StudyNote:
             save_note(self._study, after)
 
     def _lines(self, next_step: str) -> Iterator[str]:
-        best = best_trials(self._study, self._config, 1)
+        best = ranked(self._study, self._config)
         yield f"- **Best so far:** {_describe(best[0]) if best else 'no trial has finished yet'}"
+        winner = self._study.user_attrs.get(WINNER)
+        if winner is not None:
+            yield f"- **Model of:** trial {winner}"
         finalists = self._study.user_attrs.get(FINALISTS, [])
         if finalists:
             told = (f"trial {each['number']}: {describe_repeats(each)}" for each in finalists)

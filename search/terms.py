@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from optuna.trial import FrozenTrial
 
@@ -11,7 +11,11 @@ from search import lineage
 from search.assignment import Assignment
 from search.budget import Budget
 from search.constraints import Constraints
+from search.pruners import expected_epochs
 from trainer.hyperparameters import Hyperparameters
+
+if TYPE_CHECKING:
+    from search.config import Config
 
 
 @dataclass(frozen=True)
@@ -68,3 +72,22 @@ class Ending:
 
     kind: Literal["done", "interrupted", "failed"]
     reason: str
+
+
+def search_terms(config: Config) -> Terms:
+    """The terms of a search, without its repeats and its final training."""
+    study = config.study
+    return Terms(
+        epochs=study.epochs_per_trial,
+        tiles_per_epoch=study.tiles_per_epoch,
+        train_on="train",
+        seed=study.seed,
+        retries=config.workers.retries,
+        # Whoever may win is worth as much as the best.
+        keep=max(study.keep, config.finalists.count),
+        epochs_expected=expected_epochs(study.pruner, epochs=study.epochs_per_trial),
+        budget=config.build_budget(),
+        devices_per_trial=config.workers.gpus_per_trial or 1.0,
+        constraints=config.build_constraints(),
+        second_objective=study.second_objective,
+    )

@@ -37,7 +37,7 @@ def evaluate(
     voxel_size_nm: VoxelSize = None,
     objects: Annotated[
         str, typer.Option(help="What the mask marks, in the plural, for the page.")
-    ] = "mitochondria",
+    ] = "objects",
     as_json: AsJson = False,
 ) -> None:
     """Score a model on a volume."""

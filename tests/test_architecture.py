@@ -38,7 +38,6 @@ IMPORTERS = {
         "search/ray_workers.py",
         "search/node_check.py",
         "search/worker_process.py",
-        "search/cli.py",
     },
 }
 # What must not be loaded when a module is imported, by itself or by anything it imports.

@@ -38,6 +38,11 @@ class EarlierModel:
             InputError: It is no model folder, or a file of it was altered.
         """
         card = load_card(folder)
+        if card.get("members"):
+            raise InputError(
+                f"{folder}: expected the model of one network to go on from, got an ensemble; "
+                "export one of its trials with --trial"
+            )
         hyperparameters = Hyperparameters.from_mapping(card["hyperparameters"])
         model = cls(folder, card["sha256"], hyperparameters, trained_voxel_size(card))
         model.check()

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from trainer.median import median_along_z
 from trainer.model_card import CARD_FORMAT, read_card
 from trainer.replacement import make_room, replace_folder
 from trainer.small_objects import drop_small_objects
+
+if TYPE_CHECKING:
+    from trainer.intensity import Intensity
 
 NETWORK_FILE = "model.keras"
 CARD_FILE = "model.json"
@@ -74,13 +77,18 @@ class Model:
         """What the network asks of its input."""
         return InputGrid.of(self.networks)
 
-    def predict(self, raw: np.ndarray) -> np.ndarray:
-        """Probabilities of a volume (z, y, x) of any size, as uint8 with 255 for 1."""
+    def predict(self, raw: np.ndarray, intensity: Intensity | None = None) -> np.ndarray:
+        """Probabilities of a volume (z, y, x) of any size, as uint8 with 255 for 1.
+
+        Args:
+            raw: Its grey values.
+            intensity: Their scale; their own where none is given.
+        """
         from trainer.intensity import Intensity
         from trainer.predict import predict_sections
 
         probability = np.empty(raw.shape, np.uint8)
-        intensity = Intensity.measure(raw)
+        intensity = intensity or Intensity.measure(raw)
         for section, values in predict_sections(
             self.network,
             raw,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from trainer.intensity import Intensity
 from trainer.median import median_along_z
 from trainer.metrics import PooledHistogram, Scores
 from trainer.model import Model
@@ -60,7 +61,9 @@ class Judge:
     def predict(self, views: int) -> np.ndarray:
         """Probabilities of the sections, uint8 (z, y, x), without a median."""
         block = self.volume.raw[self.sections.start : self.sections.stop]
-        return replace(self.model, views=views, z_median=1).predict(block)
+        # Gray values are scaled as they will be when a whole volume is predicted.
+        intensity = Intensity.measure(self.volume.raw)
+        return replace(self.model, views=views, z_median=1).predict(block, intensity)
 
 
 @dataclass(frozen=True)

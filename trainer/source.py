@@ -170,7 +170,7 @@ def named(path: Path, role: str) -> Iterator[None]:
 def _check_kind(dtype: np.dtype[Any], role: str) -> None:
     if dtype.kind not in _KINDS[role] or dtype.itemsize > 8:
         raise InputError(
-            f"holds values of type {dtype}; integers of 8 to 32 bits or floats are expected"
+            f"holds values of type {dtype}; integers or floats of up to 64 bits are expected"
         )
 
 

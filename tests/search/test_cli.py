@@ -599,14 +599,33 @@ def test_the_second_ctrl_c_ends_without_a_traceback(
     assert "Traceback" not in answer.err
 
 
-@pytest.mark.parametrize(
-    "ending", [BrokenPipeError(32, "Broken pipe"), SystemExit(1)], ids=["Typer", "Rich"]
-)
+def _typers_way() -> None:
+    raise BrokenPipeError(32, "Broken pipe")
+
+
+def _richs_way() -> None:
+    try:
+        _typers_way()
+    except BrokenPipeError:
+        raise SystemExit(1)  # noqa: B904 - as Rich does it
+
+
+def test_an_exit_that_somebody_else_asks_for_is_none_of_success(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "_open", lambda *_: sys.exit(15))
+    monkeypatch.setattr(sys, "argv", ["unet-search", "status", "mito.toml"])
+    with pytest.raises(SystemExit) as ended:
+        cli._run()
+    assert ended.value.code == 15
+
+
+@pytest.mark.parametrize("end", [_typers_way, _richs_way])
 def test_a_reader_who_has_seen_enough_is_no_error(
-    call: Call, monkeypatch: pytest.MonkeyPatch, ending: BaseException
+    call: Call, monkeypatch: pytest.MonkeyPatch, end: Callable[[], None]
 ) -> None:
     def write(config: Path, settings: list[str] | None) -> None:
-        raise ending
+        end()
 
     monkeypatch.setattr(cli, "_open", write)
     # Typer puts a wrapper of its own into their place.

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ import pytest
 from search.budget import Budget
 from search.config import Config, load_config
 from trainer.errors import InputError
+from trainer.footprint import count_weights
+from trainer.hyperparameters import Hyperparameters
 
 ROOT = Path(__file__).parents[2]
 SMALL = """
@@ -164,6 +167,10 @@ PHANTOM = "phantom = { sections = 24, height = 64, width = 64 }"
         (changed(("trials = 4", "trials = '4'")), ["budget.trials", "a whole number", "'4'"]),
         (changed(("trials = 4", "trials = 0")), ["budget.trials", "greater", "0"]),
         (changed(('"mito"', '"mito"\nruns = "a\\u0000b"')), ["study.runs", "without", "NUL"]),
+        (
+            changed(('"mito"', '"mito"\nruns = "s3://b/runs"')),
+            ["study.runs", "s3:/b"],
+        ),
         (changed(("trials = 4", "hours = true")), ["budget.hours", "number", "True"]),
         (changed(("trials = 4", "hours = '2'")), ["budget.hours", "number", "'2'"]),
         (changed(("trials = 4", "hours = 0")), ["budget.hours", "greater than 0", "0"]),
@@ -468,3 +475,19 @@ def test_values_can_be_set_for_one_command(tmp_path: Path) -> None:
             load_config(path, [wrong])
     with pytest.raises(InputError, match=r"study\.epochs_per_trial"):
         load_config(path, ["study.epochs_per_trial=0"])
+
+
+@pytest.mark.parametrize(
+    ("name", "values"), [("kernel", ["effective_5x5", "5x5"]), ("outer_levels", [0, 1])]
+)
+def test_a_limit_of_weights_is_held_against_the_fewest(
+    path: Path, name: str, values: list[Any]
+) -> None:
+    fixed = {"filters": 16, "depth": 4, "tile_size": 64}
+    least = min(count_weights(Hyperparameters(**{**fixed, name: value})) for value in values)
+    space = {**fixed, name: values}
+    lines = "".join(f"{key} = {json.dumps(value)}\n" for key, value in space.items())
+    text = f"{SMALL[: SMALL.index('[space]')]}[space]\n{lines}[constraints]\nparameters = "
+    path.write_text(f"{text}{least}\n")
+    load_config(path)
+    assert f"expected at least {least}" in refusal(path, f"{text}{least - 1}\n")

@@ -8,7 +8,7 @@ import pytest
 from optuna.trial import TrialState
 
 from search.config import Config, load_config
-from search.enqueue import enqueue_params
+from search.enqueue import enqueue_params, what_follows
 from trainer.errors import InputError
 
 CONFIG = """
@@ -46,6 +46,15 @@ def test_values_wait_to_be_tried(config: Config, study: optuna.Study) -> None:
     (first, *_) = study.get_trials(states=(TrialState.WAITING,))
     assert first.number == 1
     assert study.ask().suggest_float("learning_rate", 1e-4, 1e-2, log=True) == 0.001
+
+
+def test_a_spent_budget_is_told(config: Config, study: optuna.Study) -> None:
+    for _ in range(3):
+        study.add_trial(optuna.create_trial(value=0.5))
+    enqueue_params(config, study, '{"learning_rate": 0.001}')
+    assert what_follows(config, study).startswith("the search takes it next")
+    study.add_trial(optuna.create_trial(value=0.5))
+    assert what_follows(config, study).endswith("takes it with --trials 5 or more")
 
 
 @pytest.mark.parametrize(

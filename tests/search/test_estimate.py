@@ -72,3 +72,12 @@ def test_repeats_fill_the_slots_in_waves(
     config = build_config(tmp_path, budget=budget, finalists=finalists)
     assert count_repeats(config) == repeats
     assert estimate_hours(config, epoch_seconds=1800, slots=2)["finalists"] == hours
+
+
+def test_the_final_training_has_the_cores_of_one_node(tmp_path: Path) -> None:
+    config = build_config(tmp_path, final={"epochs": 8})
+    hours = [
+        estimate_hours(config, epoch_seconds=1800, slots=8, slots_of_a_node=slots)["final"]
+        for slots in (None, 2)
+    ]
+    assert hours == [0.5, 2.0]

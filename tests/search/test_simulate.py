@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -69,6 +70,7 @@ def test_what_is_assumed_of_an_epoch_is_said() -> None:
     said: list[str] = []
     simulate(load_simulated(None, budget__trials=3), Assumptions(slots=1), said.append)
     assert said[0].startswith("an epoch of a middling network is taken to last 60 s")
+    assert re.match(r"\d+ repeats of \d+ epochs come on top", said[1])
 
 
 def test_failures_cost_time_and_no_trial() -> None:

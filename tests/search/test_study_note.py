@@ -10,7 +10,7 @@ from small_config import build_config
 
 from search import lineage
 from search.config import Config
-from search.results import FINALISTS
+from search.results import FINALISTS, WINNER
 from search.study_note import StudyNote
 from search.verdict import Finalist, Score
 
@@ -49,6 +49,17 @@ def test_the_note_says_what_is_best_what_was_spent_and_what_is_next(
     assert "1 complete" in text
     assert "**Next:** 2 trials running" in text
     assert text.count("Best so far") == 1
+
+
+def test_the_best_is_the_best_though_another_was_named_the_winner(
+    study: optuna.Study, config: Config
+) -> None:
+    for value in (0.5, 0.75):
+        finish(study, config, value)
+    study.set_user_attr(WINNER, 0)
+    StudyNote(study, config).write("going on")
+    assert "**Best so far:** trial 1, validation Dice 0.7500" in get_note(study)
+    assert "**Model of:** trial 0" in get_note(study)
 
 
 def test_the_note_tells_the_finalists_with_their_spread(

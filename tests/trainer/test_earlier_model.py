@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from trainer.earlier_model import EarlierModel
+from trainer.errors import InputError
 from trainer.hyperparameters import Hyperparameters
 from trainer.model import CARD_FILE, NETWORK_FILE, sha256
 
@@ -26,14 +27,24 @@ from trainer.model import CARD_FILE, NETWORK_FILE, sha256
 def test_the_voxel_size_of_its_data_is_three_lengths_or_unknown(
     tmp_path: Path, said: Any, size: tuple[float, ...] | None
 ) -> None:
-    (tmp_path / NETWORK_FILE).write_bytes(b"weights")
+    write_model(tmp_path, data={"voxel_size_nm": said})
+    assert EarlierModel.read(tmp_path).voxel_size_nm == size
+
+
+def test_an_ensemble_has_no_weights_to_go_on_from(tmp_path: Path) -> None:
+    write_model(tmp_path, members=[Hyperparameters().to_mapping()] * 2)
+    with pytest.raises(InputError, match=r"expected the model of one network .* got an ensemble"):
+        EarlierModel.read(tmp_path)
+
+
+def write_model(folder: Path, **more: Any) -> None:
+    (folder / NETWORK_FILE).write_bytes(b"weights")
     card = {
         "format": 1,
-        "sha256": sha256(tmp_path / NETWORK_FILE),
+        "sha256": sha256(folder / NETWORK_FILE),
         "hyperparameters": Hyperparameters().to_mapping(),
         "threshold": 0.5,
         "postprocessing": {"views": 1, "z_median_sections": 1},
-        "data": {"voxel_size_nm": said},
+        **more,
     }
-    (tmp_path / CARD_FILE).write_text(json.dumps(card))
-    assert EarlierModel.read(tmp_path).voxel_size_nm == size
+    (folder / CARD_FILE).write_text(json.dumps(card))

@@ -162,3 +162,12 @@ def test_volumes_are_tuned_together_and_scored_each() -> None:
     assert tuned.by_volume["hard"].voxels == 8 * mask[0].size
     assert tuned.scores.voxels == 20 * mask[0].size
     assert {scores.threshold for scores in tuned.by_volume.values()} == {0.5}
+
+
+def test_a_block_is_judged_at_the_grey_scale_of_its_whole_volume() -> None:
+    rng = np.random.default_rng(0)
+    raw = rng.integers(0, 100, (20, 16, 16)).astype(np.uint8)
+    raw[10:] += 100
+    judge = Judge(_model(), _volume(raw, np.zeros_like(raw)), range(10, 20))
+    whole = _model().predict(raw)
+    np.testing.assert_array_equal(judge.predict(1), whole[10:])
