@@ -284,6 +284,8 @@ def present_explanation(facts: Mapping[str, Any], out: Path) -> None:
         f"{facts['mean_probability']:.3f} in the mean, {facts['foreground_share']:.1%} foreground",
         markup=False,
     )
+    for note in facts["notes"]:
+        say(note)
     for level in facts["levels"]:
         filters = ", ".join(
             f"{each['filter']} ({each['stands_out']:+.2f})" for each in level["strongest"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +23,7 @@ from trainer.output_folder import OutputFolder
 from trainer.overlay import encode_png
 from trainer.region import Region
 from trainer.stack import read_stack
+from trainer.voxel_size import VoxelSize, is_alike, trained_voxel_size
 
 _RECORD = "explain.json"
 _FILES = ("explain.html", "section.png", "map-*.png", "filters-*.png")
@@ -166,7 +167,7 @@ def explain_files(
 
     Returns:
         What `explain.json` holds: `{model, raw, section, box, window, mean_probability,
-        foreground_share, levels, files}`, each level as `{level, voxels_per_cell, filters,
+        foreground_share, levels, notes, files}`, each level as `{level, voxels_per_cell, filters,
         map_share_in_box, strongest}`.
 
     Raises:
@@ -176,17 +177,29 @@ def explain_files(
 
     folder = OutputFolder(out, _RECORD, _FILES)
     folder.check()
-    volume = read_stack(raw, role="raw").array
+    stack = read_stack(raw, role="raw")
+    volume = stack.array
     _check_place(volume, section, region)
     configure_device()
     loaded = load_model(model, stock=True)
     explanation = explain(loaded, volume, section, region)
     pictures = _draw(explanation)
-    facts = {"model": str(model), "raw": str(raw), **explanation.to_mapping()}
+    notes = list(_compare_voxels(trained_voxel_size(loaded.card), stack.voxel_size_nm))
+    facts = {"model": str(model), "raw": str(raw), **explanation.to_mapping(), "notes": notes}
     folder.prepare()
-    page = build_explanation_page(explanation, str(model), str(raw), pictures)
+    page = build_explanation_page(explanation, str(model), str(raw), pictures, notes)
     files = {f"{name}.png": encode_png(picture) for name, picture in pictures.items()}
     return folder.write(facts, {**files, "explain.html": page})
+
+
+def _compare_voxels(trained: VoxelSize | None, here: VoxelSize | None) -> Iterator[str]:
+    """What other voxels than the model's make of an explanation."""
+    if trained and here and not is_alike(here[1:], trained[1:]):
+        yield (
+            f"the model was trained on voxels of {trained[1]:g} x {trained[2]:g} nm (y x x), the "
+            f"volume's are {here[1]:g} x {here[2]:g} nm: explained as they are, where `predict` "
+            "would resample them first"
+        )
 
 
 def _check_place(raw: np.ndarray, section: int, region: Region) -> None:

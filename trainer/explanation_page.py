@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 
 def build_explanation_page(
-    explanation: Explanation, model: str, raw: str, pictures: Mapping[str, np.ndarray]
+    explanation: Explanation,
+    model: str,
+    raw: str,
+    pictures: Mapping[str, np.ndarray],
+    notes: Sequence[str] = (),
 ) -> bytes:
     """Writes the page.
 
@@ -25,6 +29,7 @@ def build_explanation_page(
         model: The model's name or folder.
         raw: The file of the volume.
         pictures: RGB, uint8 (y, x, 3), by the names of their files without the ending.
+        notes: What has to be known of the files.
     """
     page = Page("What did the network go by?", _headline(explanation))
     region = explanation.region
@@ -38,6 +43,7 @@ def build_explanation_page(
                 "box",
                 f"y {region.y0} to {region.y1}, x {region.x0} to {region.x1}, in voxels",
             ],
+            *(["note", note] for note in notes),
         ],
     )
     page.figure(

@@ -138,6 +138,21 @@ def test_a_place_outside_the_volume_is_one_line(section: int, region: Region, me
     assert str(caught.value).startswith(message)
 
 
+@pytest.mark.parametrize(("nm", "notes"), [(5.0, 0), (10.0, 1)])
+def test_other_voxels_than_the_models_are_told(tmp_path: Path, nm: float, notes: int) -> None:
+    model = untrained()
+    state = {f"model/{w.path}": np.asarray(w) for w in build_unet(model.hyperparameters).weights}
+    card = {"data": {"voxel_size_nm": [30.0, 5.0, 5.0]}}
+    saved = build_model(model.hyperparameters, state, threshold=0.5, card=card)
+    save_model(saved, tmp_path / "model")
+    write_stack(tmp_path / "raw.tif", raw(3, 21, 31), (30.0, nm, nm))
+    out = tmp_path / "out"
+    facts = explain_files(tmp_path / "model", tmp_path / "raw.tif", 1, REGION, out)
+    assert len(facts["notes"]) == notes
+    page = (out / "explain.html").read_text()
+    assert ("trained on voxels of 5 x 5 nm" in page) == bool(notes)
+
+
 def test_files_are_explained_in_pictures_numbers_and_a_page(tmp_path: Path) -> None:
     model = untrained()
     state = {f"model/{w.path}": np.asarray(w) for w in build_unet(model.hyperparameters).weights}
@@ -160,6 +175,7 @@ def test_files_are_explained_in_pictures_numbers_and_a_page(tmp_path: Path) -> N
         "map_share_in_box",
         "strongest",
     }
+    assert facts["notes"] == []
     page = (out / "explain.html").read_text()
     assert len(re.findall('<figure><img src="data:image/jpeg;base64,', page)) == 9
     assert page.count("<figcaption>") == 9
