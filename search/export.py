@@ -19,6 +19,7 @@ from search.data import StudyData, load_data
 from search.objectives import dice_of
 from search.provenance import describe_software
 from search.results import FINALISTS, WINNER, best_trials, model_folder
+from search.study import described_data
 from search.trial_model import Source, build_trial_model
 from storage.checkpoints import CheckpointStore
 from trainer.device import configure_device
@@ -109,12 +110,7 @@ def _of_trial(config: Config, study: optuna.Study, number: int) -> Model:
 
 
 def _build(config: Config, study: optuna.Study, trial: FrozenTrial) -> Model:
-    return build_trial_model(Source(config, study, trial), trial, _data_of(study))
-
-
-def _data_of(study: optuna.Study) -> dict[str, Any]:
-    data: dict[str, Any] = json.loads(study.user_attrs["defined_by"])["data"]
-    return data
+    return build_trial_model(Source(config, study, trial), trial, described_data(study))
 
 
 def _ensemble(config: Config, study: optuna.Study) -> Model:
@@ -130,7 +126,7 @@ def _ensemble(config: Config, study: optuna.Study) -> Model:
             f"{len(kept)}; search on, or keep more of the best (study.keep = {config.study.keep})"
         )
     data = load_data(config)
-    if json.loads(json.dumps(data.to_json())) != _data_of(study):
+    if json.loads(json.dumps(data.to_json())) != described_data(study):
         raise InputError(
             "data: expected the volumes and the split that the study was made with, to tune the "
             "ensemble's threshold on, got others; name the study's own"

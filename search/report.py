@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -21,6 +20,7 @@ from search.pruners import rungs
 from search.report_page import Findings, build_report_page
 from search.report_runs import Run, best_first, read_runs
 from search.results import FINALISTS, WINNER, budget_row
+from search.study import described_data
 from storage.artifacts import ArtifactFolder
 from trainer.output_folder import OutputFolder
 from trainer.overlay import to_jpeg
@@ -70,7 +70,7 @@ def gather(config: Config, study: optuna.Study) -> Findings:
         finalists=study.user_attrs.get(FINALISTS, []),
         changes=changes,
         pictures=_pictures(config, study, best_first(runs)[:_PICTURES]),
-        data=json.loads(study.user_attrs.get("defined_by", "{}")).get("data", {}),
+        data=described_data(study),
         winner=study.user_attrs.get(WINNER),
     )
 

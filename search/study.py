@@ -191,6 +191,12 @@ def describe_identity(study: optuna.Study) -> str:
     return str(study.user_attrs.get(_IDENTITY, ""))
 
 
+def described_data(study: optuna.Study) -> dict[str, Any]:
+    """What is known of the volumes that its trials were trained on; nothing of a study not ours."""
+    known: dict[str, Any] = json.loads(describe_identity(study) or "{}").get("data", {})
+    return known
+
+
 def _identity(config: Config, data: StudyData) -> dict[str, Any]:
     return {
         "space": config.build_space().to_json(),
