@@ -152,6 +152,12 @@ def test_there_is_a_slot_for_each_share_of_the_cluster(cluster: None) -> None:
     assert largest_node_cpus() == 2
 
 
+def test_a_local_ray_leaves_the_programs_signals_alone(cluster: None) -> None:
+    # Ray's own handler ends a process as if it had done its work.
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 def test_more_than_this_machine_has_is_refused(cluster: None) -> None:
     check_room(cpus=2, gpus=0)
     with pytest.raises(InputError, match=r"2 CPUs, 0 GPUs.* got 1 and 0\.5"):
