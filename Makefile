@@ -43,8 +43,8 @@ install: $(TO_RUN) ## Make .venv; EXTRAS="gp bench" adds to it, EXTRAS=gpu takes
 search: install ## Search a synthetic volume in a few minutes (configs/quick.toml); ARGS="--trials 20"
 	@.venv/bin/unet-search run configs/quick.toml $(ARGS)
 
-test: $(TO_DEVELOP) ## Run the tests in four processes; ARGS="-k metrics" selects some, -n0 takes one
-	@.venv/bin/python -m pytest -n 4 --no-loadscope-reorder $(ARGS)
+test: $(TO_DEVELOP) ## Run the tests in three processes; ARGS="-k metrics" selects some, -n0 takes one
+	@.venv/bin/python -m pytest -n 3 --no-loadscope-reorder $(ARGS)
 
 test-compose: $(TO_DEVELOP) ## Build the image and try the whole stack; needs a Docker engine
 	@.venv/bin/python -m pytest tests/compose $(ARGS)

@@ -99,7 +99,7 @@ def _be_impatient(seconds: str) -> None:
     from search.patience import Patience
     from search.ray_workers import RayWorkers
 
-    patience = Patience(least_seconds=float(seconds), first_seconds=30.0)
+    patience = Patience(least_seconds=float(seconds), first_seconds=120.0)
     RayWorkers.__init__.__kwdefaults__["patience"] = patience
 
 

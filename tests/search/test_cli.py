@@ -577,6 +577,7 @@ def test_an_explanation_shows_the_filters_and_where_it_is_written(
         "box": [0, 1, 2, 3],
         "mean_probability": 0.5,
         "foreground_share": 0.25,
+        "notes": ["other voxels"],
         "levels": [{"level": "centre", "filters": 8, "strongest": strongest}],
     }
     fake = types.ModuleType("trainer.explain")
@@ -584,7 +585,8 @@ def test_an_explanation_shows_the_filters_and_where_it_is_written(
     monkeypatch.setitem(sys.modules, "trainer.explain", fake)
     place = ("--section", "7", "--box", "0,1,2,3", "--out", "why")
     shown = call("explain", "model", "--raw", "a.tif", *place)
-    assert (shown.code, shown.err) == (0, "written to why: open why/explain.html\n")
+    told = "other voxels\nwritten to why: open why/explain.html\n"
+    assert (shown.code, shown.err) == (0, told)
     assert "centre: filters 5 (+1.25), 0 (-0.50) of 8" in shown.out
     assert json.loads(call("explain", "model", "--raw", "a.tif", *place, "--json").out) == facts
 
