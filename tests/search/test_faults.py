@@ -50,7 +50,8 @@ def test_a_ray_that_is_killed_ends_the_search_and_the_same_command_goes_on(build
     for process in [*rig.descendants("gcs_server"), *rig.descendants("raylet")]:
         process.kill()
     started = time.monotonic()
-    assert "Ray" in rig.finish(code=1)
+    # On a busy machine Ray itself may end the process before it is found out here.
+    assert "ray" in rig.finish(code=1).lower()
     assert time.monotonic() - started < 90
     rig.run()
     rig.check()
