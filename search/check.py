@@ -103,7 +103,7 @@ class _Cluster:
 
     def slots_of_a_node(self, cpus: int) -> int:
         """Trials that the node with the most cores has room for."""
-        return max(1, *(int(node["cpus"]) // cpus for node in self.nodes))
+        return max([1, *(int(node["cpus"]) // cpus for node in self.nodes)])
 
 
 def _check_cluster(config: Config, data: StudyData) -> _Cluster | None:

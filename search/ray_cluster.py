@@ -70,7 +70,8 @@ def _own_signals() -> Iterator[None]:
     finally:
         if threading.current_thread() is threading.main_thread():
             for number, handler in before.items():
-                signal.signal(number, handler)
+                if handler is not None:  # It was not Python that set it.
+                    signal.signal(number, handler)
 
 
 def check_room(*, cpus: float, gpus: float) -> None:
