@@ -43,7 +43,8 @@ def check(config: Config) -> dict[str, Any]:
     timings = time_networks(config, data, device)
     timing = _typical(timings)
     epoch_seconds, parameters = timing.epoch_seconds or 0.0, timing.parameters
-    slots = cluster.slots if cluster else _slots(config, device.gpus)
+    # Of a cluster whose nodes are yet to come, the first worker's.
+    slots = max(1, cluster.slots) if cluster else _slots(config, device.gpus)
     slots_of_a_node = cluster.slots_of_a_node(workers.cpus_per_trial) if cluster else None
     study = config.study
     return {

@@ -12,6 +12,7 @@ from trainer.errors import InputError
 from trainer.exploration import Exploration, measure_volume
 from trainer.exploration_exhibits import PICTURE_NAMES, draw_exhibits
 from trainer.exploration_page import render_page
+from trainer.output_folder import unwritable
 from trainer.replacement import make_room, replace_folder
 from trainer.volume import load_raw, load_volume
 
@@ -71,10 +72,7 @@ def _explained(out: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise InputError(
-            f"--out: expected a folder that can be written, got {out}: {error.strerror}; "
-            "choose another"
-        ) from None
+        raise unwritable(out, error.strerror) from None
 
 
 def table_rows(facts: Mapping[str, Any]) -> list[tuple[str, str]]:

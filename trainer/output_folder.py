@@ -118,7 +118,11 @@ class OutputFolder:
         return any(fnmatch(name, pattern) for pattern in self._names)
 
     def _refusal(self, cause: str | None) -> InputError:
-        return InputError(
-            f"--out: expected a folder that can be written, got {self._path}: {cause}; "
-            "choose another"
-        )
+        return unwritable(self._path, cause)
+
+
+def unwritable(out: Path, cause: str | None) -> InputError:
+    """The error to raise for an `--out` that the system does not let a command write."""
+    return InputError(
+        f"--out: expected a folder that can be written, got {out}: {cause}; choose another"
+    )

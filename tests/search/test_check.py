@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from search import check
 from search.memory_watch import room_bytes
 from search.presentation import present_check
 from trainer.device import Device
@@ -49,3 +50,9 @@ def test_a_short_search_is_not_said_to_take_no_time(capsys: pytest.CaptureFixtur
     present_check(FACTS | {"hours": dict.fromkeys(FACTS["hours"], 0.004)})
     shown = " ".join(capsys.readouterr().out.split())
     assert "search: about 1 minute, at most 1 minute" in shown
+
+
+def test_the_largest_node_is_known_and_a_cluster_may_have_none_yet() -> None:
+    nodes = [{"cpus": 4.0}, {"cpus": 17.0}]
+    assert check._Cluster(nodes, slots=9).slots_of_a_node(2) == 8
+    assert check._Cluster([], slots=0).slots_of_a_node(2) == 1
