@@ -43,10 +43,18 @@ class Side:
 
     def take_turn(self) -> None:
         """Works one block."""
+        self.begin_turn()
+        self.await_turn()
+
+    def begin_turn(self) -> None:
+        """Lets it work one block."""
         if self._process.stdin is None:
             raise RuntimeError("started without a pipe")
         self._process.stdin.write("\n")
         self._process.stdin.flush()
+
+    def await_turn(self) -> None:
+        """Waits for the block's end."""
         self.blocks.append(self._read())
 
     def end(self) -> None:

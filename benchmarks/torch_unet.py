@@ -21,6 +21,7 @@ class TorchTraining:
         """Builds it on the GPU where there is one."""
         torch.set_num_threads(threads)
         torch.manual_seed(0)
+        torch.backends.cudnn.benchmark = True
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         # A processor without bfloat16 would emulate it, many times slower than float32.
         self._mixed = self._device == "cuda" or cpu_precision() == "mixed_bfloat16"

@@ -65,7 +65,10 @@ def build_stock_block(steps: int) -> tuple[Block, str]:
     keras.utils.set_random_seed(0)
     network = build_unet(HYPERPARAMETERS, stock=True)
     network.compile(
-        keras.optimizers.Adam(1e-3), loss=build_loss(HYPERPARAMETERS), jit_compile=False
+        keras.optimizers.Adam(1e-3),
+        loss=build_loss(HYPERPARAMETERS),
+        # TensorFlow is faster without XLA on a CPU; JAX is nothing without it.
+        jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
     )
     volume = build_volume()
     dataset = _classic_dataset(
@@ -139,10 +142,43 @@ def build_torch_block(steps: int) -> tuple[Block, str]:
     return block, training.description
 
 
+def build_matrix_block(products: int) -> tuple[Block, str]:
+    """Products of large matrices in the session's precision: the rate that its device has."""
+    from trainer.device import configure_device
+
+    device = configure_device(cores())
+    import keras
+
+    from benchmarks.arithmetic import count_training_operations
+    from trainer.unet import build_unet
+
+    dtype = keras.DTypePolicy(device.precision).compute_dtype
+    side = 8192 if device.kind == "gpu" else 2048
+    # Scaled so that a product of many stays near 1.
+    matrix = keras.random.normal((side, side), stddev=side**-0.5, seed=1, dtype=dtype)
+    per_image = count_training_operations(
+        build_unet(HYPERPARAMETERS), HYPERPARAMETERS.depth, HYPERPARAMETERS.tile_size
+    )
+
+    def block() -> dict[str, float]:
+        started = time.perf_counter()
+        product = matrix
+        for _ in range(products):
+            product = keras.ops.matmul(matrix, product)
+        # A device works behind the program's back: this waits for it.
+        float(keras.ops.convert_to_numpy(product[0, 0]))
+        seconds = time.perf_counter() - started
+        operations = 2.0 * side**3 * products
+        return {"operations": operations, "seconds": seconds, "per_image": per_image}
+
+    return block, f"{side} x {side}, {dtype}"
+
+
 SIDES: Mapping[str, Callable[[int], tuple[Block, str]]] = {
     "session": build_session_block,
     "stock_keras": build_stock_block,
     "torch": build_torch_block,
+    "matrix": build_matrix_block,
 }
 
 

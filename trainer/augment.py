@@ -56,7 +56,8 @@ def draw_field(
             if target is None
             else _nearest_centre(target[axis], extent, reach)
         )
-        places.append((offset + centre).astype(np.float32))
+        offset += np.float32(centre)
+        places.append(offset)
     return Field(*places)
 
 
@@ -104,10 +105,13 @@ def change_intensity(
         factor += random.uniform(-hp.contrast, hp.contrast)
     if happens(random, hp.brightness_probability):
         shift = random.uniform(-hp.brightness, hp.brightness)
-    tile = (tile - np.float32(0.5)) * np.float32(factor) + np.float32(0.5 + shift)
+    # About the middle of the range: (tile - 0.5) * factor + 0.5 + shift.
+    tile = tile * np.float32(factor)
+    tile += np.float32(0.5 + shift - 0.5 * factor)
     if happens(random, hp.noise_probability):
-        deviation = np.float32(random.uniform(0, hp.noise))
-        tile = tile + deviation * random.standard_normal(tile.shape, dtype=np.float32)
+        noise = random.standard_normal(tile.shape, dtype=np.float32)
+        noise *= np.float32(random.uniform(0, hp.noise))
+        tile += noise
     return tile
 
 
@@ -128,10 +132,10 @@ def _blurred(tile: np.ndarray, sigma: float) -> np.ndarray:
 def _offsets(
     random: np.random.Generator, hyperparameters: Hyperparameters
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and columns of the tile's voxels about its centre, float64 (y, x) each."""
+    """Rows and columns of the tile's voxels about its centre, float32 (y, x) each."""
     hp = hyperparameters
-    matrix = _draw_matrix(random, hp)
-    line = np.arange(hp.tile_size, dtype=np.float64) - (hp.tile_size - 1) / 2
+    matrix = _draw_matrix(random, hp).astype(np.float32)
+    line = np.arange(hp.tile_size, dtype=np.float32) - np.float32((hp.tile_size - 1) / 2)
     y, x = line[:, np.newaxis], line[np.newaxis, :]
     if happens(random, hp.elastic_probability):
         shape = (hp.tile_size, hp.tile_size)

@@ -53,14 +53,18 @@ def configure_device(threads: int | None = None, *, gpu_share: float = 1.0) -> D
         InputError: The share is too small to train in.
     """
     keep_freed_memory()
-    # JAX would take most of a GPU's memory at once.
+    # JAX would take most of a GPU's memory at once; what it grows to has a limit all the same.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    if gpu_share < 1:
+        os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", f"{gpu_share:.3f}")
     with _quiet():
         import keras
 
-    if keras.backend.backend() == "tensorflow":
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
         return _configure_tensorflow(threads or os.cpu_count() or 1, gpu_share)
-    return Device(f"{keras.backend.backend()}'s default device", "cpu", cpu_precision())
+    card = _find_jax_card() if backend == "jax" else _find_torch_card()
+    return card or Device(f"{backend} on the CPU", "cpu", cpu_precision())
 
 
 def cpu_precision(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
@@ -112,6 +116,26 @@ def _configure_tensorflow(threads: int, gpu_share: float) -> Device:
     details = tf.config.experimental.get_device_details(gpus[0])
     precision = gpu_precision(details.get("compute_capability", (0, 0)))
     return Device(details.get("device_name", "GPU"), "gpu", precision, len(gpus), memory)
+
+
+def _find_jax_card() -> Device | None:
+    import jax
+
+    card = jax.devices()[0]
+    if card.platform != "gpu":
+        return None
+    major, _, minor = str(card.compute_capability).partition(".")
+    precision = gpu_precision((int(major), int(minor or 0)))
+    return Device(str(card.device_kind), "gpu", precision, jax.device_count())
+
+
+def _find_torch_card() -> Device | None:
+    import torch
+
+    if not torch.cuda.is_available():
+        return None
+    precision = gpu_precision(torch.cuda.get_device_capability())
+    return Device(torch.cuda.get_device_name(), "gpu", precision, torch.cuda.device_count())
 
 
 def _find_room(gpu_share: float) -> int | None:

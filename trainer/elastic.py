@@ -25,14 +25,12 @@ def draw_displacement(
     """
     step = max(1, int(sigma / _POINTS_PER_SIGMA))
     margin = math.ceil(_REACH * sigma / step)
-    coarse = [math.ceil(length / step) + 2 * margin + 3 for length in shape]
-    noise = random.uniform(-1, 1, coarse).astype(np.float32)
+    points = [math.ceil(length / step) + 2 for length in shape]
+    noise = random.uniform(-1, 1, [count + 2 * margin for count in points]).astype(np.float32)
     width = 2 * margin + 1
     smooth = cv2.GaussianBlur(noise, (width, width), sigma / step)
     # Fewer points each carry more: the mean over a step's area loses a factor of the step.
-    smooth = smooth * np.float32(alpha / step)
-    if step == 1:
-        return smooth[margin : margin + shape[0], margin : margin + shape[1]]
-    y, x = (margin + 1 + np.arange(length, dtype=np.float32) / step for length in shape)
-    columns, rows = np.meshgrid(x, y)
-    return cv2.remap(smooth, columns, rows, cv2.INTER_CUBIC)
+    smooth = smooth[margin:-margin, margin:-margin] * np.float32(alpha / step)
+    # The first and the last point only carry the interpolation beyond the field's border.
+    fine = cv2.resize(smooth, None, fx=step, fy=step, interpolation=cv2.INTER_CUBIC)
+    return fine[step : step + shape[0], step : step + shape[1]]

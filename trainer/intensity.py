@@ -54,7 +54,10 @@ class Intensity:
 
     def scale(self, raw: np.ndarray) -> np.ndarray:
         """Maps voxels of any type to float32, mostly within 0 and 1."""
-        return ((raw.astype(np.float32) - self.low) / (self.high - self.low)).astype(np.float32)
+        scaled = raw.astype(np.float32)
+        scaled -= np.float32(self.low)
+        scaled /= np.float32(self.high - self.low)
+        return scaled
 
     def to_gray(self, raw: np.ndarray) -> np.ndarray:
         """Maps voxels to uint8 to be looked at; what lies beyond the percentiles is cut off."""

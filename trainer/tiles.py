@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
+import cv2
 import numpy as np
 
 from trainer.hyperparameters import Hyperparameters
@@ -17,6 +18,10 @@ Batch = tuple[np.ndarray, np.ndarray]
 
 In 3D both are (tile, z, y, x, 1).
 """
+
+_MOST_THREADS = 4
+"""More of them only wait for each other, and for Python itself: on 16 cores eight threads made
+fewer tiles than four, and the training step waited for its turn among them."""
 
 
 class TileSource:
@@ -32,6 +37,8 @@ class TileSource:
         self._voxels = np.cumsum([volume.training_voxels for volume in volumes])
         self._batch_size = hyperparameters.batch_size
         self._seed = seed
+        # Tiles are made side by side; OpenCV's own threads would take the cores from the network.
+        cv2.setNumThreads(1)
 
     def tile(self, number: int) -> Batch:
         """Makes one tile: image (y, x, section) and mask (y, x), or (z, y, x, 1) and (z, y, x)."""
@@ -47,6 +54,7 @@ class TileSource:
 
     def batches(self, first: int, count: int, *, threads: int = 1) -> Iterator[Batch]:
         """Yields `count` batches from number `first` on, a few of them prepared ahead."""
+        threads = min(threads, _MOST_THREADS)
         ahead = 2 * threads
         with ThreadPoolExecutor(threads, thread_name_prefix="tiles") as pool:
             waiting: deque[Future[Batch]] = deque()
