@@ -10,6 +10,7 @@ import argparse
 import json
 import statistics
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.machine import describe_machine
@@ -17,23 +18,36 @@ from benchmarks.side import Side
 from benchmarks.training_task import HYPERPARAMETERS
 
 
-def measure(trainings: int, blocks: int, steps: int) -> dict[str, Any]:
-    """All of them at once, block by block."""
+def measure(numbers: Sequence[int], blocks: int, steps: int) -> dict[str, Any]:
+    """Each number of trainings at once, block by block; the others sleep meanwhile."""
     module = "benchmarks.training_sides"
-    sides = [Side("session", module, [str(steps)], "images") for _ in range(trainings)]
+    sides = [Side("session", module, [str(steps)], "images") for _ in range(max(numbers))]
+    for side in sides:
+        side.await_ready()
+    shared = {}
+    for number in numbers:
+        shared[str(number)] = _measure_together(sides[:number], blocks)
+        print(f"{number}: {shared[str(number)]}", file=sys.stderr, flush=True)
+    for side in sides:
+        side.end()
+    return {"trainings": shared, "device": sides[0].told["ready"]}
+
+
+def _measure_together(sides: Sequence[Side], blocks: int) -> dict[str, float]:
+    before = [len(side.blocks) for side in sides]
     for _ in range(blocks):
         for side in sides:
             side.begin_turn()
         for side in sides:
             side.await_turn()
-    for side in sides:
-        side.end()
-    together = [sum(rates) for rates in zip(*(side.rates for side in sides), strict=True)]
-    waited = [b["waited"] / b["seconds"] for side in sides for b in side.blocks]
+    own = [side.blocks[first:] for side, first in zip(sides, before, strict=True)]
+    together = [
+        sum(block["images"] / block["seconds"] for block in turn) for turn in zip(*own, strict=True)
+    ]
+    waited = [block["waited"] / block["seconds"] for blocks in own for block in blocks]
     return {
         "images_per_second": round(statistics.median(together), 2),
         "data_wait_share": round(statistics.median(waited), 4),
-        "device": sides[0].told["ready"],
     }
 
 
@@ -45,12 +59,9 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=20, help="of a block")
     asked = parser.parse_args()
     machine = describe_machine()
-    shared = {}
-    for trainings in asked.trainings:
-        shared[str(trainings)] = measure(trainings, asked.blocks, asked.steps)
-        print(f"{trainings}: {shared[str(trainings)]}", file=sys.stderr, flush=True)
+    shared = measure(asked.trainings, asked.blocks, asked.steps)
     run = {"network": HYPERPARAMETERS.to_mapping(), "blocks": asked.blocks, "steps": asked.steps}
-    print(json.dumps({"trainings": shared, "machine": machine, "run": run}))
+    print(json.dumps({**shared, "machine": machine, "run": run}))
     return 0
 
 

@@ -19,7 +19,7 @@ class Side:
     """A process that works a block at a time."""
 
     def __init__(self, name: str, module: str, arguments: Sequence[str], unit: str) -> None:
-        """Starts it; it is ready after its first block.
+        """Starts it, beside others that are started; `await_ready` waits for its first block.
 
         Args:
             name: Of the side; the module's first argument.
@@ -38,8 +38,12 @@ class Side:
             stderr=self._said,
             text=True,
         )
-        self.told: Mapping[str, Any] = self._read()
+        self.told: Mapping[str, Any] = {}
         self.blocks: list[Mapping[str, float]] = []
+
+    def await_ready(self) -> None:
+        """Waits for its first block, which is not counted, and for what it tells of itself."""
+        self.told = self._read()
 
     def take_turn(self) -> None:
         """Works one block."""
@@ -98,6 +102,8 @@ class Side:
 
 def take_turns(sides: Mapping[str, Side], turns: int, unit: str) -> None:
     """Lets each side work a block per turn, shows the rates, and ends the sides."""
+    for side in sides.values():
+        side.await_ready()
     for turn in range(turns):
         for side in sides.values():
             side.take_turn()
