@@ -31,7 +31,10 @@ VoxelSize = Annotated[
 ]
 Window = Annotated[
     int | None,
-    typer.Option(min=1, help="Predict in windows of so many voxels; by default as memory allows."),
+    typer.Option(
+        min=1,
+        help="Predict in windows of so many voxels; by default as tuned, or as memory allows.",
+    ),
 ]
 Overlap = Annotated[
     float | None, typer.Option(help="Share of a window that the next one sees again; 0.5 if unset.")

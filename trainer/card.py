@@ -148,6 +148,11 @@ def _explain_postprocessing(model: Model) -> str:
         lines.append(
             f"That is for the mean over {model.views} flips and quarter turns of each section."
         )
+    if model.windows is not None:
+        size, overlap = model.windows.size, model.windows.overlap
+        lines.append(
+            f"Sections are seen in windows of {size} x {size} that overlap by {overlap:.0%}."
+        )
     if model.z_median > 1:
         lines.append(f"Before it comes a median over {model.z_median} sections along z.")
     if model.smallest_object_voxels > 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from trainer.median import median_along_z
 from trainer.model_card import CARD_FORMAT, read_card
 from trainer.replacement import make_room, replace_folder
 from trainer.small_objects import drop_small_objects
+from trainer.windows import WindowedNetwork, Windows
 
 if TYPE_CHECKING:
     from trainer.intensity import Intensity
@@ -46,6 +48,7 @@ class Model:
         views: 8 where a prediction is the mean over flips and quarter turns, 1 where not.
         smallest_object_voxels: Objects of fewer voxels are no foreground; 0 keeps all.
         members: Of an ensemble, whose network is the mean of theirs; none for a single network.
+        windows: That sections are divided into; None where they are whole as far as memory allows.
     """
 
     network: Any
@@ -56,6 +59,7 @@ class Model:
     views: int = 1
     smallest_object_voxels: int = 0
     members: tuple[Hyperparameters, ...] = ()
+    windows: Windows | None = None
 
     @property
     def networks(self) -> tuple[Hyperparameters, ...]:
@@ -89,12 +93,11 @@ class Model:
 
         probability = np.empty(raw.shape, np.uint8)
         intensity = intensity or Intensity.measure(raw)
+        network, section_voxels = self.network, math.prod(raw.shape[1:])
+        if self.windows is not None:
+            network = WindowedNetwork(network, self.windows, self.halvings, section_voxels)
         for section, values in predict_sections(
-            self.network,
-            raw,
-            intensity,
-            self.grid,
-            views=self.views,
+            network, raw, intensity, self.grid, views=self.views
         ):
             probability[section] = values
         return median_along_z(probability, self.z_median)
@@ -207,7 +210,12 @@ def load_model(folder: Path, *, precision: str = "float32", stock: bool = False)
         # Cards of older versions have none.
         smallest_object_voxels=after.get("smallest_object_voxels", 0),
         members=members,
+        windows=_read_windows(after.get("windows")),
     )
+
+
+def _read_windows(stored: Mapping[str, Any] | None) -> Windows | None:
+    return None if stored is None else Windows(stored["size"], stored["overlap"])
 
 
 def _load_network(
@@ -274,6 +282,7 @@ def _full_card(model: Model, folder: Path) -> dict[str, Any]:
             "views": model.views,
             "z_median_sections": model.z_median,
             "smallest_object_voxels": model.smallest_object_voxels,
+            "windows": _describe_windows(model.windows),
         },
         "input": f"float32 {_describe_input(model.grid)}; the volume's 1st percentile "
         "is 0, its 99th is 1",
@@ -281,6 +290,10 @@ def _full_card(model: Model, folder: Path) -> dict[str, Any]:
         "probability of foreground",
         "sha256": sha256(folder / NETWORK_FILE),
     }
+
+
+def _describe_windows(windows: Windows | None) -> dict[str, Any] | None:
+    return windows and {"size": windows.size, "overlap": windows.overlap}
 
 
 def _describe_input(grid: InputGrid) -> str:

@@ -71,6 +71,20 @@ def _is_postprocessing(value: Any) -> bool:
         and value.get("z_median_sections") in range(1, 100, 2)
         and value.get("views") in VIEWS
         and _is_count(value.get("smallest_object_voxels", 0))
+        and _is_windows(value.get("windows"))
+    )
+
+
+def _is_windows(value: Any) -> bool:
+    """Whether sections are whole, or divided in a way that can be."""
+    if value is None:
+        return True
+    return (
+        isinstance(value, dict)
+        and _is_count(value.get("size"))
+        and value["size"] > 0
+        and type(value.get("overlap")) in (int, float)
+        and 0 <= value["overlap"] < 1
     )
 
 

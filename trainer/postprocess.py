@@ -14,26 +14,29 @@ from trainer.model import Model
 from trainer.small_objects import choose_smallest_object, drop_small_objects
 from trainer.views import VIEWS
 from trainer.volume import Volume
+from trainer.windows import Windows
 
-_WINDOWS = (1, 3, 5, 7, 9, 11, 13, 15)
+_MEDIANS = (1, 3, 5, 7, 9, 11, 13, 15)
+_OVERLAPS = (0.25, 0.5)
 _WORTH_EIGHT_TIMES = 0.002  # of Dice: less is not worth eight times the prediction
+_WORTH_FOUR_TIMES = 0.001  # of Dice, likewise: what windows that overlap by half cost
 _WORTH_A_STEP = 0.001  # of Dice: less may be the luck of these sections alone
 
 
 @dataclass(frozen=True)
 class _Tried:
     views: int
-    window: int
+    median: int
     smallest: int
     scores: Scores
     judged: _Judged
 
     @property
     def merit(self) -> tuple[float, int]:
-        # Of equals the narrower window: it says less of its own.
-        steps = (self.window > 1) + (self.smallest > 0)
+        # Of equals the shorter median: it says less of its own.
+        steps = (self.median > 1) + (self.smallest > 0)
         price = _WORTH_EIGHT_TIMES * (self.views > 1) + _WORTH_A_STEP * steps
-        return self.scores.dice - price, -self.window
+        return self.scores.dice - price, -self.median
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,12 +61,13 @@ class Judge:
         truth: np.ndarray = self.volume.mask[self.sections.start : self.sections.stop] != 0
         return truth
 
-    def predict(self, views: int) -> np.ndarray:
+    def predict(self, views: int, windows: Windows | None = None) -> np.ndarray:
         """Probabilities of the sections, uint8 (z, y, x), without a median."""
         block = self.volume.raw[self.sections.start : self.sections.stop]
         # Gray values are scaled as they will be when a whole volume is predicted.
         intensity = Intensity.measure(self.volume.raw)
-        return replace(self.model, views=views, z_median=1).predict(block, intensity)
+        model = replace(self.model, views=views, z_median=1, windows=windows)
+        return model.predict(block, intensity)
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ class Tuned:
 
 
 def tune(model: Model, judges: Sequence[Judge], *, threshold: float | None = None) -> Tuned:
-    """Chooses views, median along z, threshold and smallest object that give the highest Dice.
+    """Chooses windows, views, median along z, threshold and smallest object by their Dice.
 
     A step is taken only where it is worth more than it costs and than chance may give.
 
@@ -93,19 +97,44 @@ def tune(model: Model, judges: Sequence[Judge], *, threshold: float | None = Non
     """
     truths = [judge.truth for judge in judges]
     names = [judge.name for judge in judges]
-    tried = [
-        _try_windows(views, [judge.predict(views) for judge in judges], truths, names, threshold)
-        for views in VIEWS
-    ]
-    best = max((each for some in tried for each in some), key=lambda each: each.merit)
+
+    def judged(views: int, windows: Windows | None) -> list[_Tried]:
+        probabilities = [judge.predict(views, windows) for judge in judges]
+        return _try_medians(views, probabilities, truths, names, threshold)
+
+    # How a section is divided is chosen for one view: for eight it would cost eight times as much.
+    by_windows = {windows: judged(1, windows) for windows in _list_windows(judges)}
+    windows = max(by_windows, key=lambda each: _best(by_windows[each]).merit[0] - _price(each))
+    best = _best(by_windows[windows] + [t for views in VIEWS[1:] for t in judged(views, windows)])
     tuned = replace(
         model,
+        windows=windows,
         views=best.views,
-        z_median=best.window,
+        z_median=best.median,
         threshold=best.scores.threshold,
         smallest_object_voxels=best.smallest,
     )
     return Tuned(tuned, best.scores, best.judged.by_volume(best.scores.threshold))
+
+
+def _list_windows(judges: Sequence[Judge]) -> list[Windows | None]:
+    """Whole sections, and windows of the tiles' size where all sections are larger."""
+    side = max(each.tile_size for judge in judges for each in judge.model.networks)
+    if side >= min(min(judge.volume.raw.shape[1:]) for judge in judges):
+        return [None]
+    return [None, *(Windows(side, overlap) for overlap in _OVERLAPS)]
+
+
+def _price(windows: Windows | None) -> float:
+    """What windows have to be better by: how often they see a voxel, and a step."""
+    if windows is None:
+        return 0.0
+    times = 1 / (1 - windows.overlap) ** 2
+    return _WORTH_FOUR_TIMES * (times - 1) / 3 + _WORTH_A_STEP
+
+
+def _best(tried: Sequence[_Tried]) -> _Tried:
+    return max(tried, key=lambda each: each.merit)
 
 
 class _Judged:
@@ -131,7 +160,7 @@ class _Judged:
         return {name: own.scores(threshold) for name, own in self._histograms.items()}
 
 
-def _try_windows(
+def _try_medians(
     views: int,
     probabilities: Sequence[np.ndarray],
     truths: Sequence[np.ndarray],
@@ -141,12 +170,12 @@ def _try_windows(
     """Every median along z, and the best of them without its small objects as well."""
     shortest = min(map(len, probabilities))
     tried = []
-    for window in _WINDOWS:
-        if window <= max(1, shortest):
-            judged = _Judged(_smooth(probabilities, window), truths, names)
-            tried.append(_Tried(views, window, 0, judged.scores(threshold), judged))
-    best = max(tried, key=lambda each: each.merit)
-    return [*tried, *_try_smallest(best, _smooth(probabilities, best.window), truths, names)]
+    for median in _MEDIANS:
+        if median <= max(1, shortest):
+            judged = _Judged(_smooth(probabilities, median), truths, names)
+            tried.append(_Tried(views, median, 0, judged.scores(threshold), judged))
+    best = _best(tried)
+    return [*tried, *_try_smallest(best, _smooth(probabilities, best.median), truths, names)]
 
 
 def _try_smallest(
@@ -164,5 +193,5 @@ def _try_smallest(
         yield replace(best, smallest=smallest, scores=judged.scores(threshold), judged=judged)
 
 
-def _smooth(probabilities: Sequence[np.ndarray], window: int) -> list[np.ndarray]:
-    return [median_along_z(probability, window) for probability in probabilities]
+def _smooth(probabilities: Sequence[np.ndarray], median: int) -> list[np.ndarray]:
+    return [median_along_z(probability, median) for probability in probabilities]

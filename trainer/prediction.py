@@ -35,7 +35,8 @@ class PredictionOptions:
     Attributes:
         views: 8 for the mean over flips and quarter turns, 1 for the section as it is.
         z_median: Sections of the median along z, an odd number.
-        windows: How a section is divided; by default it is whole where memory allows.
+        windows: How a section is divided; where the model says nothing it is whole as far as
+            memory allows.
     """
 
     views: int | None = None
@@ -133,7 +134,8 @@ def prepare_prediction(
     model = replace(model, z_median=_median_here(model, shape, seen, voxel_size_nm))
     intensity = Intensity.measure_sections(raw)
     most_voxels = _most_voxels(model)
-    windows = options.windows or choose_windows(model.networks, seen[1:], most_voxels)
+    windows = options.windows or model.windows
+    windows = windows or choose_windows(model.networks, seen[1:], most_voxels)
     resampled = raw if seen == shape else Resampled(raw, seen)
     return Prediction(shape, notes, windows, model, resampled, intensity, most_voxels)
 

@@ -26,6 +26,7 @@ from trainer.model import (
 )
 from trainer.saved_model import write_saved_model
 from trainer.unet import build_unet, with_probability
+from trainer.windows import Windows
 
 # Keras 3.15 asks a TensorFlow variable for its array in a way that numpy 2 will not know.
 pytestmark = pytest.mark.filterwarnings(
@@ -300,14 +301,25 @@ def test_a_card_tells_the_smallest_object_unless_it_is_an_older_one(
 def test_the_smallest_object_is_saved(tmp_path: Path) -> None:
     save_model(replace(stub(), smallest_object_voxels=30), tmp_path / "model")
     card = json.loads((tmp_path / "model" / CARD_FILE).read_text())
-    after = {"views": 1, "z_median_sections": 1, "smallest_object_voxels": 30}
+    after = {"views": 1, "z_median_sections": 1, "smallest_object_voxels": 30, "windows": None}
     assert card["postprocessing"] == after
+
+
+def test_windows_are_saved_and_read(copy: Path, tmp_path: Path) -> None:
+    save_model(replace(stub(), windows=Windows(64, 0.25)), tmp_path / "model")
+    card = json.loads((tmp_path / "model" / CARD_FILE).read_text())
+    change_card(copy, postprocessing=card["postprocessing"])
+    assert load_model(copy).windows == Windows(64, 0.25)
 
 
 @pytest.mark.parametrize(
     ("key", "value"),
     [
         *(("postprocessing", AFTER | {"smallest_object_voxels": n}) for n in (-1, 2.5, True)),
+        *(
+            ("postprocessing", AFTER | {"windows": windows})
+            for windows in (8, {"size": 0, "overlap": 0.5}, {"size": 8}, {"size": 8, "overlap": 1})
+        ),
         ("format", 2),
         ("sha256", None),
         ("hyperparameters", [1]),

@@ -94,6 +94,51 @@ def test_where_all_views_agree_one_is_enough() -> None:
     assert tuned.views == 1
 
 
+class Nearsighted:
+    """A network that finds nothing along the borders of what it is shown."""
+
+    def predict_on_batch(self, images: np.ndarray) -> np.ndarray:
+        probability = np.zeros_like(images)
+        probability[:, 2:-2, 2:-2] = np.clip(images[:, 2:-2, 2:-2], 0, 1)
+        return probability
+
+
+class Shortsighted:
+    """A network that finds nothing where it is shown more than a tile."""
+
+    def predict_on_batch(self, images: np.ndarray) -> np.ndarray:
+        seen = np.clip(images, 0, 1)
+        return seen if images.shape[1] <= 8 else np.zeros_like(seen)
+
+
+def _object() -> tuple[np.ndarray, np.ndarray]:
+    mask = np.zeros((4, 16, 16), np.uint8)
+    mask[:, 5:11, 5:11] = 1
+    return mask * np.uint8(200), mask
+
+
+def test_windows_are_taken_where_they_find_more() -> None:
+    raw, mask = _object()
+    network: Any = Shortsighted()
+    tuned, scores = tune_on(replace(_model(), network=network), _volume(raw, mask), range(4))
+    assert tuned.windows is not None
+    assert (tuned.windows.size, scores.dice) == (8, 1.0)
+    np.testing.assert_array_equal(tuned.segment(tuned.predict(raw)), mask)
+
+
+@pytest.mark.parametrize("network", [Copying(), Nearsighted()])
+def test_sections_stay_whole_where_windows_find_no_more(network: Any) -> None:
+    raw, mask = _object()
+    tuned, _ = tune_on(replace(_model(), network=network), _volume(raw, mask), range(4))
+    assert tuned.windows is None
+
+
+def test_no_window_is_as_large_as_a_section() -> None:
+    raw, mask = _object()
+    small = replace(_model(), hyperparameters=Hyperparameters(depth=1, tile_size=16))
+    assert tune_on(small, _volume(raw, mask), range(4))[0].windows is None
+
+
 def test_a_threshold_that_is_given_is_kept() -> None:
     mask = np.zeros((4, 16, 16), np.uint8)
     mask[:, 4:8, 4:8] = 1

@@ -145,6 +145,22 @@ def test_windows_are_the_reports_own_method() -> None:
     assert np.abs(predict(array, model(channels=1), options=options).astype(int) - plain).max() <= 1
 
 
+def test_sections_are_divided_as_the_model_was_tuned_unless_told_otherwise() -> None:
+    array, seen = volume(2, 48, 64), set()
+
+    class Shape(Brightness):
+        def predict_on_batch(self, images: np.ndarray) -> np.ndarray:
+            seen.add(images.shape[1:3])
+            return super().predict_on_batch(images)
+
+    tuned = model(Shape(), windows=Windows(16, 0.25))
+    predict(array, tuned)
+    assert seen == {(16, 16)}
+    seen.clear()
+    predict(array, tuned, options=PredictionOptions(windows=Windows(32)))
+    assert seen == {(32, 32)}
+
+
 @pytest.mark.parametrize("here", [(20, 8, 10), (10, 4, 5), (40, 2, 2.5)])
 def test_another_voxel_size_is_resampled_there_and_back(here: tuple[float, ...]) -> None:
     array, seen = volume(12, 40, 40), []
