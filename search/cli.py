@@ -19,7 +19,6 @@ from search.options import (
     MaskInstead,
     RawInstead,
     Settings,
-    Share,
     print_json,
 )
 
@@ -310,9 +309,15 @@ def simulate(
         Path | None, typer.Option(help="What status --json printed of a real study.")
     ] = None,
     price: Annotated[float | None, typer.Option(help="Of a device hour.")] = None,
-    lost_share: Share = 0.0,
-    memory_share: Share = 0.0,
-    diverged_share: Share = 0.0,
+    lost_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Of epochs, how many lose their worker, 0 to 1.")
+    ] = 0.0,
+    memory_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Of epochs, how many run out of memory.")
+    ] = 0.0,
+    diverged_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Of epochs, how many end in no numbers.")
+    ] = 0.0,
     seed: Annotated[int | None, typer.Option(min=0, help="In place of the config's.")] = None,
     as_json: AsJson = False,
 ) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from search.config import Config
-from search.config_sections import DataConfig
+from search.config_sections import DataConfig, PhantomConfig
 from search.start import find_earlier_model
 from search.study_volume import StudyVolume, span
 from trainer.earlier_model import EarlierModel
@@ -180,19 +180,41 @@ def _check_tiles(config: Config, loaded: StudyVolume) -> None:
         )
 
 
-def write_unseen_phantom(config: Config) -> tuple[Path, Path] | None:
-    """Writes a second synthetic volume, for the first evaluation of a new user.
+@dataclass(frozen=True)
+class Unseen:
+    """What no trial has seen, to test the model of a study on.
+
+    Attributes:
+        raw: File of the image.
+        mask: File of the mask.
+        sections: Of them, those that were held out; None for all.
+    """
+
+    raw: Path
+    mask: Path
+    sections: tuple[int, int] | None = None
+
+
+def find_unseen(config: Config) -> Unseen | None:
+    """The first volume's held-out sections; of a synthetic study a second volume, written here.
 
     Returns:
-        The files of image and mask, or None for a study on real data.
+        None where nothing was held out.
     """
-    phantom = config.volumes[0].phantom
-    if phantom is None:
+    first = config.volumes[0]
+    if first.phantom is not None:
+        return _write_phantom(config, first.phantom)
+    held = first.split(config.split).holdout
+    if held is None or first.raw is None or first.mask is None:
         return None
+    return Unseen(Path(first.raw), Path(first.mask), held)
+
+
+def _write_phantom(config: Config, phantom: PhantomConfig) -> Unseen:
     volume = build_phantom(phantom.sections, phantom.height, phantom.width, phantom.seed + 1)
     folder = config.folder / "unseen"
     folder.mkdir(parents=True, exist_ok=True)
     raw, mask = folder / "raw.tif", folder / "mask.tif"
     write_stack(raw, volume.raw, volume.voxel_size_nm)
     write_stack(mask, volume.mask, volume.voxel_size_nm)
-    return raw, mask
+    return Unseen(raw, mask)

@@ -42,7 +42,6 @@ Overlap = Annotated[
 Blend = Annotated[
     str | None, typer.Option(help="Of windows: taper, or mean for the plain mean over them.")
 ]
-Share = Annotated[float, typer.Option(min=0.0, max=1.0, help="Of all epochs, from 0 to 1.")]
 
 
 def parse_voxel_size(text: str | None) -> tuple[float, ...] | None:
@@ -59,6 +58,23 @@ def parse_voxel_size(text: str | None) -> tuple[float, ...] | None:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
         raise InputError(f"--voxel-size-nm: expected Z,Y,X such as 5,5,5, got {text!r}") from None
+
+
+def parse_sections(text: str | None) -> range | None:
+    """Reads FIRST,END; whether the volume has them is for whoever reads it.
+
+    Raises:
+        InputError: It is no pair of numbers.
+    """
+    from trainer.errors import InputError
+
+    if not text:
+        return None
+    try:
+        first, end = (int(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"--sections: expected FIRST,END such as 145,165, got {text!r}") from None
+    return range(first, end)
 
 
 def parse_windows(window: int | None, overlap: float | None, blend: str | None) -> Windows | None:

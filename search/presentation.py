@@ -16,6 +16,7 @@ from rich.text import Text
 
 from search.change_table import ChangeRow, table_of
 from search.config import Config
+from search.data import Unseen
 from search.forecast import Forecast
 from search.objectives import dice_of
 from search.results import describe_repeats
@@ -342,20 +343,26 @@ def _next_commands(result: Result, again: Sequence[str]) -> list[str]:
         return [shlex.join([program, "run", *again]) + "    # goes on where it stopped"]
     if result.model is None:
         return [shlex.join([program, "status", *config]) + "    # why trials failed"]
-    raw, mask = result.unseen or (Path("RAW.tif"), Path("MASK.tif"))
-    model = str(result.model)
+    unseen = result.unseen or Unseen(Path("RAW.tif"), Path("MASK.tif"))
+    files = ["--raw", str(unseen.raw), "--mask", str(unseen.mask)]
+    held = ["--sections", "{},{}".format(*unseen.sections)] if unseen.sections else []
     return [
         shlex.join([program, "dashboard", *config]),
         shlex.join([program, "report", *config, "--out", "report"]),
         shlex.join([program, "export", *config, "--out", "exported"]),
-        shlex.join([program, "evaluate", model, "--raw", str(raw), "--mask", str(mask)]),
+        shlex.join([program, "evaluate", str(result.model), *files, *held]),
     ]
 
 
 def _settings(again: Sequence[str]) -> list[str]:
-    """Without them another command would read another study than was run."""
-    pairs = itertools.pairwise(again)
-    return [each for name, value in pairs if name == "--set" for each in (name, value)]
+    """Without them another command would read another study, or other files, than was run."""
+    settings = []
+    for name, value in itertools.pairwise(again):
+        if name == "--set":
+            settings += [name, value]
+        elif name in ("--raw", "--mask"):
+            settings += ["--set", f"data.{name[2:]}={value}"]
+    return settings
 
 
 def _program() -> str:

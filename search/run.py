@@ -17,7 +17,7 @@ from search.change_table import ChangeRow, list_changes
 from search.choice import Choice, choose_winner, list_finalists
 from search.config import Config
 from search.coordinator import Coordinator
-from search.data import load_data, write_unseen_phantom
+from search.data import Unseen, find_unseen, load_data
 from search.exhibits import Exhibits
 from search.interruption import Interruption
 from search.members import repeat_sources
@@ -57,14 +57,14 @@ class Result:
         finalists: The trials that were repeated, the winner first; none where there was nothing
             to choose between.
         model: The folder of its model, where it was made.
-        unseen: Image and mask of a second synthetic volume, where the first was synthetic.
+        unseen: What to test the model on, where there is something that no trial has seen.
         changes: Of a baseline, where the search tried them one at a time.
     """
 
     ending: Ending
     winner: FrozenTrial | None
     model: Path | None
-    unseen: tuple[Path, Path] | None = None
+    unseen: Unseen | None = None
     finalists: tuple[Finalist, ...] = ()
     changes: Sequence[ChangeRow] = ()
 
@@ -190,7 +190,7 @@ class SearchRun:
         folder = model_folder(config)
         model = save_winner(source, search, self._data, folder, repeats)
         study.set_user_attr(WINNER, winner.number)
-        return Result(ending, winner, model, write_unseen_phantom(config), choice.finalists)
+        return Result(ending, winner, model, find_unseen(config), choice.finalists)
 
     def _train_final(self, search: Source) -> Source | str | Ending:
         """Trains the winner anew; a text says why that failed, an ending that it has not ended."""

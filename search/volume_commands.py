@@ -16,6 +16,7 @@ from search.options import (
     Raw,
     VoxelSize,
     Window,
+    parse_sections,
     parse_voxel_size,
     parse_windows,
     print_json,
@@ -35,6 +36,12 @@ def evaluate(
     mask: Mask,
     out: Annotated[Path | None, typer.Option(help="Folder for a page and its data.")] = None,
     voxel_size_nm: VoxelSize = None,
+    sections: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FIRST,END", help="Score these alone, END excluded: those that were held out."
+        ),
+    ] = None,
     objects: Annotated[
         str, typer.Option(help="What the mask marks, in the plural, for the page.")
     ] = "objects",
@@ -44,8 +51,15 @@ def evaluate(
     from search.presentation import present_evaluation
     from trainer.evaluate import evaluate_files
 
-    size = parse_voxel_size(voxel_size_nm)
-    scores = evaluate_files(model, raw, mask, out=out, voxel_size_nm=size, objects=objects)
+    scores = evaluate_files(
+        model,
+        raw,
+        mask,
+        out=out,
+        voxel_size_nm=parse_voxel_size(voxel_size_nm),
+        sections=parse_sections(sections),
+        objects=objects,
+    )
     if as_json:
         print_json(scores)
     else:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from trainer.boundary import boundary_dice
 from trainer.device import configure_device
+from trainer.errors import InputError
 from trainer.evaluation_page import Subject, build_evaluation_page
 from trainer.instances import (
     InstanceScores,
@@ -28,6 +30,7 @@ from trainer.precision_recall import PrecisionRecall
 from trainer.prediction import prepare_prediction, smallest_object_here
 from trainer.section_scores import SectionScore, score_sections, summarize, worst_sections
 from trainer.table import to_csv
+from trainer.trained_sections import find_trained_sections
 from trainer.volume import Volume, load_volume
 
 _RECORD = "evaluation.json"
@@ -106,16 +109,23 @@ class Evaluation:
         }
 
 
-def evaluate(model: Model, volume: Volume) -> Evaluation:
-    """Predicts the whole volume as `unet-search predict` does, and compares it with the mask.
+def evaluate(model: Model, volume: Volume, sections: range | None = None) -> Evaluation:
+    """Predicts a volume as `unet-search predict` does, and compares it with the mask.
+
+    Args:
+        model: With its own settings.
+        volume: Image and mask.
+        sections: To be scored, as if they were a volume of their own whose first section is 0; the
+            others are no more than what lies around them. All by default.
 
     Raises:
-        InputError: Its voxel size is too far from the model's.
+        InputError: The voxel size is too far from the model's, or there are no such sections.
     """
-    size = volume.voxel_size_nm
+    size, block = volume.voxel_size_nm, _check_sections(sections, len(volume.raw))
     prepared = prepare_prediction(model, volume.raw, size)
+    volume = _cut(volume, block)
     probability = np.empty(volume.raw.shape, np.uint8)
-    for number, section in enumerate(prepared.sections()):
+    for number, section in enumerate(islice(prepared.sections(block.start), len(block))):
         probability[number] = section
     model = replace(model, smallest_object_voxels=smallest_object_here(model, size))
     kept, histogram = model.without_small_objects(probability), PooledHistogram()
@@ -123,25 +133,41 @@ def evaluate(model: Model, volume: Volume) -> Evaluation:
         histogram.add(section, mask)
     prediction = (kept >= model.level).astype(np.uint8)
     whole = Overlap.measure(volume.mask, prediction)
-    sections = measure_sections(volume.mask, prediction)
+    by_section = measure_sections(volume.mask, prediction)
     return Evaluation(
         scores=histogram.scores(model.threshold),
         best=histogram.best(),
         mcc=histogram.matthews_correlation(model.threshold),
         precision_recall=PrecisionRecall.of(histogram),
         boundary_dice=boundary_dice(volume.mask, prediction),
-        instances_2d=score_overlaps(sections),
-        instances_2d_iou_075=score_overlaps(sections, iou=0.75),
-        panoptic_quality_2d=panoptic_quality(sections),
+        instances_2d=score_overlaps(by_section),
+        instances_2d_iou_075=score_overlaps(by_section, iou=0.75),
+        panoptic_quality_2d=panoptic_quality(by_section),
         instances_3d=score_overlaps([whole]),
         instances_3d_iou_075=score_overlaps([whole], iou=0.75),
         panoptic_quality_3d=panoptic_quality([whole]),
-        sections=score_sections(volume.mask, prediction, sections),
+        sections=score_sections(volume.mask, prediction, by_section),
         objects=list_objects(whole),
         probability=probability,
         prediction=prediction,
         notes=prepared.notes,
     )
+
+
+def _check_sections(sections: range | None, count: int) -> range:
+    if sections is None:
+        return range(count)
+    if not 0 <= sections.start < sections.stop <= count:
+        raise InputError(
+            f"sections: expected FIRST,END with 0 <= FIRST < END <= {count}, the sections of the "
+            f"volume, got {sections.start},{sections.stop}"
+        )
+    return sections
+
+
+def _cut(volume: Volume, block: range) -> Volume:
+    cut = slice(block.start, block.stop)
+    return replace(volume, raw=volume.raw[cut], mask=volume.mask[cut])
 
 
 def evaluate_files(
@@ -151,6 +177,7 @@ def evaluate_files(
     *,
     out: Path | None = None,
     voxel_size_nm: Sequence[float] | None = None,
+    sections: range | None = None,
     objects: str = "objects",
 ) -> dict[str, Any]:
     """Scores a model folder on a volume in files.
@@ -162,6 +189,7 @@ def evaluate_files(
         out: Gets `evaluation.html` and what it is made of, where given: `evaluation.json`,
             `sections.csv`, `objects.csv` and overlays of the worst sections.
         voxel_size_nm: Of the volume, (z, y, x), where the files do not say.
+        sections: To be scored; all by default.
         objects: What the mask marks, in the plural, for the page.
 
     Raises:
@@ -171,11 +199,13 @@ def evaluate_files(
     if folder is not None:
         folder.check()
     volume = load_volume(raw, mask, voxel_size_nm=voxel_size_nm)
+    scored = _check_sections(sections, len(volume.raw))
     loaded = load_model(model, precision=configure_device().precision)
     if folder is not None:
         folder.prepare()
-    evaluation = evaluate(loaded, volume)
-    notes = [*volume.notes, *evaluation.notes]
+    evaluation = evaluate(loaded, volume, scored)
+    notes = [*volume.notes, *evaluation.notes, *_describe(scored, loaded, volume)]
+    volume = _cut(volume, scored)
     scores = evaluation.to_mapping() | {
         "voxel_size_nm": volume.voxel_size_nm and list(volume.voxel_size_nm),
         "notes": notes,
@@ -184,6 +214,22 @@ def evaluate_files(
         return scores
     subject = Subject(str(model), str(raw), volume.raw.shape, volume.voxel_size_nm, objects, notes)
     return folder.write(scores, build_files(evaluation, volume, subject))
+
+
+def _describe(scored: range, model: Model, volume: Volume) -> Iterator[str]:
+    """What has to be known of the sections that were scored."""
+    trained = find_trained_sections(model.card, volume)
+    known = range(max(scored.start, trained.start), min(scored.stop, trained.stop))
+    if known:
+        yield (
+            f"the model was trained on sections {known.start} to {known.stop - 1} of this volume: "
+            "what it does with new data, held-out sections tell (--sections FIRST,END)"
+        )
+    if len(scored) < len(volume.raw):
+        yield (
+            f"scored sections {scored.start} to {scored.stop - 1} of the volume; section "
+            f"{scored.start} is counted as 0"
+        )
 
 
 def build_files(evaluation: Evaluation, volume: Volume, subject: Subject) -> dict[str, bytes]:

@@ -132,8 +132,8 @@ class Hyperparameters:
         0,
         0,
         8,
-        "First levels that convolve and pool in the plane alone; by default as many as the voxels "
-        "of the volume ask for.",
+        "First levels that convolve and pool in the plane alone; where the space does not name it, "
+        "as many as the volume's voxels ask for.",
         dimensions=("3d",),
     )
     tile_size: int = _number(256, 8, 4096, "Side of the square tiles, in voxels.")

@@ -293,7 +293,7 @@ def _full_card(model: Model, folder: Path) -> dict[str, Any]:
 
 
 def _describe_windows(windows: Windows | None) -> dict[str, Any] | None:
-    return windows and {"size": windows.size, "overlap": windows.overlap}
+    return None if windows is None else {"size": windows.size, "overlap": windows.overlap}
 
 
 def _describe_input(grid: InputGrid) -> str:

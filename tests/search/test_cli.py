@@ -23,7 +23,7 @@ import tifffile
 from search import cli, presentation
 from search import run as run_module
 from search.config import load_config
-from search.data import load_data
+from search.data import Unseen, load_data
 from search.run import Result
 from search.study import open_study
 from search.terms import Ending
@@ -136,6 +136,10 @@ def refusal(answer: Answer) -> str:
         (
             ["evaluate", "m", "--raw", "a", "--mask", "b", "--voxel-size-nm", "5,x"],
             ["--voxel-size-nm", "5,x"],
+        ),
+        (
+            ["evaluate", "m", "--raw", "a", "--mask", "b", "--sections", "145-165"],
+            ["--sections: expected FIRST,END", "145-165"],
         ),
         (
             ["explain", "m", "--raw", "a", "--section", "1", "--box", "9,0,5,9", "--out", "o"],
@@ -466,7 +470,7 @@ def test_the_exit_code_tells_how_a_search_ended(
 def test_the_result_names_the_best_trial_its_model_and_what_to_type_next(
     call: Call, study: optuna.Study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    unseen = Path("unseen/raw.tif"), Path("my unseen/mask.tif")
+    unseen = Unseen(Path("unseen/raw.tif"), Path("my unseen/mask.tif"), (145, 165))
     model = Path("runs/mito/model")
     FakeRun.result = Result(Ending("done", "all done"), study.trials[0], model, unseen)
     monkeypatch.setattr(run_module, "SearchRun", FakeRun)
@@ -480,7 +484,8 @@ def test_the_result_names_the_best_trial_its_model_and_what_to_type_next(
     for command in (
         "dashboard mito.toml",
         "export mito.toml --out",
-        "evaluate runs/mito/model --raw unseen/raw.tif --mask 'my unseen/mask.tif'",
+        "evaluate runs/mito/model --raw unseen/raw.tif --mask 'my unseen/mask.tif' "
+        "--sections 145,165",
     ):
         assert f"unet-search {command}" in shown
     assert json.loads(call("run", "mito.toml", "--json").out)["value"] == 0.75

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from small_config import TABLE, build_config
 
-from search.data import StudyData, load_data, write_unseen_phantom
+from search.data import StudyData, Unseen, find_unseen, load_data
 from trainer.errors import InputError
 from trainer.phantom import build_phantom
 from trainer.stack import read_stack, write_stack
@@ -137,16 +137,19 @@ def test_a_split_that_leaves_nothing_is_refused(
 
 def test_a_second_phantom_is_written_for_the_first_evaluation(tmp_path: Path) -> None:
     config = build_config(tmp_path)
-    written = write_unseen_phantom(config)
-    assert written == (tmp_path / "mito/unseen/raw.tif", tmp_path / "mito/unseen/mask.tif")
+    written = find_unseen(config)
+    folder = tmp_path / "mito/unseen"
+    assert written == Unseen(folder / "raw.tif", folder / "mask.tif")
     other = build_phantom(12, 32, 32, seed=2)
-    assert np.array_equal(read_stack(written[0], role="raw").array, other.raw)
-    assert np.array_equal(read_stack(written[1], role="mask").array, other.mask)
+    assert np.array_equal(read_stack(written.raw, role="raw").array, other.raw)
+    assert np.array_equal(read_stack(written.mask, role="mask").array, other.mask)
 
 
-def test_real_data_brings_its_own_unseen_volume(tmp_path: Path) -> None:
-    config = build_config(tmp_path, data={"raw": "a.tif", "mask": "b.tif"})
-    assert write_unseen_phantom(config) is None
+def test_of_real_data_the_held_out_sections_are_unseen(tmp_path: Path) -> None:
+    files = {"raw": "a.tif", "mask": "b.tif"}
+    assert find_unseen(build_config(tmp_path, data=files)) is None
+    held = build_config(tmp_path, data=files, split={"holdout": [4, 9]})
+    assert find_unseen(held) == Unseen(Path("a.tif"), Path("b.tif"), (4, 9))
     assert list(tmp_path.iterdir()) == []
 
 

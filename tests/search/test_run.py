@@ -109,7 +109,9 @@ def test_a_search_ends_with_the_model_of_its_best_trial(scene: Scene) -> None:
     (card,) = scene.cards
     assert (card["trial"], card["epochs"], card["train_on"]) == (result.winner.number, 5, "all")
     assert result.unseen is not None
-    assert all(path.is_file() for path in result.unseen)
+    assert result.unseen.raw.is_file()
+    assert result.unseen.mask.is_file()
+    assert result.unseen.sections is None
 
 
 def test_the_data_are_announced_once_nothing_is_refused_any_more(scene: Scene) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,50 @@ def test_the_device_has_a_name_a_kind_and_a_precision(device: Device) -> None:
     assert device.precision in ("float32", "mixed_bfloat16", "mixed_float16")
     if device.kind == "cpu":
         assert device.precision == cpu_precision()
+
+
+class Card:
+    """What JAX says of a GPU."""
+
+    platform = "gpu"
+    device_kind = "Made Up 9000"
+    compute_capability = "9.0"
+
+
+def on_backend(monkeypatch: pytest.MonkeyPatch, backend: str, framework: Any) -> Device:
+    monkeypatch.setattr("keras.backend.backend", lambda: backend)
+    monkeypatch.setitem(sys.modules, backend, framework)
+    monkeypatch.delenv("XLA_PYTHON_CLIENT_MEM_FRACTION", raising=False)
+    monkeypatch.setenv("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    return configure_device(1, gpu_share=0.25)
+
+
+@pytest.mark.parametrize(("platform", "kind"), [("gpu", "gpu"), ("cpu", "cpu")])
+def test_on_jax_the_card_is_named_and_shared(
+    monkeypatch: pytest.MonkeyPatch, platform: str, kind: str
+) -> None:
+    monkeypatch.setattr(Card, "platform", platform)
+    jax = types.SimpleNamespace(devices=lambda: [Card()], device_count=lambda: 2)
+    found = on_backend(monkeypatch, "jax", jax)
+    assert os.environ["XLA_PYTHON_CLIENT_MEM_FRACTION"] == "0.250"
+    assert found.kind == kind
+    if kind == "gpu":
+        assert found == Device("Made Up 9000", "gpu", "mixed_bfloat16", 2)
+    else:
+        assert (found.name, found.precision) == ("jax on the CPU", cpu_precision())
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_on_torch_the_card_is_named(monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
+    cuda = types.SimpleNamespace(
+        is_available=lambda: there,
+        get_device_name=lambda: "Made Up 7000",
+        get_device_capability=lambda: (7, 5),
+        device_count=lambda: 1,
+    )
+    found = on_backend(monkeypatch, "torch", types.SimpleNamespace(cuda=cuda))
+    expected = Device("Made Up 7000", "gpu", "mixed_float16", 1)
+    assert found == (expected if there else Device("torch on the CPU", "cpu", cpu_precision()))
 
 
 def test_operations_are_deterministic(device: Device) -> None:

@@ -193,6 +193,58 @@ def test_it_scores_what_predict_writes(
     assert scores["notes"] == written["notes"]
 
 
+def test_some_sections_are_scored_as_a_volume_amid_the_others() -> None:
+    rng, known = np.random.default_rng(3), replace(model(), z_median=3)
+    raw = rng.integers(0, 255, (9, 20, 31)).astype(np.uint8)
+    whole = Volume(raw, (raw > 128).astype(np.uint8), None)
+    scored = evaluate(known, whole, range(4, 7))
+    np.testing.assert_array_equal(scored.probability, evaluate(known, whole).probability[4:7])
+    assert scored.scores.voxels == 3 * 20 * 31
+    assert [each.section for each in scored.sections] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("block", [range(2, 2), range(-1, 2), range(1, 4), range(3, 1)])
+def test_sections_that_the_volume_does_not_have_are_refused(block: range) -> None:
+    with pytest.raises(InputError, match=r"^sections: expected FIRST,END with 0 <= FIRST"):
+        evaluate(model(), volume(), block)
+
+
+@pytest.mark.parametrize(
+    ("card", "block", "known"),
+    [
+        ({"train_on": "train"}, range(8, 10), ""),
+        ({"train_on": "train"}, range(3, 10), "3 to 4"),
+        ({"train_on": "all"}, range(3, 10), "3 to 6"),
+        ({}, None, "0 to 4"),
+        ({"sha256": "another"}, None, ""),
+    ],
+)
+def test_sections_that_the_model_was_trained_on_are_named(
+    files: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    card: dict[str, str],
+    block: range | None,
+    known: str,
+) -> None:
+    raw = np.random.default_rng(0).integers(0, 255, (10, 20, 31)).astype(np.uint8)
+    here = Volume(raw, (raw > 128).astype(np.uint8), None)
+    write_stack(tmp_path / "raw.tif", here.raw, None)
+    write_stack(tmp_path / "mask.tif", here.mask, None)
+    blocks = {"train": [0, 5], "validation": [6, 7], "holdout": [8, 10], "gap": 1}
+    data = {"sha256": card.pop("sha256", here.sha256), "voxel_size_nm": None, **blocks}
+    trained = replace(model(), card={"data": data, **card})
+    monkeypatch.setattr(evaluate_module, "load_model", lambda folder, precision: trained)
+    notes = evaluate_files(
+        files["model"], tmp_path / "raw.tif", tmp_path / "mask.tif", sections=block
+    )["notes"]
+    said = [note for note in notes if "was trained on sections" in note]
+    assert [note.split("sections ")[1].split(" of")[0] for note in said] == (
+        [known] if known else []
+    )
+    assert any(note.startswith("scored sections") for note in notes) == (block is not None)
+
+
 def test_an_object_is_as_small_as_the_space_that_it_fills() -> None:
     known = replace(model(), card={"data": {"voxel_size_nm": [5, 5, 5]}}, smallest_object_voxels=50)
     raw = np.zeros(SHAPE, np.uint8)

@@ -1,0 +1,36 @@
+"""Which sections of a volume a model has learned from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from trainer.split import split_sections
+from trainer.volume import Volume
+
+
+def find_trained_sections(card: Mapping[str, Any], volume: Volume) -> range:
+    """The sections of this very volume that the model was trained on, or none.
+
+    Args:
+        card: The model's.
+        volume: With its mask; another mask makes it another volume.
+    """
+    data = card.get("data") or {}
+    for known in data.get("volumes") or [data]:
+        if known.get("sha256") == volume.sha256:
+            return _trained(card, known, len(volume.raw))
+    return range(0)
+
+
+def _trained(card: Mapping[str, Any], known: Mapping[str, Any], sections: int) -> range:
+    if card.get("train_on") != "all":
+        return range(*known["train"])
+    held = known["holdout"]
+    split = split_sections(
+        sections,
+        validation=(known["validation"][0], known["validation"][1]),
+        gap=known["gap"],
+        holdout=held and (held[0], held[1]),
+    )
+    return split.all
