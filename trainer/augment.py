@@ -11,6 +11,9 @@ import numpy as np
 from trainer.elastic import draw_displacement
 from trainer.hyperparameters import Hyperparameters
 
+_OPENCV_SIDE = 32_767
+"""OpenCV counts the rows and columns of what it samples in 16 bits."""
+
 
 @dataclass(frozen=True, eq=False)
 class Field:
@@ -26,9 +29,30 @@ class Field:
 
     def sample(self, section: np.ndarray, *, labels: bool = False) -> np.ndarray:
         """Takes the tile from a section (y, x): linear for an image, nearest for labels."""
+        if max(*section.shape, *self.y.shape) < _OPENCV_SIDE:
+            return self._remap(section, labels=labels)
+        rows, columns = _span(self.y, section.shape[0]), _span(self.x, section.shape[1])
+        if max(*self.y.shape, len(rows), len(columns)) < _OPENCV_SIDE:
+            near = Field(self.y - np.float32(rows.start), self.x - np.float32(columns.start))
+            cut = section[rows.start : rows.stop, columns.start : columns.stop]
+            return near._remap(cut, labels=labels)
+        axis = int(np.argmax(self.y.shape))
+        halves = zip(np.array_split(self.y, 2, axis), np.array_split(self.x, 2, axis), strict=True)
+        return np.concatenate(
+            [Field(*half).sample(section, labels=labels) for half in halves], axis
+        )
+
+    def _remap(self, section: np.ndarray, *, labels: bool) -> np.ndarray:
         interpolation = cv2.INTER_NEAREST if labels else cv2.INTER_LINEAR
         # Beyond the border the section is mirrored: a turned tile has no vacant corners.
         return cv2.remap(section, self.x, self.y, interpolation, borderMode=cv2.BORDER_REFLECT_101)
+
+
+def _span(places: np.ndarray, extent: int) -> range:
+    """The voxels of an axis that lie around these places, and what mirroring them needs."""
+    low, high = int(np.floor(places.min())), int(np.ceil(places.max()))
+    beyond = max(0, -low, high - extent + 1)
+    return range(max(0, low - 1 - beyond), min(extent, high + 2 + beyond))
 
 
 def draw_field(

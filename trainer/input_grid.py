@@ -29,10 +29,11 @@ class InputGrid:
     @classmethod
     def of(cls, networks: Sequence[Hyperparameters]) -> InputGrid:
         """What suits all of them: each number is the largest one, of powers of two a multiple."""
+        deepest = max(each.section_halvings for each in networks)
         return cls(
             is_3d=networks[0].is_3d,
             input_channels=max(each.input_channels for each in networks),
             halvings=max(each.halvings for each in networks),
-            section_halvings=max(each.section_halvings for each in networks),
-            tile_sections=max(each.tile_sections for each in networks),
+            section_halvings=deepest,
+            tile_sections=-(-max(each.tile_sections for each in networks) // deepest) * deepest,
         )

@@ -31,6 +31,9 @@ class Intensity:
         # An odd stride does not fall into step with rows whose length is a power of two.
         sample = raw.reshape(-1)[:: stride | 1]
         low, high = (float(value) for value in np.percentile(sample, (1, 99)))
+        if high <= low:
+            # Few voxels are anything but background: the scale is that of all of them.
+            low, high = float(sample.min()), float(sample.max())
         return cls(low, high if high > low else low + 1.0)
 
     @classmethod
@@ -54,8 +57,11 @@ class Intensity:
 
     def scale(self, raw: np.ndarray) -> np.ndarray:
         """Maps voxels of any type to float32, mostly within 0 and 1."""
-        scaled = raw.astype(np.float32)
-        scaled -= np.float32(self.low)
+        # float32 holds 24 bits: what lies on a large offset is brought down before it is rounded.
+        wide = raw.dtype.itemsize > 2 and raw.dtype != np.float32
+        scaled = (raw - self.low).astype(np.float32) if wide else raw.astype(np.float32)
+        if not wide:
+            scaled -= np.float32(self.low)
         scaled /= np.float32(self.high - self.low)
         return scaled
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from trainer.median import median_along_z
 from trainer.model_card import CARD_FORMAT, read_card
 from trainer.replacement import make_room, replace_folder
 from trainer.small_objects import drop_small_objects
-from trainer.windows import WindowedNetwork, Windows
+from trainer.windows import WindowedNetwork, Windows, choose_windows, count_room
 
 if TYPE_CHECKING:
     from trainer.intensity import Intensity
@@ -92,10 +91,10 @@ class Model:
         from trainer.predict import predict_sections
 
         probability = np.empty(raw.shape, np.uint8)
-        intensity = intensity or Intensity.measure(raw)
-        network, section_voxels = self.network, math.prod(raw.shape[1:])
-        if self.windows is not None:
-            network = WindowedNetwork(network, self.windows, self.halvings, section_voxels)
+        intensity, room = intensity or Intensity.measure(raw), count_room(self.networks)
+        shape = (raw.shape[1], raw.shape[2])
+        windows = self.windows or choose_windows(self.networks, shape, room)
+        network = WindowedNetwork(self.network, windows, self.halvings, room)
         for section, values in predict_sections(
             network, raw, intensity, self.grid, views=self.views
         ):

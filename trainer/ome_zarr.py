@@ -34,6 +34,13 @@ def is_ours(folder: Path) -> bool:
         return False
 
 
+def list_other_labels(folder: Path) -> list[str]:
+    """Names of the labels in an OME-Zarr that `write_labels` has not written."""
+    own = Path(LABELS)
+    beside = folder / own.parent
+    return sorted(path.name for path in beside.glob("*") if path.is_dir() and path.name != own.name)
+
+
 def write_image(
     folder: Path, stream: Stream, voxel_size_nm: VoxelSize | None, about: Mapping[str, Any]
 ) -> None:

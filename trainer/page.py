@@ -84,7 +84,8 @@ class Page:
             '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
             f"<title>{escape(self._title)}</title>\n<style>\n{_STYLE}\n</style>\n</head>\n"
             "<body>\n<main>\n" + "\n".join(self._parts) + "\n</main>\n</body>\n</html>\n"
-        ).encode()
+            # A file's name need not be of UTF-8.
+        ).encode(errors="replace")
 
 
 def _row(tag: str, cells: Sequence[object], right: Sequence[bool]) -> str:

@@ -13,18 +13,13 @@ import numpy as np
 from trainer.errors import InputError
 from trainer.intensity import Intensity
 from trainer.median import median_of_sections
-from trainer.memory import free_memory
 from trainer.model import Model
 from trainer.resample import Resampled, axis_weights, resampled_shape, restore_sections
 from trainer.sections import Sections
 from trainer.views import VIEWS
 from trainer.voxel_size import VoxelSize, is_alike, trained_voxel_size
-from trainer.windows import WindowedNetwork, Windows, choose_windows
+from trainer.windows import WindowedNetwork, Windows, choose_windows, count_room
 
-# Feature maps of a level that are alive at once, float32, measured from above.
-_MAPS = 6
-_MOST_BYTES = 4_000_000_000
-_SHARE_OF_FREE = 0.5
 _LONGEST_MEDIAN = 99
 
 
@@ -131,9 +126,11 @@ def prepare_prediction(
     shape = (int(raw.shape[0]), int(raw.shape[1]), int(raw.shape[2]))
     model = _with_options(model, options)
     seen, notes = _network_shape(model, shape, voxel_size_nm)
-    model = replace(model, z_median=_median_here(model, shape, seen, voxel_size_nm))
+    if options.z_median is None:
+        median, told = _median_here(model, shape, seen, voxel_size_nm)
+        model, notes = replace(model, z_median=median), (*notes, *told)
     intensity = Intensity.measure_sections(raw)
-    most_voxels = _most_voxels(model)
+    most_voxels = count_room(model.networks)
     windows = options.windows or model.windows
     windows = windows or choose_windows(model.networks, seen[1:], most_voxels)
     resampled = raw if seen == shape else Resampled(raw, seen)
@@ -185,28 +182,21 @@ def _median_here(
     shape: tuple[int, int, int],
     seen: tuple[int, int, int],
     here: VoxelSize | None,
-) -> int:
-    """The odd number of sections that is as thick as the one that was tuned."""
-    trained = trained_voxel_size(model.card)
-    if seen[0] != shape[0] or here is None or trained is None:
-        return model.z_median
+) -> tuple[int, tuple[str, ...]]:
+    """The odd number of sections that is as thick as the one that was tuned, and what to say."""
+    tuned, trained = model.z_median, trained_voxel_size(model.card)
+    if tuned == 1 or seen[0] != shape[0] or here is None or trained is None:
+        return tuned, ()
     if is_alike(here[:1], trained[:1]):
-        return model.z_median
-    thick = model.z_median * trained[0] / here[0]
-    return min(max(1, 2 * round((thick - 1) / 2) + 1), _LONGEST_MEDIAN)
-
-
-def _most_voxels(model: Model) -> int:
-    """That the network has room for at once."""
-    grid = model.grid
-    features = max(
-        sum(filters / 4**level for level, filters in enumerate(each.level_filters))
-        for each in model.networks
+        return tuned, ()
+    thick = tuned * trained[0] / here[0]
+    median = min(max(1, 2 * round((thick - 1) / 2) + 1), _LONGEST_MEDIAN)
+    if median == tuned:
+        return tuned, ()
+    return median, (
+        f"the median along z was tuned over {tuned} sections of {trained[0]:g} nm: here it is over "
+        f"{median} of {here[0]:g} nm",
     )
-    # A 3D network sees a slab of sections at once.
-    sections = grid.tile_sections if grid.is_3d else 1
-    each = 4 * sections * (_MAPS * features + 2 * grid.input_channels + 4)
-    return int(min(_SHARE_OF_FREE * free_memory(), _MOST_BYTES) / each)
 
 
 def _edges(size: VoxelSize) -> str:

@@ -20,6 +20,10 @@ def make_room(folder: Path) -> None:
         OSError: It cannot.
     """
     target = folder.resolve()
+    if target.is_mount():
+        raise OSError(errno.EBUSY, "a mount point, which cannot be replaced", str(target))
+    if target in (Path.cwd(), *Path.cwd().parents):
+        raise OSError(errno.EBUSY, "the folder that this command runs in", str(target))
     target.parent.mkdir(parents=True, exist_ok=True)
     if not os.access(target.parent, os.W_OK | os.X_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target.parent))

@@ -123,7 +123,8 @@ def segment_file(
         InputError: A file or a setting cannot be used, in one line.
     """
     started = time.perf_counter()
-    sink = Sink(output, source)
+    sink = Sink(output, source, labels=options.labels is not None)
+    output = sink.output
     with open_source(source, role="volume") as volume:
         loaded = _at_threshold(_load(model), options.threshold)
         given = options.voxel_size_nm
@@ -279,7 +280,7 @@ def _checked_array(array: np.ndarray) -> np.ndarray:
         )
     try:
         for number, section in enumerate(raw):
-            check_section(section, number)
+            check_section(section, number, role="volume")
     except InputError as error:
         raise InputError(f"array: {error}") from None
     check_memory(raw.size)

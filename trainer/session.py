@@ -25,6 +25,7 @@ from trainer.tiles import TileSource
 from trainer.training_counts import TrainingCounts, pooled_dice
 from trainer.training_volume import TrainingVolume
 from trainer.unet import build_unet, with_probability
+from trainer.windows import WindowedNetwork, choose_windows, count_room
 
 TILE_VOXELS = 256 * 256
 """The unit that an epoch's length is counted in, whatever the size of the tiles."""
@@ -118,6 +119,8 @@ class TrainingSession:
         self._tiles = TileSource(volumes, hyperparameters, seed=plan.seed)
         self._network = build_unet(hyperparameters, precision=precision)
         self._predictor = with_probability(self._network)
+        # Found once: asking gives freed memory back, which the next epoch would have to take again.
+        self._room = count_room([hyperparameters])
         self._loss = build_loss(hyperparameters)
         steps = self.steps_per_epoch * plan.epochs
         self._network.compile(
@@ -249,8 +252,10 @@ class TrainingSession:
         return histograms, float(np.mean(losses))
 
     def _predict(self, volume: TrainingVolume) -> Iterator[tuple[int, np.ndarray]]:
+        shape = (volume.volume.raw.shape[1], volume.volume.raw.shape[2])
+        windows = choose_windows([self.hyperparameters], shape, self._room)
         return predict_sections(
-            self._predictor,
+            WindowedNetwork(self._predictor, windows, self.hyperparameters.halvings, self._room),
             volume.volume.raw,
             volume.intensity,
             self.hyperparameters,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.errors import InputError
-from trainer.ome_zarr import LABELS, is_ours, write_image, write_labels
+from trainer.ome_zarr import LABELS, is_ours, list_other_labels, write_image, write_labels
 from trainer.sections import Stream
 from trainer.tiff_writer import write_tiff
 from trainer.voxel_size import VoxelSize
@@ -20,17 +20,19 @@ _TIFF_ENDINGS = (".tif", ".tiff")
 class Sink:
     """Where a prediction goes; what is there before stays until all of it is written."""
 
-    def __init__(self, output: Path, source: Path) -> None:
+    def __init__(self, output: Path, source: Path, *, labels: bool = False) -> None:
         """Looks at the name and at what has it.
 
         Args:
             output: Its ending picks the format: .tif, .tiff, .ome.tif or .zarr.
             source: What is predicted, which is never written over.
+            labels: Whether labels are written as well.
 
         Raises:
             InputError: The name is of no format, or taken by something else.
         """
-        self.output = output
+        # What a link leads to is written, where there is room, and not the link replaced.
+        output = self.output = _led_to(output)
         self._is_zarr = output.suffix.lower() == ".zarr"
         if not self._is_zarr and output.suffix.lower() not in _TIFF_ENDINGS:
             raise InputError(
@@ -39,6 +41,11 @@ class Sink:
         target, read = _resolved(output), _resolved(source)
         if target == read or read in target.parents:
             raise InputError(f"{output}: is the volume to predict itself; choose another name")
+        if labels and _resolved(self.labels) == read:
+            raise InputError(
+                f"{output}: its labels would be written over the volume to predict, "
+                f"{self.labels}; choose another name"
+            )
         if not target.parent.is_dir():
             raise InputError(f"{output}: there is no folder {output.parent}; make it first")
         try:
@@ -117,6 +124,16 @@ class Sink:
         return InputError(f"{self.output}: cannot be written: {cause}; name another output")
 
     def _check_free(self, path: Path) -> None:
+        if self._is_zarr and self.output.exists() and not self.output.is_dir():
+            raise InputError(
+                f"{self.output}: expected a new name or an older prediction, found a file; "
+                "choose another"
+            )
+        if self._is_zarr and (others := list_other_labels(self.output)):
+            raise InputError(
+                f"{self.output}: holds labels that predict has not written ({others[0]}), which "
+                "would be lost; choose another name"
+            )
         if path.is_dir() and not (self._is_zarr and is_ours(self.output)):
             raise InputError(
                 f"{path}: expected a new name or an older prediction, found a folder that is none; "
@@ -137,6 +154,13 @@ def _aside(path: Path, folder: Path) -> Iterator[None]:
         if old.exists():
             old.rename(path)
         raise
+
+
+def _led_to(path: Path) -> Path:
+    try:
+        return _resolved(path) if path.is_symlink() else path
+    except OSError:  # that it cannot be is said when it is written
+        return path
 
 
 def _resolved(path: Path) -> Path:

@@ -18,7 +18,7 @@ from trainer.voxel_size import VoxelSize
 # Differences and squares of intensities still fit into float32.
 _LARGEST = 1e18
 # Kinds of numpy types: unsigned, signed, float; a mask may be of truth values as well.
-_KINDS = {"raw": "uif", "mask": "uifb", "volume": "uifb"}
+_KINDS = {"raw": "uif", "mask": "uifb", "volume": "uif"}
 # Sections that a network sees at once lie within so many, and are read once.
 _REMEMBERED = 8
 _BLOCK_BYTES = 128_000_000
@@ -174,13 +174,13 @@ def _check_kind(dtype: np.dtype[Any], role: str) -> None:
         )
 
 
-def check_section(section: np.ndarray, number: int) -> None:
-    """Refuse a section that holds anything but grey values.
+def check_section(section: np.ndarray, number: int, role: str = "mask") -> None:
+    """Refuse a section that holds anything but grey values, or truth values in a mask.
 
     Raises:
         InputError: without the name of the volume.
     """
-    _check_kind(section.dtype, "mask")
+    _check_kind(section.dtype, role)
     # False for NaN as well.
     if section.dtype.kind == "f" and not float(np.abs(section).max()) <= _LARGEST:
         raise InputError(

@@ -44,6 +44,8 @@ class TiffReader(Reader):
             self._series = list(self._tiff.series)
             self.shape, self.dtype = _describe(self._tiff, self._series)
             self._pages = _pages(self._series, self.shape)
+            for file in _other_files(self._tiff, self._series):
+                file.open()  # tifffile has closed them
             self._whole: np.ndarray | None = None
             self.voxel_size_nm = read_voxel_size(self._tiff)
         except BaseException:
@@ -52,7 +54,8 @@ class TiffReader(Reader):
 
     def read(self, first: int, stop: int) -> np.ndarray:
         """Sections from `first` up to but not with `stop`, (z, y, x)."""
-        offset = self._series[0].dataoffset if len(self._series) == 1 else None
+        one = len(self._series) == 1 and not self._series[0].is_multifile
+        offset = self._series[0].dataoffset if one else None
         if offset is not None:
             return self._read_contiguous(offset, first, stop)
         if self._pages is None:
@@ -63,7 +66,9 @@ class TiffReader(Reader):
         return sections
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Lets go of the file, and of those that it is continued in."""
+        for file in _other_files(self._tiff, self._series):
+            file.close()
         self._tiff.close()
 
     def _read_contiguous(self, offset: int, first: int, stop: int) -> np.ndarray:
@@ -119,6 +124,12 @@ def _describe(
     """Shape (z, y, x) and type, as the header claims them and the file can hold them."""
     if not series:
         raise InputError(f"holds no image; {_EXPECTED}")
+    missing = sum(page is None for image in series for page in image.pages)
+    if missing:
+        raise InputError(
+            f"lists {missing} sections that are neither in it nor in the files beside it: save "
+            "those that are there as one stack, or copy the other files too"
+        )
     kinds = {(image.shape, str(image.dtype)) for image in series}
     if len(kinds) > 1:
         shapes = " and ".join(sorted({shown(image.shape) for image in series})[:3])
@@ -131,7 +142,7 @@ def _describe(
     if len(series) > 1:
         axes, shape = f"Z{axes}", (len(series), *shape)
     volume = _section_shape(axes, shape)
-    _check_size(tiff, volume, series[0].dtype)
+    _check_size(tiff, _stored_bytes(tiff, series), volume, series[0].dtype)
     # Contiguous values are read as they are stored, pages in the byte order of this machine.
     return volume, np.dtype(tiff.byteorder + series[0].dtype.char)
 
@@ -168,7 +179,22 @@ def _section_shape(axes: str, shape: tuple[int, ...]) -> tuple[int, int, int]:
     return (kept[0][1] if len(kept) == 3 else 1, height, width)
 
 
-def _check_size(tiff: tifffile.TiffFile, shape: tuple[int, ...], dtype: Any) -> None:
+def _stored_bytes(tiff: tifffile.TiffFile, series: Sequence[tifffile.TiffPageSeries]) -> int:
+    """Of all files that the sections are spread over."""
+    return int(tiff.filehandle.size) + sum(file.size for file in _other_files(tiff, series))
+
+
+def _other_files(
+    tiff: tifffile.TiffFile, series: Sequence[tifffile.TiffPageSeries]
+) -> list[tifffile.FileHandle]:
+    """Those that sections lie in beside the one that names them."""
+    several = [image for image in series if image.is_multifile]
+    pages = [page for image in several for page in image.pages if page is not None]
+    files = {page.parent.filehandle.path: page.parent.filehandle for page in pages}
+    return [file for path, file in files.items() if path != tiff.filehandle.path]
+
+
+def _check_size(tiff: tifffile.TiffFile, stored: int, shape: tuple[int, ...], dtype: Any) -> None:
     if dtype is None:
         raise InputError(f"holds pixels of a type that cannot be read; {_EXPECTED}")
     nbytes = math.prod(shape) * np.dtype(dtype).itemsize
@@ -176,7 +202,7 @@ def _check_size(tiff: tifffile.TiffFile, shape: tuple[int, ...], dtype: Any) -> 
     first = tiff.pages.first
     # Pixels of 1 or 12 bits take whole bytes once they are unpacked.
     unpacked = np.dtype(dtype).itemsize * 8 / max(1, first.bitspersample)
-    check_ratio(nbytes, size, unpacked * _MOST.get(int(first.compression), math.inf))
+    check_ratio(nbytes, stored, unpacked * _MOST.get(int(first.compression), math.inf))
     for number, page in enumerate(tiff.pages, start=1):
         ends = (o + n for o, n in zip(page.dataoffsets, page.databytecounts, strict=False))
         if max(ends, default=0) > size:

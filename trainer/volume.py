@@ -17,6 +17,8 @@ from trainer.voxel_size import LONGEST_NM, SHORTEST_NM, VoxelSize, is_length
 
 # Types that a volume keeps as they come; the others become float32.
 _KEPT = (np.uint8, np.uint16, np.float32)
+# Fewer steps from the smallest to the largest value are no picture.
+_LEAST_STEPS = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,8 +114,15 @@ def _is_length(size: object) -> bool:
 def _as_raw(array: np.ndarray) -> np.ndarray:
     """Return the array in native byte order and as a type that a volume keeps."""
     native = array.dtype.newbyteorder("=")
-    kept = native if native in _KEPT else np.dtype(np.float32)
-    return np.ascontiguousarray(array, dtype=kept)
+    if native in _KEPT:
+        return np.ascontiguousarray(array, dtype=native)
+    low, high = float(array.min()), float(array.max())
+    if 0 < high - low < _LEAST_STEPS * float(np.spacing(np.float32(max(abs(low), abs(high))))):
+        raise InputError(
+            f"raw: expected grey values that 32-bit floats can tell apart, got {low:g} to "
+            f"{high:g}; subtract the smallest value"
+        )
+    return np.ascontiguousarray(array, dtype=np.float32)
 
 
 def _check_foreground(foreground: np.ndarray, path: Path) -> None:

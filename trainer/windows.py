@@ -12,9 +12,15 @@ import numpy as np
 
 from trainer.errors import InputError
 from trainer.hyperparameters import Hyperparameters
+from trainer.input_grid import InputGrid
+from trainer.memory import free_memory
 
 Blend = Literal["taper", "mean"]
 _LEAST_RAMP = 16
+# Feature maps of a level that are alive at once, float32, measured from above.
+_MAPS = 6
+_MOST_BYTES = 4_000_000_000
+_SHARE_OF_FREE = 0.5
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,23 @@ def choose_windows(
     )
     size = min(room, key=seen, default=least)
     return Windows(size, overlap / size, "taper", halo)
+
+
+def count_room(networks: Sequence[Hyperparameters]) -> int:
+    """Voxels of a section that there is memory for at once, with all their feature maps.
+
+    Args:
+        networks: One, or those of an ensemble.
+    """
+    grid = InputGrid.of(networks)
+    features = max(
+        sum(filters / 4**level for level, filters in enumerate(each.level_filters))
+        for each in networks
+    )
+    # A 3D network sees a slab of sections at once.
+    sections = grid.tile_sections if grid.is_3d else 1
+    each = 4 * sections * (_MAPS * features + 2 * grid.input_channels + 4)
+    return int(min(_SHARE_OF_FREE * free_memory(), _MOST_BYTES) / each)
 
 
 def _count(length: int, side: int, overlap: float, step: int) -> int:

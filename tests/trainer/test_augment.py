@@ -220,3 +220,26 @@ def test_noise_has_no_mean_and_at_most_its_deviation() -> None:
         deviations.append(float(noisy.std()))
     assert max(deviations) < 0.205
     assert min(deviations) < 0.03 < 0.15 < max(deviations)
+
+
+@pytest.mark.parametrize("labels", [False, True])
+def test_a_section_wider_than_opencv_counts_is_sampled_like_any_other(
+    monkeypatch: pytest.MonkeyPatch, labels: bool
+) -> None:
+    section = np.random.default_rng(0).integers(0, 256, (90, 100)).astype(np.uint8)
+    tile = draw(3, (90, 100), **EVERYTHING)
+    rows, columns = np.indices((90, 100), dtype=np.float32)
+    beyond = Field(rows * 1.0917 - 4, columns * 1.0917 - 4)
+    expected = [each.sample(section, labels=labels) for each in (tile, beyond)]
+    monkeypatch.setattr("trainer.augment._OPENCV_SIDE", 60)
+    for each, plain in zip((tile, beyond), expected, strict=True):
+        # A place halfway between two voxels may be rounded the other way.
+        differing = np.abs(each.sample(section, labels=labels).astype(int) - plain) > 1
+        assert differing.mean() < 0.02
+
+
+def test_a_tile_of_a_very_wide_section_is_cut() -> None:
+    section = np.arange(33_000, dtype=np.float32)[np.newaxis].repeat(64, axis=0)
+    for seed in range(5):
+        field = draw(seed, section.shape, tile_size=32)
+        np.testing.assert_allclose(field.sample(section), field.x, atol=0.05)

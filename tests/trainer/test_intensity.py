@@ -51,3 +51,18 @@ def test_a_large_volume_is_measured_from_a_sample(
     intensity = Intensity.measure(raw)
     assert (intensity.low, intensity.high) == (0.0, 63.0)
     assert 1500 < sizes[0] <= 5000
+
+
+@pytest.mark.parametrize("share", [0.005, 0.02])
+def test_a_sparse_stain_has_the_scale_of_its_brightest(share: float) -> None:
+    raw = np.zeros((4, 50, 50), np.uint16)
+    raw.reshape(-1)[: int(share * raw.size)] = 30_000
+    assert Intensity.measure(raw).scale(raw).max() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.int32, np.uint32])
+def test_values_on_a_large_offset_stay_apart(dtype: type) -> None:
+    raw = (np.arange(1000).reshape(10, 10, 10) + 2**30).astype(dtype)
+    scaled = Intensity.measure(raw).scale(raw)
+    assert scaled.dtype == np.float32
+    assert len(np.unique(scaled)) == 1000

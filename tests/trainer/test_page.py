@@ -98,3 +98,8 @@ def test_a_chart_is_svg_and_the_same_each_time() -> None:
         drawn.append(chart.svg)
     assert ElementTree.fromstring(drawn[0]).tag.endswith("svg")
     assert drawn[0] == drawn[1]
+
+
+def test_a_name_that_is_no_text_does_not_lose_the_page() -> None:
+    page = Page("zelle_\udcfc.tif")
+    assert b"zelle_?.tif" in page.render()

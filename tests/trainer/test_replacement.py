@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from trainer.replacement import replace_folder
+from trainer.replacement import make_room, replace_folder
 
 
 def write(folder: Path, text: str) -> None:
@@ -113,3 +113,15 @@ def test_a_link_keeps_leading_to_the_folder(tmp_path: Path) -> None:
     write(tmp_path / "model", "new")
     assert (tmp_path / "model").is_symlink()
     assert (tmp_path / "disk" / "model" / "a.txt").read_text() == "new"
+
+
+def test_a_folder_that_cannot_be_replaced_is_found_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_room(tmp_path / "new")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OSError, match="the folder that this command runs in"):
+        make_room(Path())
+    monkeypatch.setattr(Path, "is_mount", lambda path: path.name == "disk")
+    with pytest.raises(OSError, match="a mount point"):
+        make_room(tmp_path / "disk")

@@ -16,7 +16,7 @@ from trainer.hyperparameters import Hyperparameters
 from trainer.intensity import Intensity
 from trainer.median import median_along_z
 from trainer.model import Model
-from trainer.prediction import PredictionOptions, smallest_object_here
+from trainer.prediction import PredictionOptions, prepare_prediction, smallest_object_here
 from trainer.segmentation import SegmentationOptions, predict, segment_file
 from trainer.stack import write_stack
 from trainer.tiff import TiffReader
@@ -121,6 +121,7 @@ def test_a_single_section_keeps_its_axes() -> None:
         (np.full((2, 4, 4), np.nan), "section 0 holds NaN"),
         (np.zeros((2, 4, 4), complex), "holds values of type complex128"),
         (np.array([[["a"]]]), "holds values of type"),
+        (np.zeros((2, 4, 4), bool), "holds values of type bool"),
     ],
 )
 def test_an_array_of_something_else_is_refused(array: np.ndarray, said: str) -> None:
@@ -159,6 +160,19 @@ def test_sections_are_divided_as_the_model_was_tuned_unless_told_otherwise() -> 
     seen.clear()
     predict(array, tuned, options=PredictionOptions(windows=Windows(32)))
     assert seen == {(32, 32)}
+
+
+@pytest.mark.parametrize(
+    ("tuned", "asked", "found", "told"), [(1, None, 1, False), (3, 5, 5, False), (3, None, 5, True)]
+)
+def test_a_median_is_converted_where_one_was_tuned_and_none_is_asked_for(
+    tuned: int, asked: int | None, found: int, told: bool
+) -> None:
+    options = PredictionOptions(z_median=asked)
+    trained = model(channels=1, z_median=tuned)
+    prepared = prepare_prediction(trained, volume(12, 24, 31), (SIZE[0] / 2, *SIZE[1:]), options)
+    assert prepared.settings["z_median_sections"] == found
+    assert any("median along z was tuned" in note for note in prepared.notes) == told
 
 
 @pytest.mark.parametrize("here", [(20, 8, 10), (10, 4, 5), (40, 2, 2.5)])
@@ -513,3 +527,49 @@ def test_a_disk_that_fills_up_at_the_end_costs_no_section(
         with pytest.raises(InputError, match="No space left"):
             segment(raw, tmp_path / "a.tif")
     assert segment(raw, tmp_path / "a.tif")["resumed_at"] == 13
+
+
+def test_labels_are_never_written_over_the_volume(tmp_path: Path, loaded: object) -> None:
+    source = tmp_path / "a.labels.tif"
+    write_stack(source, volume(4, 24, 31), SIZE)
+    before = source.read_bytes()
+    with pytest.raises(InputError, match="its labels would be written over the volume to predict"):
+        segment(source, tmp_path / "a.tif", labels="components")
+    assert source.read_bytes() == before
+    segment(source, tmp_path / "a.tif")
+
+
+def test_labels_of_other_hands_are_not_taken_away(
+    raw: Path, tmp_path: Path, loaded: object
+) -> None:
+    segment(raw, tmp_path / "a.zarr", labels="components")
+    segment(raw, tmp_path / "a.zarr", labels="components")
+    (tmp_path / "a.zarr" / "labels" / "corrected").mkdir()
+    with pytest.raises(
+        InputError, match=r"holds labels that predict has not written \(corrected\)"
+    ):
+        segment(raw, tmp_path / "a.zarr")
+    assert (tmp_path / "a.zarr" / "labels" / "corrected").is_dir()
+
+
+def test_a_file_that_has_the_name_of_an_ome_zarr_stays(
+    raw: Path, tmp_path: Path, loaded: object
+) -> None:
+    (tmp_path / "a.zarr").write_text("mine")
+    with pytest.raises(InputError, match="found a file"):
+        segment(raw, tmp_path / "a.zarr")
+    assert (tmp_path / "a.zarr").read_text() == "mine"
+
+
+@pytest.mark.parametrize("ending", [".tif", ".zarr"])
+def test_what_a_link_leads_to_is_written_and_the_link_stays(
+    raw: Path, tmp_path: Path, loaded: object, ending: str
+) -> None:
+    (tmp_path / "disk").mkdir()
+    link = tmp_path / f"link{ending}"
+    link.symlink_to(tmp_path / "disk" / f"a{ending}")
+    for _ in range(2):
+        segment(raw, link)
+    assert link.is_symlink()
+    assert names(tmp_path / "disk") == [f"a{ending}"]
+    assert names(tmp_path) == ["disk", link.name, "raw.tif"]

@@ -367,3 +367,23 @@ def test_a_3d_run_draws_its_example_and_its_sections_are_the_models(phantom: Vol
     probability = model.predict(phantom.raw[20:24, :50, :61])
     assert probability.shape == (4, 50, 61)
     assert metrics.scores.voxels == 4 * 96 * 96
+
+
+def test_sections_too_large_for_the_memory_are_validated_in_windows(
+    phantom: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, ...]] = []
+
+    class Network:
+        def predict_on_batch(self, images: np.ndarray) -> np.ndarray:
+            seen.append(images.shape)
+            return np.full((*images.shape[:-1], 1), 0.5, np.float32)
+
+    monkeypatch.setattr(module, "count_room", lambda networks: 48 * 48)
+    monkeypatch.setattr(module, "with_probability", lambda network: Network())
+    session = open_session(phantom)
+    volume = session._volumes[0]
+    assert session.score(volume, 0.4).recall == 1.0
+    assert min(volume.volume.raw.shape[1:]) > 48
+    assert {shape[:3] for shape in seen} == {(1, 48, 48)}
+    session.close()

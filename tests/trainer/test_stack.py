@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import contextlib
 import struct
+import uuid
 from pathlib import Path
+from typing import Any
 
 import imageio.v3 as imageio
 import numpy as np
@@ -389,3 +391,54 @@ def test_a_png_header_that_claims_gigabytes_is_refused(tmp_path: Path) -> None:
         content[16:24] = struct.pack(">II", 100_000, 100_000)
         (tmp_path / f"{number}.png").write_bytes(content)
     assert "claims" in refusal(tmp_path)
+
+
+IDS = {name: uuid.UUID(int=number).urn for number, name in enumerate("ab", start=1)}
+
+
+def write_in_two_files(folder: Path, pixels: np.ndarray, **options: Any) -> Path:
+    """An OME-TIFF whose later sections lie in a second file, which its header names."""
+    cut = len(pixels) // 2
+    places = "".join(
+        f'<TiffData FirstZ="{z}" FirstC="0" FirstT="0" IFD="{z % cut}" PlaneCount="1">'
+        f'<UUID FileName="{name}.ome.tif">{IDS[name]}</UUID></TiffData>'
+        for z, name in enumerate(cut * "a" + cut * "b")
+    )
+    for name, part in zip(IDS, np.split(pixels, 2), strict=True):
+        header = (
+            '<?xml version="1.0" encoding="UTF-8"?>'
+            '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" '
+            f'UUID="{IDS[name]}"><Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYZCT" '
+            f'Type="uint8" SizeX="{pixels.shape[2]}" SizeY="{pixels.shape[1]}" '
+            f'SizeZ="{len(pixels)}" SizeC="1" SizeT="1">'
+            f'<Channel ID="Channel:0:0" SamplesPerPixel="1"/>{places}</Pixels></Image></OME>'
+        )
+        with tifffile.TiffWriter(folder / f"{name}.ome.tif") as writer:
+            for index, section in enumerate(part):
+                told = None if index else header.encode()
+                writer.write(section, description=told, metadata=None, contiguous=False, **options)
+    return folder / "a.ome.tif"
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_an_ome_tiff_in_several_files_is_read_whole_or_not_at_all(
+    tmp_path: Path, compression: str | None
+) -> None:
+    path = write_in_two_files(tmp_path, PIXELS[:6], compression=compression)
+    assert np.array_equal(read_stack(path, role="raw").array, PIXELS[:6])
+    (tmp_path / "b.ome.tif").unlink()
+    assert "lists 3 sections that are neither in it nor in the files beside it" in refusal(path)
+
+
+def test_an_acquisition_that_was_stopped_has_no_black_sections(tmp_path: Path) -> None:
+    whole, path = tmp_path / "whole.ome.tif", tmp_path / "part.ome.tif"
+    tifffile.imwrite(whole, PIXELS, metadata={"axes": "ZYX"}, compression="zlib")
+    with tifffile.TiffFile(whole) as file:
+        header = str(file.ome_metadata).encode()
+    with tifffile.TiffWriter(path) as writer:
+        for index, section in enumerate(PIXELS[:5]):
+            told = None if index else header
+            writer.write(
+                section, description=told, metadata=None, compression="zlib", contiguous=False
+            )
+    assert "lists 2 sections that are neither" in refusal(path)
