@@ -76,7 +76,7 @@ def check(config: Config) -> dict[str, Any]:
 def _checkpointed(config: Config, slots: int) -> int:
     """Trials that have checkpoints at a time, the final training's included, at most."""
     study = config.study
-    kept = max(study.keep, config.finalists.count) + count_repeats(config)
+    kept = config.kept_trials() + count_repeats(config)
     paused = most_paused(study.pruner, epochs=study.epochs_per_trial, keep_paused=study.keep_paused)
     return slots + kept + 1 + min(paused, config.budget.trials or paused)
 

@@ -156,6 +156,10 @@ class Config(Section):
         """The limits of `[budget]`."""
         return Budget(**self.budget.model_dump())
 
+    def kept_trials(self) -> int:
+        """The best finished trials whose checkpoints are kept: whoever may win, or be exported."""
+        return max(self.study.keep, self.finalists.count, self.export.ensemble or 0)
+
     @property
     def folder(self) -> Path:
         """Where everything of this study lies but the database."""

@@ -20,8 +20,8 @@ _Sections = tuple[
 def _local(path: Path) -> Path:
     if "\0" in str(path):
         raise ValueError(f"expected a path without the character NUL, got {str(path)!r}")
-    # Of s3://bucket/runs a path has made s3:/bucket/runs.
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(path)):
+    # Of s3://bucket/runs a path has made s3:/bucket/runs; in volume.h5:/raw the dot tells a file.
+    if re.match(r"[A-Za-z][A-Za-z0-9+-]+:/", str(path)):
         raise ValueError(f"expected a path of this machine's file system, got {str(path)!r}")
     return path
 
@@ -175,6 +175,13 @@ class WorkersConfig(Section):
     """Beyond it a worker is ended, and its trial infeasible; by default the host's is the limit."""
     trials_per_worker: _Positive = 25
     retries: Annotated[int, Field(ge=0, strict=True)] = 2
+
+    @field_validator("gpus_per_trial")
+    @classmethod
+    def _check_whole(cls, gpus: float) -> float:
+        if gpus > 1 and not gpus.is_integer():
+            raise ValueError(f"expected a share of one GPU or a whole number of them, got {gpus:g}")
+        return gpus
 
     @model_validator(mode="after")
     def _check_own_process(self) -> WorkersConfig:

@@ -154,7 +154,8 @@ class Coordinator:
             if trial is None:
                 return True
             self._begin(trial)
-        return False
+        # Where nothing is to be begun, nobody waits for room.
+        return not self._running and self._queue.is_empty(self.standing)
 
     def _begin(self, trial: optuna.Trial) -> None:
         known = trial.storage.get_trial(trial._trial_id)

@@ -8,8 +8,10 @@ from typing import Any
 import optuna
 
 from search import lineage
+from search.budget import Spent
 from search.config import Config
 from search.results import budget_row
+from search.standing import DEVICE_SECONDS_SPENT, SECONDS_SPENT
 from trainer.errors import InputError
 
 _EXAMPLE = """write it as '{"learning_rate": 0.001}'"""
@@ -43,7 +45,15 @@ def enqueue_params(config: Config, study: optuna.Study, text: str) -> int:
 
 def what_follows(config: Config, study: optuna.Study) -> str:
     """When a trial that waits will be run, in words."""
-    row = budget_row(study, config.build_budget(), study.get_trials(deepcopy=False))
+    budget = config.build_budget()
+    spent = Spent(
+        epochs=sum(map(lineage.epochs_of_its_own, study.get_trials(deepcopy=False))),
+        seconds=float(study.user_attrs.get(SECONDS_SPENT, 0.0)),
+        device_seconds=float(study.user_attrs.get(DEVICE_SECONDS_SPENT, 0.0)),
+    )
+    if ended := budget.spent_by(spent):
+        return f"{ended}: raise it in [budget], and `unet-search run` takes it"
+    row = budget_row(study, budget, study.get_trials(deepcopy=False))
     if row["trials"] is None or row["trials_begun"] < row["trials"]:
         return "the search takes it next, or when it is run again"
     return (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
+from datetime import UTC
 from typing import Any
 
 import optuna
@@ -27,7 +28,8 @@ def describe_plan(search: optuna.Study, trial: FrozenTrial, **terms: Any) -> str
     plan = {
         "trial": trial.number,
         "params": trial.params,
-        "begun": str(trial.datetime_start),
+        # Everywhere the same: a study is read in other time zones than it was made in.
+        "begun": str(trial.datetime_start and trial.datetime_start.astimezone(UTC)),
         "study": describe_identity(search),
     }
     return json.dumps(plan | terms)

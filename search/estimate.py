@@ -27,7 +27,9 @@ def estimate_hours(
     each = expected_epochs(study.pruner, epochs=study.epochs_per_trial)
     limits = [budget.epochs] if budget.epochs else []
     expected = [*limits, *([trials * each] if trials else [])]
-    most = [*limits, *([trials * study.epochs_per_trial] if trials else [])]
+    # In whole trials: the last of them may have all slots but one for themselves.
+    waves_of_all = math.ceil(trials / slots) * slots if trials else 0
+    most = [*limits, *([waves_of_all * study.epochs_per_trial] if trials else [])]
     bounds = _bounds(config, slots)
     # Alone it has all cores of a node, but no more GPUs than a trial of the search.
     alone = 1 if config.workers.gpus_per_trial else slots_of_a_node or slots

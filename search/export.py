@@ -120,10 +120,11 @@ def _ensemble(config: Config, study: optuna.Study) -> Model:
     ranked = best_trials(study, config, len(study.get_trials(deepcopy=False)))
     readable = (trial for trial in ranked if store.load(trial.number) is not None)
     kept = list(itertools.islice(readable, wanted))
-    if len(kept) < 2:
+    # Without a number in the config two are an ensemble as well.
+    if len(kept) < (config.export.ensemble or 2):
         raise InputError(
             f"--ensemble: expected {wanted} trials at full budget with their checkpoints, found "
-            f"{len(kept)}; search on, or keep more of the best (study.keep = {config.study.keep})"
+            f"{len(kept)}; search on, or set export.ensemble to fewer"
         )
     data = load_data(config)
     if json.loads(json.dumps(data.to_json())) != described_data(study):

@@ -9,7 +9,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from search import lineage
-from search.rung_pruner import Bracket, RungPruner, rungs_judged_at
+from search.rung_pruner import Bracket, RungPruner
 
 
 class PromotingPruner(RungPruner):
@@ -43,12 +43,21 @@ class PromotingPruner(RungPruner):
             The number of the trial that can no more be promoted, where there are too many.
         """
         self._load_once(study)
-        place = self._bracket_of(study, trial), rungs_judged_at(trial) - 1
-        return self._rungs[place].pause(lineage.origin(trial), trial.number, keep=self._keep)
+        index = self._bracket_of(study, trial)
+        reached = self._rungs_reached(trial, index)
+        if reached == 0:
+            # Another pruner stopped it, before this one's first rung.
+            return trial.number
+        rung = self._rungs[index, reached - 1]
+        return rung.pause(lineage.origin(trial), trial.number, keep=self._keep)
 
     def paused(self) -> list[int]:
         """The trials that may be promoted, now or when more trials have come to their rung."""
         return [number for rung in self._rungs.values() for number in rung.paused()]
+
+    def has_promotable(self) -> bool:
+        """Whether there is one to promote now."""
+        return any(rung.promotable() is not None for rung in self._rungs.values())
 
     def promote(self) -> int | None:
         """Gives up the best of the highest rung that has one to promote; returns its number."""
@@ -107,6 +116,10 @@ class Promotions:
     def paused(self) -> list[int]:
         """The numbers of the trials that may be promoted."""
         return self._pruner.paused() if self._pruner else []
+
+    def has_next(self) -> bool:
+        """Whether there is a trial to promote now."""
+        return self._pruner is not None and self._pruner.has_promotable()
 
     def enqueue_next(self) -> bool:
         """Enqueues what goes on from the trial to promote, and tells whether there is one."""

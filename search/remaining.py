@@ -95,8 +95,10 @@ def _epoch_limits(standing: Standing, budget: Budget, pace: Pace) -> Iterator[fl
 def _epochs_left(standing: Standing, trials: int) -> float:
     ended = sum(standing.counts.get(name, 0) for name in ("COMPLETE", "PRUNED"))
     underway = sum(standing.running.values())
-    # What was expected weighs as much as a few trials that have ended.
-    trained = standing.spent.epochs - underway + _PRIOR_TRIALS * standing.epochs_each
-    each = trained / (ended + _PRIOR_TRIALS)
+    each = standing.epochs_each
+    if standing.pruned:
+        # What was expected weighs as much as a few trials that have ended.
+        trained = standing.spent.epochs - underway + _PRIOR_TRIALS * each
+        each = trained / (ended + _PRIOR_TRIALS)
     to_come = trials - standing.spent.trials + len(standing.running)
     return max(0.0, to_come * each - underway)

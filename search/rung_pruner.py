@@ -108,9 +108,23 @@ class RungPruner(optuna.pruners.BasePruner):
         # In the order of their numbers, so that the newest trial of a line has the last word.
         for trial in study.get_trials(deepcopy=False):
             index = self._bracket_of(study, trial)
-            for rung in range(rungs_judged_at(trial)):
-                loss = _loss(study, trial.system_attrs[_key(rung)])
-                self._rungs[index, rung].record(lineage.origin(trial), loss)
+            for rung in range(self._rungs_reached(trial, index)):
+                value = trial.intermediate_values.get(
+                    self._epoch(index, rung), trial.system_attrs[_key(rung)]
+                )
+                if not math.isnan(value):
+                    self._rungs[index, rung].record(lineage.origin(trial), _loss(study, value))
+
+    def _rungs_reached(self, trial: FrozenTrial, index: int) -> int:
+        """How many rungs the trial was judged at, and has come as far as.
+
+        Where it was judged by another pruner, its rungs were after other epochs.
+        """
+        rung, judged = 0, rungs_judged_at(trial)
+        last = -1 if trial.last_step is None else trial.last_step
+        while rung < judged and self._epoch(index, rung) <= last:
+            rung += 1
+        return rung
 
 
 def rungs_judged_at(trial: FrozenTrial) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -13,9 +12,10 @@ from typing import Any
 import optuna
 
 from search.default_ranges import DEFAULT_RANGES
+from search.space_checks import check_conditions, check_networks
 from trainer.anisotropy import count_planar_levels
 from trainer.errors import InputError
-from trainer.hyperparameters import CHOICES, CONDITIONS, Hyperparameters, fulfils, matters
+from trainer.hyperparameters import CHOICES, CONDITIONS, Hyperparameters, matters
 from trainer.presets import PRESETS
 
 _MOST_POINTS = 100_000
@@ -54,12 +54,26 @@ class Dimension:
             return (self.low, self.low + (self.step or 1), self.high)
         return (self.low, self.high)
 
+    def every(self) -> tuple[Any, ...]:
+        """Every value of a choice or of whole numbers.
+
+        Raises:
+            TypeError: Of a range of real numbers there are too many.
+        """
+        if self.choices:
+            return self.choices
+        if not isinstance(self.low, int) or not isinstance(self.high, int):
+            raise TypeError(f"{self.name} is no range of whole numbers")
+        return tuple(range(self.low, self.high + 1, int(self.step or 1)))
+
     def holds(self, value: Any) -> bool:
         """Whether the sampler could have given this value."""
         if isinstance(value, bool):
             return False
         if self.choices:
-            return value in self.choices
+            # 8.0 is equal to the choice 8, and no number of tiles.
+            whole = isinstance(getattr(Hyperparameters, self.name, None), int)
+            return value in self.choices and not (whole and isinstance(value, float))
         if not isinstance(value, int if isinstance(self.low, int) else int | float):
             return False
         within = _number(self.low) <= value <= _number(self.high)
@@ -235,8 +249,8 @@ def build_space(table: Mapping[str, Any]) -> Space:
         else:
             fixed[name] = value
     space = Space(tuple(dimensions), fixed)
-    _check_networks(space)
-    _check_conditions(space)
+    check_networks(space)
+    check_conditions(space)
     return space
 
 
@@ -321,57 +335,6 @@ def _check_step(name: str, low: float, high: float, step: float) -> None:
             f"space.{name}: expected whole steps from low = {low} to high = {high}, "
             f"got step = {step}; end at {Decimal(str(high)) - rest}"
         )
-
-
-_FITTING = (
-    "dimensions",
-    "depth",
-    "outer_levels",
-    "centre_levels",
-    "filters",
-    "planar_levels",
-    "tile_size",
-    "tile_sections",
-)
-"""Hyperparameters that make a network together, and have to fit each other."""
-
-
-def _check_networks(space: Space) -> None:
-    """Refuses a space that holds a network that cannot be built."""
-    values = _values(space)
-    for name in values.keys() - set(_FITTING):
-        for value in values[name]:
-            _try({name: value})
-    together = [values.get(name, (getattr(Hyperparameters, name),)) for name in _FITTING]
-    for combination in itertools.product(*together):
-        _try(dict(zip(_FITTING, combination, strict=True)))
-
-
-def _check_conditions(space: Space) -> None:
-    """Refuses a dimension that no run of the space would ever ask for."""
-    values = _values(space)
-    for dimension in space.dimensions:
-        for other, words in CONDITIONS.get(dimension.name, {}).items():
-            drawn = values.get(other, (getattr(Hyperparameters, other),))
-            if not any(fulfils(value, words) for value in drawn):
-                expected = "a value above 0" if words is None else " or ".join(words)
-                raise InputError(
-                    f"space.{dimension.name}: expected {other} to be {expected} in some run, "
-                    f"got {', '.join(map(str, drawn))}; change {other}, or remove {dimension.name}"
-                )
-
-
-def _values(space: Space) -> dict[str, tuple[Any, ...]]:
-    """The values that stand for all, by the names of what the section names."""
-    values = {each.name: each.extremes() for each in space.dimensions}
-    return values | {name: (value,) for name, value in space.fixed.items()}
-
-
-def _try(params: Mapping[str, Any]) -> None:
-    try:
-        Hyperparameters.from_mapping(params)
-    except InputError as error:
-        raise InputError(f"space.{error}") from None
 
 
 def _is_number(value: Any) -> bool:

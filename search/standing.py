@@ -28,6 +28,7 @@ class Standing:
         leading: The best value of any epoch so far.
         spent: Against the budget.
         epochs_each: Of a trial, on average, as far as the pruner lets it.
+        pruned: Whether a pruner stops trials, so that their average tells more.
     """
 
     running: dict[int, int] = field(default_factory=dict)
@@ -37,6 +38,7 @@ class Standing:
     leading: float | None = None
     spent: Spent = field(default_factory=Spent)
     epochs_each: float = 0.0
+    pruned: bool = True
 
     def lead(self, value: float) -> None:
         """Takes note of an epoch's value."""
@@ -63,7 +65,7 @@ def take_stock(
         epochs_each: Of a trial, on average, as far as the pruner lets it.
         paused: Trials that may be promoted.
     """
-    standing = Standing(epochs_each=epochs_each, paused=len(paused))
+    standing = Standing(epochs_each=epochs_each, pruned=epochs_each < epochs, paused=len(paused))
     standing.spent.seconds = float(study.user_attrs.get(SECONDS_SPENT, 0.0))
     standing.spent.device_seconds = float(study.user_attrs.get(DEVICE_SECONDS_SPENT, 0.0))
     trials = study.get_trials(deepcopy=False)

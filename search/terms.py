@@ -83,8 +83,7 @@ def search_terms(config: Config) -> Terms:
         train_on="train",
         seed=study.seed,
         retries=config.workers.retries,
-        # Whoever may win is worth as much as the best.
-        keep=max(study.keep, config.finalists.count),
+        keep=config.kept_trials(),
         epochs_expected=expected_epochs(study.pruner, epochs=study.epochs_per_trial),
         budget=config.build_budget(),
         devices_per_trial=config.workers.gpus_per_trial or 1.0,

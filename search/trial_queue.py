@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import optuna
+from optuna.trial import TrialState
 
 from search import lineage
 from search.budget import Budget
@@ -36,6 +37,15 @@ class TrialQueue:
             trial = self._study.ask()
             standing.spent.trials += 1
         return trial
+
+    def is_empty(self, standing: Standing) -> bool:
+        """Whether there is nothing to take, found without taking it."""
+        waiting = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        return not (
+            any(map(lineage.is_continuation, waiting))
+            or self._promotions.has_next()
+            or self._allows_another(standing)
+        )
 
     def _allows_another(self, standing: Standing) -> bool:
         """Whether the budget has room for one, and the sampler something to try."""

@@ -94,6 +94,12 @@ def test_files_of_the_command_line_take_the_place_of_a_phantom(path: Path) -> No
     assert message == "data: expected both raw and mask, or a phantom"
 
 
+def test_a_data_set_of_an_hdf5_file_beside_the_config_is_a_file(path: Path) -> None:
+    path.write_text(SMALL)
+    config = load_config(path, data__raw="vol.h5:/raw", data__mask="vol.h5:/mask")
+    assert config.data.raw == Path("vol.h5:/raw")
+
+
 def test_a_mask_of_the_command_line_leaves_the_files_raw(path: Path) -> None:
     path.write_text(
         changed(
@@ -161,6 +167,10 @@ PHANTOM = "phantom = { sections = 24, height = 64, width = 64 }"
             ["workers.where", '"ray" or "inline"', "'mars'"],
         ),
         (changed(more="[workers]\ngpus_per_trial = true\n"), ["workers.gpus_per_trial", "True"]),
+        (
+            changed(more="[workers]\ngpus_per_trial = 1.5\n"),
+            ["workers.gpus_per_trial", "a share of one GPU or a whole number", "1.5"],
+        ),
         (changed(more="[workers]\ncpus_per_trial = 0\n"), ["workers.cpus_per_trial", "0"]),
         (changed(("trials = 4", "trials = true")), ["budget.trials", "a whole number", "True"]),
         (changed(("trials = 4", "trials = 4.5")), ["budget.trials", "a whole number", "4.5"]),

@@ -206,3 +206,15 @@ def test_a_search_that_never_gets_room_says_so(
     assert ending.kind == "failed"
     assert "[workers]" in ending.reason
     assert quick_rig.trials() == []
+
+
+def test_a_search_that_has_nothing_to_begin_needs_no_room(
+    quick_rig: SearchRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick_rig.run(Budget(trials=2))
+    monkeypatch.setattr(coordinator.time, "sleep", lambda seconds: None)
+    ending = quick_rig.run(Budget(trials=2), quick_rig.workers(slots=0), clock=Clock(10.0))
+    assert ending.kind == "done"
+    assert quick_rig.run(Budget(trials=3), quick_rig.workers(slots=0), clock=Clock(10.0)).kind == (
+        "failed"
+    )

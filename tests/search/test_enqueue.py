@@ -58,6 +58,22 @@ def test_a_spent_budget_is_told(config: Config, study: optuna.Study) -> None:
 
 
 @pytest.mark.parametrize(
+    ("limit", "told"), [("hours = 0.5", "0.5 hours"), ("epochs = 3", "3 epochs")]
+)
+def test_a_limit_that_ends_every_trial_is_told(
+    tmp_path: Path, study: optuna.Study, limit: str, told: str
+) -> None:
+    path = tmp_path / "mito.toml"
+    path.write_text(CONFIG.replace("[budget]", f"[budget]\n{limit}"))
+    config = load_config(path)
+    assert what_follows(config, study).startswith("the search takes it next")
+    study.set_user_attr("seconds_spent", 1800.0)
+    reports = dict.fromkeys(range(1, 4), 0.5)
+    study.add_trial(optuna.create_trial(value=0.5, intermediate_values=reports))
+    assert what_follows(config, study).startswith(f"the budget of {told} is spent: raise it")
+
+
+@pytest.mark.parametrize(
     ("text", "named"),
     [
         ("{", "--params: expected a JSON object"),

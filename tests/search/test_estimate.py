@@ -14,6 +14,8 @@ from search.estimate import count_repeats, estimate_cost, estimate_hours
     [
         # 4 trials of 3 epochs of half an hour, two at a time; half of an epoch is saved by pruning.
         ({"trials": 4}, 0, None, 3.0),
+        # The fifth has a slot for itself, and the other slot nothing.
+        ({"trials": 5}, 0, None, 4.5),
         ({"trials": None, "epochs": 8}, 0, 2.0, 2.0),
         ({"trials": None, "hours": 1.5}, 0, 1.5, 1.5),
         ({"trials": None, "device_hours": 5.0}, 0, 2.5, 2.5),

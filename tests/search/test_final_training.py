@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,13 @@ from small_config import build_config
 
 from search import trial_model
 from search.assignment import Failure
+from search.budget import Budget
 from search.config import Config
 from search.coordinator import Coordinator
+from search.enqueued_plans import describe_plan
 from search.final_training import final_terms, open_final, trained
+from search.remaining import Pace, estimate_remaining
+from search.standing import take_stock
 from search.terms import Ending
 from search.trial_model import Source, build_trial_model
 from storage.checkpoints import Checkpoint, CheckpointStore
@@ -105,6 +111,40 @@ def test_the_winner_is_enqueued_once(finals: Finals) -> None:
     assert states(study) == [WAITING]
     assert study.trials[0].system_attrs["fixed_params"] == finals.winner().params
     assert study.study_name == "mito/finalists"
+
+
+def test_in_another_time_zone_it_is_the_same_training(
+    finals: Finals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, plans = datetime(2026, 5, 1, 12, tzinfo=UTC), set()
+    try:
+        for zone in ("UTC", "Asia/Tokyo", "America/New_York"):
+            monkeypatch.setenv("TZ", zone)
+            time.tzset()
+            winner = finals.winner()
+            # Optuna gives the local time, without its zone.
+            winner.datetime_start = begun.astimezone().replace(tzinfo=None)
+            plans.add(describe_plan(finals.search, winner))
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert len(plans) == 1
+
+
+def test_what_is_left_of_it_has_nothing_to_do_with_repeats(finals: Finals) -> None:
+    finals.config = finals.with_final(epochs=140)
+    study = finals.open()
+    for value in (0.8, 0.9):
+        study.add_trial(
+            optuna.create_trial(value=value, intermediate_values=dict.fromkeys(range(1, 10), value))
+        )
+    standing = take_stock(study, epochs=140, epochs_each=140)
+    standing.running[0] = 100
+    standing.spent.epochs += 100
+    standing.spent.trials += 1
+    remaining = estimate_remaining(standing, Budget(trials=3), Pace(100.0, 100))
+    assert remaining is not None
+    assert remaining.seconds == pytest.approx(40.0)
 
 
 def test_the_winner_is_trained_once_for_the_full_length(finals: Finals) -> None:

@@ -195,3 +195,44 @@ def test_every_bracket_promotes_among_its_own(name: str, brackets: int) -> None:
         for trial in ranked[: len(trials) // 3]:
             running = trial.state is TrialState.RUNNING
             assert running or trial.number in promoted
+
+
+@pytest.mark.parametrize(("before", "after"), [("hyperband", "asha"), ("asha", "hyperband")])
+def test_another_pruner_compares_what_trials_had_after_its_own_epochs(
+    before: str, after: str
+) -> None:
+    earlier = Study(build_pruner(before, epochs=9))
+    random.seed(1)
+    for number in range(30):
+        trial = earlier.study.ask()
+        for epoch in range(1, 10):
+            trial.report(number / 100 + epoch / 1000, epoch)
+            if trial.should_prune():
+                trial.set_user_attr(lineage.PAUSED, True)
+                earlier.study.tell(trial, state=TrialState.PRUNED)
+                break
+        else:
+            earlier.study.tell(trial, number / 100)
+    pruner = build_pruner(after, epochs=9)
+    assert isinstance(pruner, RungPruner)
+    pruner._load_once(earlier.study)
+    judged = {place: rung for place, rung in pruner._rungs.items() if rung._of_line}
+    assert judged
+    for (index, rung), values in judged.items():
+        epoch = pruner._epoch(index, rung)
+        found = {round(-loss * 1000 % 10) for loss in values._of_line.values()}
+        assert found == {epoch}
+    if isinstance(pruner, PromotingPruner):
+        promotions = Promotions(earlier.study)
+        promotions._pruner = pruner
+        promotions.load(range(30))
+        assert all(rung >= 0 for _, rung in pruner._rungs)
+
+
+def test_what_may_be_promoted_is_known_before_it_is(study: Study) -> None:
+    fill(study, 0.9, 0.8, 0.1, 0.2, 0.3)
+    assert not study.promotions.has_next()
+    fill(study, 0.05)
+    assert study.promotions.has_next()
+    assert study.promote() is not None
+    assert not study.promotions.has_next()

@@ -94,6 +94,13 @@ def test_a_logarithmic_range_is_searched_by_powers() -> None:
     assert 0.35 < sum(value < 1e-3 for value in drawn) / 200 < 0.65
 
 
+def test_a_choice_of_whole_numbers_holds_no_other_kind() -> None:
+    space = build_space({"batch_size": [4, 8], "dropout": [0, 0.5]})
+    assert dimension(space, "batch_size").holds(8)
+    assert not dimension(space, "batch_size").holds(8.0)
+    assert dimension(space, "dropout").holds(0.0)
+
+
 def test_whole_bounds_of_a_real_dimension_make_a_real_range() -> None:
     only = dimension(build_space({"rotation_degrees": {"low": 0, "high": 90}}), "rotation_degrees")
     assert isinstance(only.low, float)
@@ -148,6 +155,14 @@ def test_whole_bounds_of_a_real_dimension_make_a_real_range() -> None:
         (
             {"tile_size": 48, "depth": {"low": 2, "high": 5}},
             ["space.tile_size", "multiple of 32", "depth"],
+        ),
+        (
+            {
+                "dimensions": "3d",
+                "depth": 3,
+                "tile_sections": {"low": 8, "high": 48, "step": 4},
+            },
+            ["space.tile_sections", "multiple of 8", "36"],
         ),
         (
             {"tile_size": {"low": 32, "high": 128}, "depth": 4},
