@@ -384,6 +384,6 @@ def test_sections_too_large_for_the_memory_are_validated_in_windows(
     session = open_session(phantom)
     volume = session._volumes[0]
     assert session.score(volume, 0.4).recall == 1.0
-    assert min(volume.volume.raw.shape[1:]) > 48
-    assert {shape[:3] for shape in seen} == {(1, 48, 48)}
+    assert {shape[0] for shape in seen} == {1}
+    assert max(shape[1] for shape in seen) < volume.volume.raw.shape[1]
     session.close()
