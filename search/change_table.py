@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import optuna
 
 from search.config import Config
 from search.one_at_a_time import JOINT, MEASURED
-from search.plan import CHANGE
+from search.plan import CHANGE, Plan
 from search.report_runs import Run, read_runs
 
 
@@ -47,7 +47,8 @@ def list_changes(study: optuna.Study, config: Config) -> list[ChangeRow]:
     """The changes that a study tries one at a time; none where its sampler is another."""
     if config.study.sampler != "one_at_a_time":
         return []
-    return build_change_table(read_runs(study, config), config.reported())
+    runs = _named(read_runs(study, config), config.build_plan())
+    return build_change_table(runs, config.reported())
 
 
 def build_change_table(
@@ -65,6 +66,20 @@ def build_change_table(
     }
     names = list(reported) or list(by_name)
     return [_row(name, by_name.get(name), reported.get(name, {})) for name in names]
+
+
+def _named(runs: Sequence[Run], plan: Plan | None) -> list[Run]:
+    """The runs, each change's that somebody else asked for under its name as well."""
+    if plan is None:
+        return list(runs)
+    planned = [plan.entry(index) for index in range(plan.size)]
+    names = {frozenset(each.params.items()): each.change for each in planned}
+    return [
+        run
+        if CHANGE in run.facts or not (name := names.get(frozenset(run.params.items())))
+        else replace(run, facts={**run.facts, CHANGE: name})
+        for run in runs
+    ]
 
 
 def _row(name: str, run: Run | None, reported: Mapping[str, float]) -> ChangeRow:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -47,13 +48,16 @@ class Exhibits:
             with suppress(OSError):
                 log = _read_end(log_path(self._logs, number))
                 self._artifacts.write(study, number, _LOG, log)
-        self._inherit_section(trial)
-        self._artifacts.add(trial, SECTION, _CURVE, _LOG)
+        line = (number, *lineage.forerunners(trial.study, trial))
+        # Without an epoch of the line, what lies under its number is of a study that was deleted.
+        if reports or len(line) > 1:
+            self._inherit_section(trial, line)
+            self._artifacts.add(trial, SECTION, _CURVE)
+        self._artifacts.add(trial, _LOG)
 
-    def _inherit_section(self, trial: optuna.Trial) -> None:
+    def _inherit_section(self, trial: optuna.Trial, line: Sequence[int]) -> None:
         """Takes that of its line where the trial itself has done no epoch more."""
         study = trial.study.study_name
-        line = (trial.number, *lineage.forerunners(trial.study, trial))
         paths = [self._artifacts.path(study, number, SECTION) for number in line]
         drawn = next((path for path in paths if path.is_file()), None)
         if drawn is not None and drawn != paths[0]:

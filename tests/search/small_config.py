@@ -28,6 +28,6 @@ def build_config(runs: Path, **sections: Any) -> Config:
     table = {name: dict(section) for name, section in TABLE.items()}
     table["study"]["runs"] = str(runs)
     for name, section in sections.items():
-        replaced = name in ("space", "data", "start")
+        replaced = name in ("space", "data", "start", "change")
         table[name] = section if replaced else {**table.get(name, {}), **section}
     return Config.model_validate(table)

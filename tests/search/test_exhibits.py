@@ -40,8 +40,11 @@ def test_a_trial_ends_with_its_curve_its_log_and_its_section(
 
 
 def test_a_trial_that_has_done_nothing_has_nothing(study: optuna.Study, tmp_path: Path) -> None:
+    artifacts = ArtifactFolder(tmp_path / "artifacts")
+    # Of a study of that name that was deleted.
+    artifacts.write("mito", 0, "section.png", b"of another trial")
     trial = study.ask()
-    Exhibits(ArtifactFolder(tmp_path / "artifacts"), tmp_path / "logs", epochs=3).add(trial)
+    Exhibits(artifacts, tmp_path / "logs", epochs=3).add(trial)
     assert names(study) == []
 
 

@@ -16,7 +16,7 @@ from small_config import build_config
 
 from search import lineage
 from search.boundaries import find_crowded_edges
-from search.change_table import build_change_table, table_of
+from search.change_table import build_change_table, list_changes, table_of
 from search.data import StudyData
 from search.interactions import LEAST_RUNS, measure_interactions
 from search.report import gather, write_report
@@ -156,6 +156,24 @@ def test_without_reported_numbers_every_measured_one_is_shown() -> None:
     head, body = table_of(build_change_table([done], {}))
     assert head == ["change", "trial", "training loss", "train dice", "validation dice"]
     assert body == [["dropout = 0.5", "4", 0.7, 0.6, 0.4]]
+
+
+def test_a_change_that_somebody_asked_for_has_its_row(tmp_path: Path) -> None:
+    config = build_config(
+        tmp_path,
+        study={"sampler": "one_at_a_time", "pruner": "none"},
+        space={"learning_rate": [1e-4, 1e-3], "depth": 2},
+        start=[{"learning_rate": 1e-3}],
+        change=[{"name": "slow", "learning_rate": 1e-4}],
+    )
+    study = optuna.create_study(direction="maximize")
+    study.enqueue_trial({"learning_rate": 1e-4})
+    trial = study.ask()
+    trial.suggest_categorical("learning_rate", [1e-4, 1e-3])
+    trial.report(0.7, 3)
+    study.tell(trial, 0.7)
+    (slow,) = [row for row in list_changes(study, config) if row.name == "slow"]
+    assert (slow.number, slow.measured["validation_dice"]) == (0, 0.7)
 
 
 @pytest.fixture
