@@ -109,11 +109,10 @@ class RungPruner(optuna.pruners.BasePruner):
         for trial in study.get_trials(deepcopy=False):
             index = self._bracket_of(study, trial)
             for rung in range(self._rungs_reached(trial, index)):
-                value = trial.intermediate_values.get(
-                    self._epoch(index, rung), trial.system_attrs[_key(rung)]
-                )
-                if not math.isnan(value):
-                    self._rungs[index, rung].record(lineage.origin(trial), _loss(study, value))
+                value = trial.intermediate_values.get(self._epoch(index, rung), math.nan)
+                # As where it was judged: an epoch without a number counts with what was kept.
+                value = trial.system_attrs[_key(rung)] if math.isnan(value) else value
+                self._rungs[index, rung].record(lineage.origin(trial), _loss(study, value))
 
     def _rungs_reached(self, trial: FrozenTrial, index: int) -> int:
         """How many rungs the trial was judged at, and has come as far as.
