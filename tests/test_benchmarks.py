@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from benchmarks import (
     prediction,
     prediction_sides,
     sampler,
+    sharing,
     side,
     training,
     training_sides,
@@ -330,7 +331,7 @@ def test_all_sides_of_training_learn_from_the_same_tiles() -> None:
     ones = np.ones((32, 384, 384), np.float32)
     image, mask = training_sides.classic_tile(ones, ones, 0)
     assert image.shape == mask.shape == (256, 256)
-    assert set(training_sides.SIDES) == set(training._STEPS)
+    assert set(training_sides.SIDES) == {*training._STEPS, "matrix"}
 
 
 def test_every_way_to_run_the_network_is_tried_once() -> None:
@@ -390,3 +391,52 @@ def test_prediction_is_held_against_the_reports(capsys: pytest.CaptureFixture[st
     assert told["voxels_per_second"] > 0
     assert told["ratio_windowed"] > 0
     assert set(told["sides_voxels_per_second"]) == {"whole_sections", "same_windows", "report"}
+
+
+def test_the_operations_of_a_network_are_those_of_its_convolutions() -> None:
+    from benchmarks.arithmetic import count_training_operations
+    from trainer.hyperparameters import Hyperparameters
+    from trainer.unet import build_unet
+
+    network = build_unet(Hyperparameters(depth=1, filters=2))
+    inner = 9 * (2 * 4 + 4 * 4) * 4 * 4  # the centre, at half the resolution of tiles of 8
+    outer = (9 * (1 * 2 + 2 * 2 + 4 * 2 + 2 * 2) + 4 * 2 + 2 * 1) * 8 * 8
+    assert count_training_operations(network, 1, 8) == 3 * 2 * (inner + outer)
+
+
+def test_trainings_that_share_a_device_are_added_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Training:
+        told: Mapping[str, str] = {"ready": "a device"}
+        at_work = 0
+
+        def __init__(self, *arguments: Any) -> None:
+            self.blocks: list[dict[str, float]] = []
+
+        def await_ready(self) -> None:
+            pass
+
+        def begin_turn(self) -> None:
+            Training.at_work += 1
+
+        def await_turn(self) -> None:
+            # Two of them get as much as one and a half.
+            seconds = 1.0 if Training.at_work == 1 else 4 / 3
+            self.blocks.append({"images": 10.0, "seconds": seconds, "waited": seconds / 10})
+
+        def end(self) -> None:
+            pass
+
+    monkeypatch.setattr(sharing, "Side", Training)
+    monkeypatch.setattr(sharing, "_measure_together", _resetting(sharing._measure_together))
+    shared = sharing.measure([1, 2], blocks=1, steps=1)
+    assert shared["device"] == "a device"
+    assert shared["trainings"]["1"] == {"images_per_second": 10.0, "data_wait_share": 0.1}
+    assert shared["trainings"]["2"] == {"images_per_second": 15.0, "data_wait_share": 0.1}
+
+
+def _resetting(measure: Callable[..., Any]) -> Callable[..., Any]:
+    def reset(sides: Sequence[Any], blocks: int) -> Any:
+        type(sides[0]).at_work = 0
+        return measure(sides, blocks)
+
+    return reset
