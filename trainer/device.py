@@ -55,7 +55,7 @@ def configure_device(threads: int | None = None, *, gpu_share: float = 1.0) -> D
     keep_freed_memory()
     # JAX would take most of a GPU's memory at once; what it grows to has a limit all the same.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    if gpu_share < 1:
+    if 0 < gpu_share < 1:
         os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", f"{gpu_share:.3f}")
     with _quiet():
         import keras
@@ -63,8 +63,8 @@ def configure_device(threads: int | None = None, *, gpu_share: float = 1.0) -> D
     backend = keras.backend.backend()
     if backend == "tensorflow":
         return _configure_tensorflow(threads or os.cpu_count() or 1, gpu_share)
-    card = _find_jax_card() if backend == "jax" else _find_torch_card()
-    return card or Device(f"{backend} on the CPU", "cpu", cpu_precision())
+    find = {"jax": _find_jax_card, "torch": _find_torch_card}.get(backend, lambda: None)
+    return find() or Device(f"{backend} on the CPU", "cpu", cpu_precision())
 
 
 def cpu_precision(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
