@@ -395,9 +395,11 @@ def test_prediction_is_held_against_the_reports(capsys: pytest.CaptureFixture[st
 
 def test_the_operations_of_a_network_are_those_of_its_convolutions() -> None:
     from benchmarks.arithmetic import count_training_operations
+    from trainer.device import configure_device
     from trainer.hyperparameters import Hyperparameters
     from trainer.unet import build_unet
 
+    configure_device(1)  # before TensorFlow's first operation
     network = build_unet(Hyperparameters(depth=1, filters=2))
     inner = 9 * (2 * 4 + 4 * 4) * 4 * 4  # the centre, at half the resolution of tiles of 8
     outer = (9 * (1 * 2 + 2 * 2 + 4 * 2 + 2 * 2) + 4 * 2 + 2 * 1) * 8 * 8

@@ -78,7 +78,7 @@ def volume() -> Volume:
 def open_session(volume: Volume, values: Values) -> TrainingSession:
     run = Hyperparameters.from_mapping(values)
     learned = TrainingVolume.measure(volume, range(14), range(20, 24))
-    return TrainingSession([learned], run, TrainingPlan(3, 2, seed=1))
+    return TrainingSession([learned], run, TrainingPlan(3, 4, seed=1))
 
 
 def test_the_runs_hold_every_value_of_every_dimension() -> None:
