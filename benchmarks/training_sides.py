@@ -166,7 +166,7 @@ def build_matrix_block(products: int) -> tuple[Block, str]:
         for _ in range(products):
             product = keras.ops.matmul(matrix, product)
         # A device works behind the program's back: this waits for it.
-        float(keras.ops.convert_to_numpy(product[0, 0]))
+        float(keras.ops.convert_to_numpy(keras.ops.cast(product[0, 0], "float32")))
         seconds = time.perf_counter() - started
         operations = 2.0 * side**3 * products
         return {"operations": operations, "seconds": seconds, "per_image": per_image}
