@@ -8,10 +8,8 @@ from typing import Any
 import optuna
 
 from search import lineage
-from search.budget import Spent
 from search.config import Config
-from search.results import budget_row
-from search.standing import DEVICE_SECONDS_SPENT, SECONDS_SPENT
+from search.standing import take_stock
 from trainer.errors import InputError
 
 _EXAMPLE = """write it as '{"learning_rate": 0.001}'"""
@@ -45,20 +43,15 @@ def enqueue_params(config: Config, study: optuna.Study, text: str) -> int:
 
 def what_follows(config: Config, study: optuna.Study) -> str:
     """When a trial that waits will be run, in words."""
-    budget = config.build_budget()
-    spent = Spent(
-        epochs=sum(map(lineage.epochs_of_its_own, study.get_trials(deepcopy=False))),
-        seconds=float(study.user_attrs.get(SECONDS_SPENT, 0.0)),
-        device_seconds=float(study.user_attrs.get(DEVICE_SECONDS_SPENT, 0.0)),
-    )
+    budget, epochs = config.build_budget(), config.study.epochs_per_trial
+    spent = take_stock(study, epochs=epochs, epochs_each=epochs).spent
     if ended := budget.spent_by(spent):
         return f"{ended}: raise it in [budget], and `unet-search run` takes it"
-    row = budget_row(study, budget, study.get_trials(deepcopy=False))
-    if row["trials"] is None or row["trials_begun"] < row["trials"]:
+    if budget.allows_another(spent):
         return "the search takes it next, or when it is run again"
     return (
-        f"all {row['trials']} trials of the budget have begun, so that `unet-search run` takes it "
-        f"with --trials {row['trials_begun'] + 1} or more"
+        f"all {budget.trials} trials of the budget have begun, so that `unet-search run` takes it "
+        f"with --trials {spent.trials + 1} or more"
     )
 
 

@@ -59,9 +59,8 @@ class Intensity:
         """Maps voxels of any type to float32, mostly within 0 and 1."""
         # float32 holds 24 bits: what lies on a large offset is brought down before it is rounded.
         wide = raw.dtype.itemsize > 2 and raw.dtype != np.float32
-        scaled = (raw - self.low).astype(np.float32) if wide else raw.astype(np.float32)
-        if not wide:
-            scaled -= np.float32(self.low)
+        kind = np.float64 if wide else np.float32
+        scaled = np.subtract(raw, self.low, dtype=kind).astype(np.float32, copy=False)
         scaled /= np.float32(self.high - self.low)
         return scaled
 
