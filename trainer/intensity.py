@@ -60,7 +60,7 @@ class Intensity:
         # float32 holds 24 bits: what lies on a large offset is brought down before it is rounded.
         wide = raw.dtype.itemsize > 2 and raw.dtype != np.float32
         kind = np.float64 if wide else np.float32
-        scaled = np.subtract(raw, self.low, dtype=kind).astype(np.float32, copy=False)
+        scaled: np.ndarray = np.subtract(raw, self.low, dtype=kind).astype(np.float32, copy=False)
         scaled /= np.float32(self.high - self.low)
         return scaled
 
