@@ -77,8 +77,9 @@ def _checkpointed(config: Config, slots: int) -> int:
     """Trials that have checkpoints at a time, the final training's included, at most."""
     study = config.study
     kept = config.kept_trials() + count_repeats(config)
+    final = config.final.seeds if config.final else 0
     paused = most_paused(study.pruner, epochs=study.epochs_per_trial, keep_paused=study.keep_paused)
-    return slots + kept + 1 + min(paused, config.budget.trials or paused)
+    return slots + kept + final + min(paused, config.budget.trials or paused)
 
 
 def _typical(timings: Sequence[Timing]) -> Timing:

@@ -269,7 +269,10 @@ class FinalConfig(Section):
     """`[final]`: the training of the winner, whose model is what the search ends with."""
 
     epochs: _Positive
+    """Of each training."""
     train_on: Literal["train", "all"] = "train"
+    seeds: _Positive = 1
+    """How often the winner is trained, with another seed each time; the model is their mean."""
 
 
 class FinalistsConfig(Section):

@@ -14,6 +14,7 @@ from search import lineage
 from search.budget import Budget
 from search.study import describe_identity
 
+_SEEDS = 2**32
 _RETIRED = "another training has taken its place"
 
 
@@ -39,6 +40,19 @@ def planned(study: optuna.Study, plan: str, *states: TrialState) -> list[FrozenT
     """The trials of a plan, those that another one goes on from included."""
     trials = study.get_trials(deepcopy=False, states=states or None)
     return [trial for trial in trials if trial.user_attrs.get(lineage.PLAN) == plan]
+
+
+def why_unfinished(study: optuna.Study, plan: str) -> str:
+    """Why a plan without a result has none."""
+    ended = planned(study, plan, TrialState.FAIL, TrialState.PRUNED, TrialState.COMPLETE)
+    if not ended:
+        return "it has not begun"
+    return str(ended[-1].user_attrs.get(lineage.REASON, "it was told by somebody else"))
+
+
+def nth_seed(first: int, number: int) -> int:
+    """The seed that comes so many after the first, which is number 0."""
+    return (first + number) % _SEEDS
 
 
 def enqueue_plan(

@@ -31,17 +31,24 @@ def estimate_hours(
     waves_of_all = math.ceil(trials / slots) * slots if trials else 0
     most = [*limits, *([waves_of_all * study.epochs_per_trial] if trials else [])]
     bounds = _bounds(config, slots)
-    # Alone it has all cores of a node, but no more GPUs than a trial of the search.
-    alone = 1 if config.workers.gpus_per_trial else slots_of_a_node or slots
-    final = config.final.epochs * epoch_seconds / alone if config.final else 0.0
     # They fill the slots in waves, as none of them is pruned.
     waves = math.ceil(count_repeats(config) / slots)
     return {
         "search_expected": _least(expected, epoch_seconds / slots, bounds),
         "search_at_most": _least(most, epoch_seconds / slots, bounds),
         "finalists": round(waves * study.epochs_per_trial * epoch_seconds / 3600, 3),
-        "final": round(final / 3600, 3),
+        "final": round(_final_epochs(config, slots, slots_of_a_node) * epoch_seconds / 3600, 3),
     }
+
+
+def _final_epochs(config: Config, slots: int, slots_of_a_node: int | None) -> float:
+    """How many epochs of a trial of the search the final training takes as long as."""
+    if config.final is None:
+        return 0.0
+    # They share all cores of a node, but have no more GPUs than trials of the search.
+    shared = 1 if config.workers.gpus_per_trial else slots_of_a_node or slots
+    waves = math.ceil(config.final.seeds / slots)
+    return waves * config.final.epochs / max(1, shared // config.final.seeds)
 
 
 def count_repeats(config: Config) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import optuna
 from optuna.storages import BaseStorage
@@ -13,9 +14,11 @@ from search.config import Config
 from search.enqueued_plans import (
     describe_plan,
     enqueue_plan,
+    nth_seed,
     planned,
     retire_others,
     waiting_budget,
+    why_unfinished,
 )
 from search.study import open_finalists
 from search.terms import Terms
@@ -23,20 +26,34 @@ from search.trial_model import Source
 from storage.checkpoints import CheckpointStore
 
 
+@dataclass(frozen=True)
+class Trained:
+    """What the final training came to.
+
+    Attributes:
+        sources: Those that were trained to the end, by seed.
+        missing: Why others were not, a line for each.
+    """
+
+    sources: Sequence[Source]
+    missing: Sequence[str]
+
+
 def open_final(
     config: Config, storage: BaseStorage, search: optuna.Study, winner: FrozenTrial
 ) -> optuna.Study:
-    """The study of final trainings, with the winner's enqueued unless it is there already."""
-    study, plan = open_finalists(config, storage), _plan(config, search, winner)
+    """The study of final trainings, with the winner's enqueued that are not there already."""
+    study, plans = open_finalists(config, storage), _plan(config, search, winner)
     lineage.recover(study)
-    retire_others(study, {plan})
-    if not planned(study, plan, TrialState.WAITING) and not _finished(config, study, plan):
-        enqueue_plan(study, plan, winner.params)
+    retire_others(study, plans.values())
+    for seed, plan in plans.items():
+        if not planned(study, plan, TrialState.WAITING) and not _finished(config, study, plan):
+            enqueue_plan(study, plan, winner.params, **{lineage.SEED: seed})
     return study
 
 
 def final_terms(config: Config, study: optuna.Study) -> Terms:
-    """The terms of the final training; its budget is that one trial."""
+    """The terms of the final training; its budget is the trials that wait."""
     if config.final is None:
         raise ValueError("a config without [final] has no final training")
     budget = waiting_budget(study)
@@ -53,22 +70,30 @@ def final_terms(config: Config, study: optuna.Study) -> Terms:
     )
 
 
-def trained(config: Config, source: Source, study: optuna.Study) -> Source | str:
-    """The finished final training of a trial of the search, or why there is none."""
-    plan = _plan(config, source.study, source.trial)
-    done = _finished(config, study, plan)
-    if done is not None:
-        return replace(source, study=study, trial=done)
-    ended = planned(study, plan, TrialState.FAIL, TrialState.PRUNED, TrialState.COMPLETE)
-    if not ended:
-        return "it has not begun"
-    return str(ended[-1].user_attrs.get(lineage.REASON, "it was told by somebody else"))
+def trained(config: Config, source: Source, study: optuna.Study) -> Trained:
+    """The finished final trainings of a trial of the search, and why others are not finished."""
+    sources, missing = [], []
+    for plan in _plan(config, source.study, source.trial).values():
+        done = _finished(config, study, plan)
+        if done is None:
+            missing.append(why_unfinished(study, plan))
+        else:
+            sources.append(replace(source, study=study, trial=done))
+    return Trained(sources, missing)
 
 
-def _plan(config: Config, search: optuna.Study, winner: FrozenTrial) -> str:
+def _plan(config: Config, search: optuna.Study, winner: FrozenTrial) -> Mapping[int, str]:
+    """The plan of each seed; the first one is the search's own."""
     if config.final is None:
         raise ValueError("a config without [final] has no final training")
-    return describe_plan(search, winner, **config.final.model_dump())
+    terms = {"epochs": config.final.epochs, "train_on": config.final.train_on}
+    first = config.study.seed
+    seeds = [nth_seed(first, number) for number in range(config.final.seeds)]
+    return {
+        # Another number of them leaves what has been trained as it is.
+        seed: describe_plan(search, winner, **terms, **({"seed": seed} if seed != first else {}))
+        for seed in seeds
+    }
 
 
 def _finished(config: Config, study: optuna.Study, plan: str) -> FrozenTrial | None:

@@ -15,9 +15,11 @@ from search.config import Config
 from search.enqueued_plans import (
     describe_plan,
     enqueue_plan,
+    nth_seed,
     planned,
     retire_others,
     waiting_budget,
+    why_unfinished,
 )
 from search.objectives import dice_of
 from search.study import open_finalists
@@ -26,7 +28,6 @@ from search.verdict import Finalist, Score
 from storage.checkpoints import CheckpointStore
 from storage.errors import CheckpointError
 
-_SEEDS = 2**32
 # Recipes that cannot be relied upon; all other failures are the machine's, and tried again.
 _COUNTS_AS_ZERO = ("diverged", "memory")
 
@@ -110,7 +111,7 @@ class Repeats:
         lacking = [each for each in self._planned if self._dice(study, each) is None]
         return [
             f"trial {each.finalist.number} with seed {each.seed} on fold {each.fold}: "
-            f"{_reason(planned(study, each.plan))}"
+            f"{why_unfinished(study, each.plan)}"
             for each in lacking
         ]
 
@@ -152,12 +153,6 @@ def _plan_repeats(config: Config, search: optuna.Study, trial: FrozenTrial) -> I
     for fold in range(config.finalists.folds):
         for seed in range(1, config.finalists.seeds + 1):
             # Never the search's own: its luck was a reason to choose the trial.
-            seed = (config.study.seed + seed) % _SEEDS
+            seed = nth_seed(config.study.seed, seed)
             plan = describe_plan(search, trial, seed=seed, fold=fold)
             yield _Repeat(trial, seed, fold, plan)
-
-
-def _reason(trials: Sequence[FrozenTrial]) -> str:
-    if not trials:
-        return "it has not begun"
-    return str(trials[-1].user_attrs.get(lineage.REASON, "it was told by somebody else"))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import optuna
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from search import final_training
 from search.assignment import Task
@@ -19,6 +19,7 @@ from search.config import Config
 from search.coordinator import Coordinator
 from search.data import Unseen, find_unseen, load_data
 from search.exhibits import Exhibits
+from search.final_training import Trained
 from search.interruption import Interruption
 from search.members import repeat_sources
 from search.progress import Progress
@@ -174,33 +175,32 @@ class SearchRun:
 
     def _make_model(self, study: optuna.Study, choice: Choice, ending: Ending) -> Result:
         config, winner = self._config, choice.winner
-        search = source = Source(config, study, winner)
+        search = Source(config, study, winner)
+        sources: Sequence[Source] = [search]
         if config.final is not None:
             trained = self._train_final(search)
             if isinstance(trained, Ending):
                 return Result(trained, winner, None, finalists=choice.finalists)
-            if isinstance(trained, str):
-                # The search was paid for: its winner has a model of its own.
-                reason = f"the final training failed: {trained}; the model is the search's own"
-                ending = Ending("failed", reason)
-            else:
-                source = trained
+            # The search was paid for: its winner has a model of its own.
+            sources = trained.sources or sources
+            ending = _untrained(trained) if trained.missing else ending
         # Of a winner that was not repeated there may be repeats of an earlier run.
         repeats = repeat_sources(config, study, winner.number) if choice.finalists else []
         folder = model_folder(config)
-        model = save_winner(source, search, self._data, folder, repeats)
+        model = save_winner(sources, search, self._data, folder, repeats)
         study.set_user_attr(WINNER, winner.number)
         return Result(ending, winner, model, find_unseen(config), choice.finalists)
 
-    def _train_final(self, search: Source) -> Source | str | Ending:
-        """Trains the winner anew; a text says why that failed, an ending that it has not ended."""
+    def _train_final(self, search: Source) -> Trained | Ending:
+        """Trains the winner anew; an ending says that it has not ended."""
         config, winner = self._config, search.trial
         final = final_training.open_final(config, self._storage, search.study, winner)
         self._storage.claim(final.study_name)
         terms = final_training.final_terms(config, final)
         seen = " (Dice on sections that it trains on)" if terms.train_on == "all" else ""
         title = f"final training of trial {winner.number}{seen}"
-        last = self._coordinate(final, terms, config.final_checkpoints, title, alone=True)
+        waiting = len(final.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
+        last = self._coordinate(final, terms, config.final_checkpoints, title, few=waiting)
         return final_training.trained(config, search, final) if last.kind == "done" else last
 
     def _coordinate(
@@ -211,12 +211,12 @@ class SearchRun:
         title: str,
         *,
         shown: Budget | None = None,
-        alone: bool = False,
+        few: int | None = None,
     ) -> Ending:
-        """Runs one study; `alone` gives its one trial all cores of a node where it has no GPU."""
+        """Runs one study; so `few` trials share all cores of a node where they have no GPU."""
         config = self._config
         task = self._build_task(study.study_name, checkpoints)
-        workers = self._build_workers(task, alone=alone)
+        workers = self._build_workers(task, few=few)
         exhibits = Exhibits(ArtifactFolder(config.artifacts), task.logs, epochs=terms.epochs)
         with Progress(title, shown or terms.budget) as progress:
 
@@ -284,13 +284,15 @@ class SearchRun:
             gpu_share=config.gpus_per_trial or 1.0,
         )
 
-    def _build_workers(self, task: Task, *, alone: bool) -> Workers:
+    def _build_workers(self, task: Task, *, few: int | None) -> Workers:
         config = self._config.workers
         if config.where == "inline":
             return InlineWorkers(task, runner=self._runner)
         from search.ray_workers import RayWorkers, largest_node_cpus
 
-        cpus = largest_node_cpus() if alone and not config.gpus_per_trial else config.cpus_per_trial
+        cpus: float = config.cpus_per_trial
+        if few and not config.gpus_per_trial:
+            cpus = max(cpus, largest_node_cpus() // few)
         return RayWorkers(
             task,
             cpus=cpus,
@@ -320,6 +322,13 @@ def _next_step(result: Result) -> str:
         f"{result.ending.reason}; the model lies in `{result.model}`, and "
         "`unet-search export CONFIG --out DIR` writes it for other tools"
     )
+
+
+def _untrained(trained: Trained) -> Ending:
+    """The model is made of what there is; the next run trains the rest."""
+    whose = "the others'" if trained.sources else "the search's own"
+    reason = f"the final training failed: {trained.missing[0]}; the model is {whose}"
+    return Ending("failed", reason)
 
 
 def _lacking(choice: Choice) -> Ending:

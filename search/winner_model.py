@@ -12,27 +12,32 @@ from search.results import FINALISTS
 from search.trial_model import Source, build_trial_model
 from storage.checkpoints import CheckpointStore
 from trainer.device import configure_device
+from trainer.ensemble import combine
 from trainer.model import Model, in_precision, save_model
 from trainer.postprocess import Judge, Tuned, tune
 
 
 def save_winner(
-    source: Source, search: Source, data: StudyData, folder: Path, repeats: Sequence[Source] = ()
+    sources: Sequence[Source],
+    search: Source,
+    data: StudyData,
+    folder: Path,
+    repeats: Sequence[Source] = (),
 ) -> Path:
     """Writes the model of the search, what follows the network tuned on validation.
 
     Args:
-        source: Whose weights it has.
+        sources: Whose weights it has; of several, which differ in their seed, it is the mean.
         search: The winner as the search ran it.
         data: The study's.
         folder: To write to.
         repeats: The winner's, as far as their checkpoints are kept.
     """
-    model = build_trial_model(source, search.trial, data.to_json())
+    model = _build(sources, search, data)
     # Sections that were trained on cannot judge: others of its kind do, each on sections that are
     # new to it.
-    seen = source.trained_on_validation
-    judges = _choose_judges(search, repeats) if seen else [source]
+    seen = sources[0].trained_on_validation
+    judges = _choose_judges(search, repeats) if seen else sources[:1]
     tuned = _tune(model, judges, search, data, seen=seen)
     card = {
         **model.card,
@@ -41,6 +46,14 @@ def save_winner(
     }
     save_model(replace(tuned.model, card=card), folder)
     return folder
+
+
+def _build(sources: Sequence[Source], search: Source, data: StudyData) -> Model:
+    models = [build_trial_model(source, search.trial, data.to_json()) for source in sources]
+    if len(models) == 1:
+        return models[0]
+    model = combine(models)
+    return replace(model, card={**model.card, "seed": [each.card["seed"] for each in models]})
 
 
 def _tune(

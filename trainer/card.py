@@ -252,12 +252,17 @@ def _training(model: Model, card: Mapping[str, Any]) -> Iterator[str]:
     for key, name in _OF_TRAINING.items():
         value = card.get(key)
         if value is not None:
-            yield f"{name}: {_TRAINED_ON.get(value, value) if key == 'train_on' else value}"
+            yield f"{name}: {_TRAINED_ON[value] if key == 'train_on' else _words(value)}"
     yield f"weights: {card['weights']:,}"
     for number, member in enumerate(model.networks):
         run = member.to_mapping()
         values = ", ".join(f"{name} = {_short(run[name])}" for name in run if matters(name, run))
         yield f"{f'member {number}' if model.members else 'hyperparameters'}: {values}"
+
+
+def _words(value: Any) -> str:
+    """Of an ensemble there are several."""
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _short(value: Any) -> str:

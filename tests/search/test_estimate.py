@@ -48,6 +48,28 @@ def test_final_training_has_all_cores_and_no_more_gpus(tmp_path: Path) -> None:
     assert (alone, sharing) == (2.5, 5.0)
 
 
+@pytest.mark.parametrize(
+    ("seeds", "gpus", "slots", "hours"),
+    [
+        # 10 epochs of half an hour on one slot.
+        (1, 0, 4, 1.25),
+        (2, 0, 4, 2.5),
+        # A core of the four has nothing to do.
+        (3, 0, 4, 5.0),
+        (5, 0, 4, 10.0),
+        (2, 1, 4, 5.0),
+        (2, 1, 1, 10.0),
+    ],
+)
+def test_final_trainings_of_several_seeds_share_the_cores(
+    tmp_path: Path, seeds: int, gpus: int, slots: int, hours: float
+) -> None:
+    config = build_config(
+        tmp_path, final={"epochs": 10, "seeds": seeds}, workers={"gpus_per_trial": gpus}
+    )
+    assert estimate_hours(config, 1800, slots=slots)["final"] == hours
+
+
 def test_cost_is_that_of_the_devices_that_trials_hold(tmp_path: Path) -> None:
     priced = build_config(
         tmp_path, budget={"price_per_device_hour": 3.0}, workers={"gpus_per_trial": 0.5}

@@ -20,7 +20,7 @@ from search.budget import Budget
 from search.config import Config
 from search.coordinator import Coordinator
 from search.enqueued_plans import describe_plan
-from search.final_training import final_terms, open_final, trained
+from search.final_training import Trained, final_terms, open_final, trained
 from search.remaining import Pace, estimate_remaining
 from search.standing import take_stock
 from search.terms import Ending
@@ -85,15 +85,26 @@ class Finals:
     def source(self, winner: int = 1) -> Source:
         return Source(self.config, self.search, self.winner(winner))
 
-    def trained(self, winner: int = 1) -> Source | str:
+    def trained(self, winner: int = 1) -> Trained:
         return trained(self.config, self.source(winner), self.open(winner))
 
+    def missing(self, winner: int = 1) -> str:
+        """Why the only one there is to be has not come to its end."""
+        found = self.trained(winner)
+        assert found.sources == []
+        (reason,) = found.missing
+        return reason
+
+    def results(self, winner: int = 1) -> list[FrozenTrial]:
+        """The final trainings, which must have come to their end."""
+        found = self.trained(winner)
+        assert found.missing == []
+        assert all(source.is_final for source in found.sources)
+        return [source.trial for source in found.sources]
+
     def result(self, winner: int = 1) -> FrozenTrial:
-        """The final training, which must have come to its end."""
-        source = self.trained(winner)
-        assert isinstance(source, Source)
-        assert source.is_final
-        return source.trial
+        (trial,) = self.results(winner)
+        return trial
 
 
 @pytest.fixture
@@ -148,7 +159,7 @@ def test_what_is_left_of_it_has_nothing_to_do_with_repeats(finals: Finals) -> No
 
 
 def test_the_winner_is_trained_once_for_the_full_length(finals: Finals) -> None:
-    assert finals.trained() == "it has not begun"
+    assert finals.missing() == "it has not begun"
     ending, workers = finals.train()
     assert ending.kind == "done"
     assert [epoch for _, epoch in workers.trained] == [1, 2, 3, 4, 5]
@@ -170,7 +181,7 @@ def test_it_is_trained_on_what_the_config_says(finals: Finals) -> None:
 def test_an_interrupted_final_training_goes_on(finals: Finals) -> None:
     ending, first = finals.train(stop_after=2)
     assert ending.kind == "interrupted"
-    assert finals.trained() == "interrupted"
+    assert finals.missing() == "interrupted"
     _, second = finals.train()
     assert [epoch for _, epoch in first.trained + second.trained] == [1, 2, 3, 4, 5]
     assert states(finals.open()) == [FAIL, COMPLETE]
@@ -187,7 +198,7 @@ def test_a_killed_final_training_goes_on(finals: Finals) -> None:
 def test_a_failed_final_training_is_begun_anew_by_the_next_run(finals: Finals) -> None:
     ending, _ = finals.train(script={(0, 2): Failure("diverged", "the loss became nan")})
     assert ending.kind == "done"
-    assert finals.trained() == "the loss became nan"
+    assert finals.missing() == "the loss became nan"
     _, second = finals.train()
     assert [epoch for _, epoch in second.trained] == [1, 2, 3, 4, 5]
 
@@ -199,7 +210,7 @@ def test_a_new_winner_takes_the_place_of_one_that_was_not_finished(finals: Final
     study = finals.open(winner=1)
     assert states(study) == [FAIL, FAIL, COMPLETE]
     assert finals.result(winner=1).params == finals.winner(1).params
-    assert finals.trained(winner=0) == "another training has taken its place"
+    assert finals.missing(winner=0) == "another training has taken its place"
 
 
 def test_a_new_winner_keeps_its_checkpoint_though_an_older_one_scored_higher(
@@ -225,7 +236,7 @@ def test_a_final_training_whose_checkpoint_is_damaged_is_trained_anew(finals: Fi
 def test_another_length_is_another_final_training(finals: Finals) -> None:
     finals.train()
     finals.config = finals.with_final(epochs=7)
-    assert finals.trained() == "it has not begun"
+    assert finals.missing() == "it has not begun"
     _, workers = finals.train()
     assert [epoch for _, epoch in workers.trained] == [1, 2, 3, 4, 5, 6, 7]
 
@@ -238,16 +249,61 @@ def test_a_study_that_was_deleted_and_made_again_gets_no_old_weights(
     finals.train(stop_after=stop_after)
     optuna.delete_study(study_name="mito", storage=finals.storage)
     finals.search = finals.searched(identity)
-    assert finals.trained() == "it has not begun"
+    assert finals.missing() == "it has not begun"
     _, workers = finals.train()
     assert [epoch for _, epoch in workers.trained] == [1, 2, 3, 4, 5]
     assert finals.result().number > 0
 
 
+def test_one_of_each_seed_is_trained_side_by_side(finals: Finals) -> None:
+    finals.config = finals.with_final(epochs=5, seeds=3)
+    _, workers = finals.train(slots=2)
+    assert [each.seed for each in workers.begun] == [5, 6, 7]
+    assert {each.hyperparameters for each in workers.begun} == {workers.begun[0].hyperparameters}
+    assert [trial.last_step for trial in finals.results()] == [5, 5, 5]
+    store = CheckpointStore(Source(finals.config, finals.open(), finals.results()[0]).checkpoints)
+    assert all(store.load(trial.number) is not None for trial in finals.results())
+    _, again = finals.train()
+    assert again.begun == []
+
+
+def test_more_seeds_than_before_leave_those_that_are_trained(finals: Finals) -> None:
+    finals.train()
+    first = finals.result()
+    finals.config = finals.with_final(epochs=5, seeds=2)
+    assert finals.trained().missing == ["it has not begun"]
+    _, workers = finals.train()
+    assert [each.seed for each in workers.begun] == [6]
+    assert finals.results()[0] == first
+    finals.config = finals.with_final(epochs=5)
+    assert finals.result() == first
+
+
+def test_one_seed_that_fails_leaves_the_others(finals: Finals) -> None:
+    finals.config = finals.with_final(epochs=5, seeds=3)
+    finals.train(script={(1, 2): Failure("diverged", "the loss became nan")})
+    found = finals.trained()
+    assert found.missing == ["the loss became nan"]
+    assert [source.trial.number for source in found.sources] == [0, 2]
+    _, workers = finals.train()
+    assert [each.seed for each in workers.begun] == [6]
+    assert len(finals.results()) == 3
+
+
+def test_an_interrupted_seed_goes_on_as_itself(finals: Finals) -> None:
+    finals.config = finals.with_final(epochs=5, seeds=2)
+    _, first = finals.train(slots=2, stop_after=4)
+    _, second = finals.train(slots=2)
+    assert sorted(each.seed for each in second.begun) == [5, 6]
+    assert sorted(epoch for _, epoch in first.trained + second.trained) == sorted(
+        [1, 2, 3, 4, 5] * 2
+    )
+
+
 def test_other_data_alone_make_another_final_training(finals: Finals) -> None:
     finals.train()
     finals.search.set_user_attr("defined_by", "data B")
-    assert finals.trained() == "it has not begun"
+    assert finals.missing() == "it has not begun"
 
 
 @pytest.mark.parametrize(("state", "value"), [(FAIL, None), (COMPLETE, 0.99)])
@@ -256,7 +312,9 @@ def test_a_final_training_that_somebody_else_told_is_begun_anew(
 ) -> None:
     final = finals.open()
     final.tell(final.ask(), value, state=state)
-    assert trained(finals.config, finals.source(), final) == "it was told by somebody else"
+    assert trained(finals.config, finals.source(), final).missing == [
+        "it was told by somebody else"
+    ]
     _, workers = finals.train()
     assert [epoch for _, epoch in workers.trained] == [1, 2, 3, 4, 5]
     assert finals.result().number == 1

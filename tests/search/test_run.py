@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ class Scene:
     said: list[str] = field(default_factory=list)
     cards: list[dict[str, Any]] = field(default_factory=list)
     workers: list[FakeWorkers] = field(default_factory=list)
+    averaged: list[int] = field(default_factory=list)
 
     def build_workers(self, task: Task, *, runner: type) -> FakeWorkers:
         script = self.final if task.checkpoints.name == "finalists" else self.trials
@@ -50,6 +51,10 @@ class Scene:
         self, hyperparameters: Any, _: Any, *, threshold: float, card: dict[str, Any]
     ) -> Model:
         return Model(None, hyperparameters, threshold, card)
+
+    def combine(self, models: Sequence[Model]) -> Model:
+        self.averaged.append(len(models))
+        return models[0]
 
     def save_model(self, model: Model, folder: Path) -> None:
         self.cards.append({**model.card, "threshold": model.threshold, "z_median": model.z_median})
@@ -73,6 +78,7 @@ def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, closing_storages: Non
     monkeypatch.setattr(winner_model, "in_precision", lambda model, precision: model)
     monkeypatch.setattr(trial_model, "build_model", scene.build_model)
     monkeypatch.setattr(winner_model, "save_model", scene.save_model)
+    monkeypatch.setattr(winner_model, "combine", scene.combine)
     monkeypatch.setattr(winner_model, "tune", _tune)
     return scene
 
@@ -134,6 +140,29 @@ def test_a_failed_final_training_leaves_the_searchs_own_model_and_says_why(scene
     assert scene.study.user_attrs[WINNER] == result.winner.number
     (card,) = scene.cards
     assert (card["trial"], card["epochs"], card["train_on"]) == (result.winner.number, 3, "train")
+
+
+@pytest.mark.parametrize("train_on", ["all", "train"])
+def test_a_model_of_several_seeds_is_their_mean(scene: Scene, train_on: str) -> None:
+    final = {"epochs": 5, "train_on": train_on, "seeds": 3}
+    scene.config = build_config(scene.config.study.runs, final=final)
+    result = scene.run()
+    assert result.ending.kind == "done"
+    assert scene.averaged == [3]
+    (card,) = scene.cards
+    assert (card["trial"], card["seed"]) == (result.winner and result.winner.number, [5, 6, 7])
+    # What none of them has seen judges the mean itself.
+    assert card["validation"]["dice"] == (0.3 if train_on == "all" else 0.5)
+
+
+def test_a_seed_that_fails_is_left_out_and_trained_by_the_next_run(scene: Scene) -> None:
+    scene.config = build_config(scene.config.study.runs, final={"epochs": 5, "seeds": 3})
+    scene.final = {(1, 2): BROKEN}
+    result = scene.run()
+    assert result.ending.kind == "failed"
+    assert result.ending.reason.endswith("the disk is gone; the model is the others'")
+    assert scene.run().ending.kind == "done"
+    assert [card["seed"] for card in scene.cards] == [[5, 7], [5, 6, 7]]
 
 
 def test_the_next_run_trains_it_again(scene: Scene) -> None:
