@@ -159,7 +159,10 @@ PHANTOM = "phantom = { sections = 24, height = 64, width = 64 }"
         ),
         (changed(more="[finals]\nepochs = 1\n"), ["finals", "did you mean 'final'?"]),
         (changed(more="[final]\nepoch = 1\n"), ["final.epoch", "did you mean 'epochs'?"]),
-        (changed(more="[final]\nepochs = 1\nx = 1\n"), ["final.x", "known are epochs, train_on"]),
+        (
+            changed(more="[final]\nepochs = 1\nx = 1\n"),
+            ["final.x", "known are epochs, seeds, train_on"],
+        ),
         (changed(("name =", "# name =")), ["study.name", "found none"]),
         (changed(("height = 64", "hight = 64")), ["data.phantom.hight", "did you mean 'height'?"]),
         (
