@@ -21,7 +21,7 @@ _SLOW = (
     "test_kills.py",
     "test_every_dimension.py",
     "test_ray_nodes.py",
-    "test_benchmarks.py",
+    "test_throughput.py",
     "test_ray_workers.py",
     "test_export.py",
     "test_new_data.py",

@@ -14,6 +14,7 @@ import optuna
 import pytest
 from optuna.storages import BaseStorage, RDBStorage
 
+from search import cli
 from storage.database import database_from_environment
 from storage.studies import open_study_storage
 
@@ -31,7 +32,11 @@ _share("fake_workers")
 _share("search_rig")
 _share("small_config")
 _share("fault_rig")
+_share("command_line")
+_share("config_text")
+_share("finalist_scene")
 search_rig = sys.modules["search_rig"]
+command_line = sys.modules["command_line"]
 
 
 @pytest.fixture(autouse=True)
@@ -111,3 +116,44 @@ def build(tmp_path: Path) -> Iterator[Callable[..., Any]]:
     yield build_rig
     for rig in rigs:
         rig.close()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a test writes its configuration."""
+    return tmp_path / "mito.toml"
+
+
+@pytest.fixture
+def call(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    closing_storages: None,
+) -> Any:
+    """Runs a command in an empty folder, as the shell would."""
+    # Whatever is tested so is found before anything heavy is loaded.
+    for name in ("tensorflow", "keras", "ray"):
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mito.toml").write_text(command_line.CONFIG)
+
+    def run(*arguments: str) -> Any:
+        monkeypatch.setattr(sys, "argv", ["unet-search", *arguments])
+        capsys.readouterr()
+        code = cli._run()
+        return command_line.Answer(code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def scene(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    closing_storages: None,
+    empty_database: Path,
+) -> Any:
+    """A search whose finalists are repeated."""
+    shutil.copy(empty_database, tmp_path)
+    return sys.modules["finalist_scene"].build_scene(tmp_path, monkeypatch)

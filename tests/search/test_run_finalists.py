@@ -2,141 +2,19 @@
 
 from __future__ import annotations
 
-import math
-import shutil
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
 
-import optuna
 import pytest
-from fake_workers import FakeWorkers, Killed
+from fake_workers import Killed
+from finalist_scene import Scene
 from optuna.trial import TrialState
-from small_config import build_config
 
-from search import run, trial_model, winner_model
-from search.assignment import Assignment, Failure, Task
-from search.config import Config
-from search.members import repeat_sources
+from search import run
+from search.assignment import Failure
 from search.results import FINALISTS, WINNER, best_rows, ranked
-from search.run import Result, SearchRun
-from search.study import find_finalists, find_study
 from storage.checkpoints import CheckpointStore
-from trainer.device import Device
-from trainer.errors import InputError
-from trainer.hyperparameters import Hyperparameters
-from trainer.metrics import Scores
-from trainer.model import Model
-from trainer.postprocess import Judge, Tuned
 
-Script = Mapping[tuple[int, int], Failure | type[BaseException]]
 DIVERGED = Failure("diverged", "the loss became nan in epoch 2")
-
-
-@dataclass
-class Scene:
-    """A search whose best trial was lucky: repeated, it is worse than all others.
-
-    Attributes:
-        config: Of the search.
-        scripts: What goes wrong, by the folder of the checkpoints.
-        workers: All that ran, by the same, in their order.
-        cards: Of the models that were made.
-        judged: The blocks that models were tuned on.
-        lucky: The learning rate of the search's best trial.
-    """
-
-    config: Config
-    scripts: dict[str, Script] = field(default_factory=dict)
-    workers: list[tuple[str, FakeWorkers]] = field(default_factory=list)
-    cards: list[dict[str, Any]] = field(default_factory=list)
-    judged: list[list[tuple[int, range]]] = field(default_factory=list)
-    lucky: float = 0.0
-
-    def build_workers(self, task: Task, *, runner: type) -> FakeWorkers:
-        stage = task.checkpoints.name
-        if stage == "repeats":
-            self.lucky = ranked(self.study, self.config)[0].params["learning_rate"]
-        store, script = CheckpointStore(task.checkpoints), self.scripts.get(stage, {})
-        workers = FakeWorkers(store, slots=2, script=script, luck=self.luck, facts=size)
-        self.workers.append((stage, workers))
-        return workers
-
-    def luck(self, assignment: Assignment) -> float:
-        """Of a repeat: nothing for the trial that was the best in the search."""
-        if assignment.seed == self.config.study.seed:
-            return 0.0
-        lucky = assignment.hyperparameters.learning_rate == self.lucky
-        return -0.5 if lucky else 0.001 * (assignment.seed + 10 * assignment.fold)
-
-    def build_model(
-        self, hyperparameters: Any, _: Any, *, threshold: float, card: dict[str, Any]
-    ) -> Model:
-        return Model(None, hyperparameters, threshold, card)
-
-    def tune(self, model: Model, judges: list[Judge], *, threshold: float | None) -> Tuned:
-        self.judged.append([(judge.model.card["seed"], judge.sections) for judge in judges])
-        scores = Scores(0.5, 0.5, 0.5, 0.5, threshold or 0.5, 9)
-        by_volume = {judge.name: scores for judge in judges}
-        return Tuned(replace(model, smallest_object_voxels=7), scores, by_volume)
-
-    def save_model(self, model: Model, folder: Path) -> None:
-        self.cards.append({**model.card, "smallest": model.smallest_object_voxels})
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "model.json").write_text("model")
-
-    def run(self, **sections: dict[str, Any]) -> Result:
-        for name, changes in sections.items():
-            section = getattr(self.config, name).model_copy(update=changes)
-            self.config = self.config.model_copy(update={name: section})
-        return SearchRun(self.config).run()
-
-    def trained(self, stage: str) -> list[tuple[int, int]]:
-        """(trial, epoch) of a stage, over all runs."""
-        return [each for name, workers in self.workers if name == stage for each in workers.trained]
-
-    def begun(self, stage: str) -> list[Assignment]:
-        return [each for name, workers in self.workers if name == stage for each in workers.begun]
-
-    @property
-    def study(self) -> optuna.Study:
-        return find_study(self.config)
-
-    @property
-    def repeated(self) -> optuna.Study:
-        study = find_finalists(self.config, self.study)
-        assert study is not None
-        return study
-
-
-def size(run: Hyperparameters, epoch: int) -> dict[str, float]:
-    """What a study with a second objective asks for; here the best network is the smallest."""
-    return {"parameters": 1000 * abs(math.log10(run.learning_rate) + 3)}
-
-
-@pytest.fixture
-def scene(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    closing_storages: None,
-    empty_database: Path,
-) -> Scene:
-    shutil.copy(empty_database, tmp_path)
-    repeats = {"count": 3, "seeds": 1, "folds": 2}
-    config = build_config(
-        tmp_path, finalists=repeats, study={"pruner": "none", "keep": 1}, final={"epochs": 5}
-    )
-    scene = Scene(config)
-    monkeypatch.setattr(run, "InlineWorkers", scene.build_workers)
-    for module in (trial_model, winner_model):
-        monkeypatch.setattr(module, "configure_device", lambda: Device("cpu", "", "float32", 0))
-    monkeypatch.setattr(winner_model, "in_precision", lambda model, precision: model)
-    monkeypatch.setattr(trial_model, "build_model", scene.build_model)
-    monkeypatch.setattr(winner_model, "save_model", scene.save_model)
-    monkeypatch.setattr(winner_model, "tune", scene.tune)
-    return scene
 
 
 def test_the_luckiest_run_of_the_search_does_not_win(scene: Scene) -> None:
@@ -347,42 +225,6 @@ def test_a_final_training_that_made_room_for_repeats_goes_on_from_where_it_was(
     assert [card["epochs"] for card in scene.cards] == [5]
 
 
-@pytest.mark.parametrize("train_on", ["train", "all"])
-def test_repeats_judge_where_the_model_has_seen_every_section(scene: Scene, train_on: str) -> None:
-    scene.run(final={"train_on": train_on})
-    (judges,) = scene.judged
-    # Of 12 sections the last two validate the search, and the first two are fold 1.
-    own = [(5, range(10, 12))]
-    assert judges == (own if train_on == "train" else [(6, range(10, 12)), (6, range(2))])
-    of = scene.cards[0]["validation"]["of"]
-    assert of.startswith("this model" if train_on == "train" else "repeats of the search's trial")
-
-
-def test_the_models_of_repeats_are_there_to_judge_by(scene: Scene) -> None:
-    result = scene.run()
-    for finalist in result.finalists:
-        repeats = repeat_sources(scene.config, scene.study, finalist.number)
-        assert [source.fold for source in repeats] == [0, 1]
-        assert all(source.is_repeat and not source.is_final for source in repeats)
-        assert [source.trial.value for source in repeats] == [s.dice for s in finalist.scores]
-
-
-def test_a_repeat_whose_checkpoint_is_damaged_judges_nothing(scene: Scene) -> None:
-    scene.run(final={"train_on": "all"})
-    for damaged in (scene.config.folder / "repeats").rglob("epoch-*.npz"):
-        damaged.write_bytes(b"")
-    # Another winner's model is made anew.
-    scene.run(final={"epochs": 6})
-    assert scene.judged[1] == [(5, range(10, 12))]
-
-
-def test_without_repeats_there_are_no_members(scene: Scene) -> None:
-    result = scene.run(finalists={"count": 1})
-    assert result.winner is not None
-    study = scene.study
-    assert repeat_sources(scene.config, study, result.winner.number) == []
-
-
 def test_a_repeat_told_by_somebody_else_is_run(scene: Scene) -> None:
     scene.scripts["repeats"] = {(1, 1): Killed}
     with pytest.raises(Killed):
@@ -397,34 +239,3 @@ def test_a_repeat_told_by_somebody_else_is_run(scene: Scene) -> None:
     assert result.ending.kind == "done"
     assert all(score.dice < 0.99 for each in result.finalists for score in each.scores)
     assert all(len(each.scores) == 2 for each in result.finalists)
-
-
-def damage(config: Config, trial: int) -> None:
-    for path in (config.checkpoints / f"{trial:05d}").iterdir():
-        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
-@pytest.mark.parametrize("count", [1, 2])
-def test_a_trial_whose_checkpoint_is_lost_is_no_finalist(scene: Scene, count: int) -> None:
-    assert scene.run(finalists={"count": 4}, study={"keep": 4}).model
-    first, second, third, _ = ranked(scene.study, scene.config)[:4]
-    damage(scene.config, first.number)
-    said: list[str] = []
-    scene.config = scene.config.model_copy(
-        update={"finalists": scene.config.finalists.model_copy(update={"count": count})}
-    )
-    result = SearchRun(scene.config, said.append).run()
-    assert f"trial {first.number} is left out: no readable checkpoint of it" in said
-    assert result.model
-    assert result.winner
-    assert result.winner.number in {second.number, third.number}
-    assert len(result.finalists) == (count if count > 1 else 0)
-
-
-def test_without_any_checkpoint_the_search_says_so(scene: Scene) -> None:
-    assert scene.run().model
-    shutil.rmtree(scene.config.checkpoints)
-    with pytest.raises(
-        InputError, match=r"^study\.runs: expected a readable checkpoint of a trial"
-    ):
-        scene.run()

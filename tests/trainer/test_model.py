@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import errno
 import json
 import zipfile
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from stub_model import HP, message_of, stub
 
-from trainer.errors import InputError
 from trainer.hyperparameters import Hyperparameters
 from trainer.model import (
     CARD_FILE,
@@ -32,35 +30,6 @@ from trainer.windows import Windows
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning:keras.src.backend"
 )
-
-HP = Hyperparameters(depth=2, filters=4, tile_size=32, dropout=0.1)
-
-
-class Stub:
-    """A network that is written as a word, for what concerns the folder alone."""
-
-    def __init__(self, word: str = "network", error: OSError | None = None) -> None:
-        self._word, self._error = word, error
-
-    def save(self, path: Path) -> None:
-        path.write_text(self._word)
-        if self._error:
-            raise self._error
-
-
-def stub(word: str = "network", error: OSError | None = None) -> Model:
-    return Model(Stub(word, error), HP, 0.5, {"study": "s"})
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
-
-
-def message_of(call: Callable[[], Any]) -> str:
-    with pytest.raises(InputError) as caught:
-        call()
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 @pytest.fixture(scope="module")
@@ -136,24 +105,6 @@ def test_plain_keras_opens_the_network_in_safe_mode(
         assert b"trainer" not in archive.read("config.json")
 
 
-def test_other_files_are_listed_with_their_hashes(tmp_path: Path) -> None:
-    def write(folder: Path, card: Any) -> dict[str, Any]:
-        (folder / "saved_model").mkdir()
-        for name in ("model.onnx", "saved_model/a.pb", "README.md", "s.bioimage.io.zip"):
-            (folder / name).write_text(name)
-        return {"summary": f"of {card['study']}"}
-
-    card = save_model(stub(), tmp_path / "model", also=write)
-    assert card["summary"] == "of s"
-    assert json.loads((tmp_path / "model" / CARD_FILE).read_text()) == card
-    listed = ["model.keras", "model.onnx", "s.bioimage.io.zip", "saved_model/a.pb"]
-    assert list(card["hashes"]) == listed
-    assert card["hashes"]["model.onnx"] == sha256(tmp_path / "model" / "model.onnx")
-    # And the whole of it is an older model that a newer one replaces.
-    save_model(stub("new"), tmp_path / "model")
-    assert names(tmp_path / "model") == [CARD_FILE, NETWORK_FILE]
-
-
 def test_the_card_says_what_the_model_is(folder: Path) -> None:
     card = json.loads((folder / CARD_FILE).read_text())
     assert card["hyperparameters"] == HP.to_mapping()
@@ -177,60 +128,6 @@ def test_foreground_reaches_the_threshold() -> None:
     model = Model(None, HP, 0.4, {})
     assert model.segment(probability).tolist() == [[[0, 0, 1, 1, 1]]]
     assert model.segment(probability).dtype == np.uint8
-
-
-def test_a_new_folder_is_made_with_its_parents(tmp_path: Path) -> None:
-    save_model(stub(), tmp_path / "a" / "b")
-    assert names(tmp_path / "a") == ["b"]
-
-
-def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
-    (tmp_path / "model").mkdir()
-    save_model(stub(), tmp_path / "model")
-    assert names(tmp_path / "model") == [CARD_FILE, NETWORK_FILE]
-
-
-def test_an_older_model_is_replaced(tmp_path: Path) -> None:
-    save_model(stub("old"), tmp_path / "model")
-    (tmp_path / "model" / "saved_model").mkdir()
-    save_model(stub("new"), tmp_path / "model")
-    assert names(tmp_path / "model") == [CARD_FILE, NETWORK_FILE]
-    assert (tmp_path / "model" / NETWORK_FILE).read_text() == "new"
-    assert names(tmp_path) == ["model"]
-
-
-@pytest.mark.parametrize("others", [["notes.txt"], [NETWORK_FILE], [CARD_FILE, "shard1of1.bin"]])
-def test_a_folder_that_holds_something_else_is_left_alone(
-    tmp_path: Path, others: list[str]
-) -> None:
-    for name in others:
-        (tmp_path / name).write_text("mine")
-    message = message_of(lambda: save_model(stub(), tmp_path))
-    assert message.startswith(f"{tmp_path}: expected a new or empty folder or an older model")
-    assert {(tmp_path / name).read_text() for name in others} == {"mine"}
-    assert names(tmp_path) == sorted(others)
-
-
-def test_a_file_in_the_place_of_the_folder_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "model").write_text("mine")
-    message = message_of(lambda: save_model(stub(), tmp_path / "model"))
-    assert message.startswith(f"{tmp_path / 'model'}: expected a folder")
-    assert (tmp_path / "model").read_text() == "mine"
-
-
-def test_a_file_in_the_place_of_a_parent_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("mine")
-    message = message_of(lambda: save_model(stub(), tmp_path / "file" / "model"))
-    assert "expected a folder to write the model to" in message
-
-
-def test_a_full_disk_leaves_the_older_model_and_nothing_else(tmp_path: Path) -> None:
-    save_model(stub("old"), tmp_path / "model")
-    full = OSError(errno.ENOSPC, "No space left on device")
-    message = message_of(lambda: save_model(stub("half", full), tmp_path / "model"))
-    assert "No space left on device" in message
-    assert (tmp_path / "model" / NETWORK_FILE).read_text() == "old"
-    assert names(tmp_path) == ["model"]
 
 
 def test_a_folder_without_a_card_is_no_model(tmp_path: Path) -> None:
