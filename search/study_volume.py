@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
 from trainer.split import Split
 from trainer.training_volume import TrainingVolume
 from trainer.volume import Volume
+
+_SEEN = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,12 +41,23 @@ class StudyVolume:
         """The volume as a trial learns from it and is judged by it.
 
         Args:
-            train_on: `train` sections, or `all` but the holdout and its gap.
+            train_on: `train` sections, or `all` but the holdout and its gap. What was trained on
+                cannot judge: then only a few sections are predicted, to see the run at work.
             fold: Which of the splits counts.
         """
         split = self.splits[fold]
-        train = split.train if train_on == "train" else split.all
-        return TrainingVolume.measure(self.volume, train, split.validation, self.name)
+        if train_on == "train":
+            train, validation = split.train, split.validation
+        else:
+            train, validation = split.all, self._few(split.validation)
+        return TrainingVolume.measure(self.volume, train, validation, self.name)
+
+    def _few(self, sections: range) -> range:
+        """Neighbours of a block, around the section that has the most foreground."""
+        foreground = [np.count_nonzero(self.volume.mask[section]) for section in sections]
+        middle = int(np.argmax(foreground))
+        first = min(max(0, middle - _SEEN // 2), max(0, len(sections) - _SEEN))
+        return sections[first : first + _SEEN]
 
     def to_json(self) -> dict[str, Any]:
         """What is kept with the study, to know the volume again."""

@@ -23,6 +23,7 @@ FORBIDDEN = {
 # The only files that may import a library at all.
 IMPORTERS = {
     "tensorflow": {
+        "trainer/fused_adam.py",
         "trainer/normalization.py",
         "trainer/device.py",
         "trainer/activation_map.py",

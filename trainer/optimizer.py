@@ -9,6 +9,7 @@ import keras
 from keras import ops
 from keras.optimizers import schedules
 
+from trainer.fused_adam import FusedAdam
 from trainer.hyperparameters import Hyperparameters
 
 _EXPONENTIAL_END = 0.01
@@ -69,9 +70,11 @@ def _build_inner(hyperparameters: Hyperparameters, rate: Any) -> keras.optimizer
     if name == "sgd":
         return keras.optimizers.SGD(rate, momentum=hp.momentum, nesterov=hp.momentum > 0, name=name)
     adam = {"beta_1": hp.beta_1, "beta_2": hp.beta_2, "epsilon": hp.epsilon, "name": name}
+    fused = keras.backend.backend() == "tensorflow"
     if name == "adamw":
-        return keras.optimizers.AdamW(rate, weight_decay=hp.weight_decay, **adam)
-    return keras.optimizers.Adam(rate, **adam)
+        kind = FusedAdam if fused else keras.optimizers.AdamW
+        return kind(rate, weight_decay=hp.weight_decay, **adam)
+    return (FusedAdam if fused else keras.optimizers.Adam)(rate, **adam)
 
 
 def _build_schedule(hyperparameters: Hyperparameters, steps: int) -> Any:

@@ -64,7 +64,10 @@ class _Builder:
         x = self._level(x, len(levels), centre, "centre")
         for level in reversed(range(len(levels))):
             x = self._up(x, bridges[level], level, levels[level], f"up_{level}")
-        logits = self._convolution(1, 1, dtype="float32", name="logits")(x)
+        logits = self._convolution(1, 1, dtype=self._policy, name="logits")(x)
+        if self._policy.compute_dtype != "float32":
+            # Here and not before: as float32 all features of the first level are twice the memory.
+            logits = keras.layers.Activation("linear", dtype="float32", name="float32")(logits)
         return keras.Model(inputs, logits, name="unet")
 
     def _level(self, x: Any, level: int, filters: int, name: str) -> Any:

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from trainer.fused_adam import FusedAdam
 from trainer.hyperparameters import Hyperparameters
 from trainer.optimizer import build_optimizer
 
@@ -35,14 +36,44 @@ def test_constant_stays() -> None:
 
 def test_adam_takes_its_terms() -> None:
     adam = build(optimizer="adam", beta_1=0.8, beta_2=0.95, epsilon=1e-3)
-    assert type(adam) is keras.optimizers.Adam
+    assert isinstance(adam, keras.optimizers.Adam)
     assert (adam.beta_1, adam.beta_2, adam.epsilon, adam.weight_decay) == (0.8, 0.95, 1e-3, None)
 
 
 def test_adamw_decays_weights() -> None:
     adamw = build(optimizer="adamw", weight_decay=0.02, epsilon=1e-3)
-    assert type(adamw) is keras.optimizers.AdamW
+    assert isinstance(adamw, keras.optimizers.Adam)
     assert (adamw.weight_decay, adamw.epsilon) == (0.02, 1e-3)
+
+
+@pytest.mark.parametrize("weight_decay", [None, 0.1])
+@pytest.mark.parametrize("epsilon", [1e-7, 1e-1])
+def test_one_operation_does_what_keras_does_in_a_dozen(
+    weight_decay: float | None, epsilon: float
+) -> None:
+    random = np.random.default_rng(7)
+    starts = [random.normal(size=shape).astype(np.float32) for shape in [(3, 3, 2, 4), (4,)]]
+    gradients = [[random.normal(size=each.shape) for each in starts] for _ in range(6)]
+    settings = {"beta_1": 0.8, "beta_2": 0.95, "epsilon": epsilon, "weight_decay": weight_decay}
+
+    def train(kind: type[keras.optimizers.Adam]) -> dict[str, np.ndarray]:
+        rate = keras.optimizers.schedules.CosineDecay(0.1, 6)
+        optimizer = kind(rate, name="adam", **settings)
+        weights = [keras.Variable(start, name=f"w{i}") for i, start in enumerate(starts)]
+        optimizer.build(weights)
+        for step in gradients:
+            optimizer.apply([keras.ops.convert_to_tensor(each, "float32") for each in step])
+        return {each.path: np.asarray(each) for each in [*optimizer.variables, *weights]}
+
+    ours, stock = train(FusedAdam), train(keras.optimizers.Adam)
+    assert ours.keys() == stock.keys()
+    for name, values in ours.items():
+        assert values == pytest.approx(stock[name], rel=1e-5, abs=1e-6), name
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_on_tensorflow_adam_is_the_fused_one(name: str) -> None:
+    assert type(build(optimizer=name)) is FusedAdam
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
