@@ -269,7 +269,9 @@ class FinalConfig(Section):
     """`[final]`: the training of the winner, whose model is what the search ends with."""
 
     epochs: _Positive
-    """Of each training."""
+    """Of each training, where its hours have room for them."""
+    hours: _PositiveFloat | None = None
+    """For all trainings, by the time of the winner's epochs."""
     train_on: Literal["train", "all"] = "train"
     seeds: _Positive = 1
     """How often the winner is trained, with another seed each time; the model is their mean."""

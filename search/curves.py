@@ -190,7 +190,7 @@ def _cost(hyperparameters: Hyperparameters) -> float:
     it where sections are halved as well, with kernels three times as large. Twice the filters
     everywhere are four times the work, on hardware that they use better.
     """
-    hp, work, share = hyperparameters, 0.0, 1.0
+    hp, work, share = hyperparameters, 0.0, hyperparameters.stem_stride**-2.0
     for level, factors in enumerate((*hp.pooling, (1, 1))):
         kernel = math.prod(hp.kernel_shape(level, 3)) / 9
         work += kernel * share

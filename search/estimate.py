@@ -37,18 +37,20 @@ def estimate_hours(
         "search_expected": _least(expected, epoch_seconds / slots, bounds),
         "search_at_most": _least(most, epoch_seconds / slots, bounds),
         "finalists": round(waves * study.epochs_per_trial * epoch_seconds / 3600, 3),
-        "final": round(_final_epochs(config, slots, slots_of_a_node) * epoch_seconds / 3600, 3),
+        "final": _final_hours(config, epoch_seconds, slots, slots_of_a_node),
     }
 
 
-def _final_epochs(config: Config, slots: int, slots_of_a_node: int | None) -> float:
-    """How many epochs of a trial of the search the final training takes as long as."""
+def _final_hours(
+    config: Config, epoch_seconds: float, slots: int, slots_of_a_node: int | None
+) -> float:
     if config.final is None:
         return 0.0
     # They share all cores of a node, but have no more GPUs than trials of the search.
     shared = 1 if config.workers.gpus_per_trial else slots_of_a_node or slots
     waves = math.ceil(config.final.seeds / slots)
-    return waves * config.final.epochs / max(1, shared // config.final.seeds)
+    epochs = waves * config.final.epochs / max(1, shared // config.final.seeds)
+    return round(min(epochs * epoch_seconds / 3600, config.final.hours or math.inf), 3)
 
 
 def count_repeats(config: Config) -> int:

@@ -40,15 +40,30 @@ class Trained:
 
 
 def open_final(
-    config: Config, storage: BaseStorage, search: optuna.Study, winner: FrozenTrial
+    config: Config,
+    storage: BaseStorage,
+    search: optuna.Study,
+    winner: FrozenTrial,
+    epochs: int | None = None,
 ) -> optuna.Study:
-    """The study of final trainings, with the winner's enqueued that are not there already."""
+    """The study of final trainings, with the winner's enqueued that are not there already.
+
+    Args:
+        config: Of the search.
+        storage: Of its database.
+        search: Its study.
+        winner: Its best trial.
+        epochs: That there is time for; what has begun keeps the length that it began with.
+    """
     study, plans = open_finalists(config, storage), _plan(config, search, winner)
     lineage.recover(study)
     retire_others(study, plans.values())
+    begun = [trial for plan in plans.values() for trial in planned(study, plan)]
+    length = _length(config, begun) if begun else epochs
+    attributes = {} if length is None else {lineage.EPOCHS: length}
     for seed, plan in plans.items():
         if not planned(study, plan, TrialState.WAITING) and not _finished(config, study, plan):
-            enqueue_plan(study, plan, winner.params, **{lineage.SEED: seed})
+            enqueue_plan(study, plan, winner.params, **attributes, **{lineage.SEED: seed})
     return study
 
 
@@ -57,15 +72,17 @@ def final_terms(config: Config, study: optuna.Study) -> Terms:
     if config.final is None:
         raise ValueError("a config without [final] has no final training")
     budget = waiting_budget(study)
+    waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+    epochs = _length(config, waiting)
     return Terms(
-        epochs=config.final.epochs,
+        epochs=epochs,
         tiles_per_epoch=config.study.tiles_per_epoch,
         train_on=config.final.train_on,
         seed=config.study.seed,
         retries=config.workers.retries,
         # Every winner's: a later one need not score higher on its own validation.
         keep=budget.trials or 1,
-        epochs_expected=config.final.epochs,
+        epochs_expected=epochs,
         budget=budget,
     )
 
@@ -86,7 +103,7 @@ def _plan(config: Config, search: optuna.Study, winner: FrozenTrial) -> Mapping[
     """The plan of each seed; the first one is the search's own."""
     if config.final is None:
         raise ValueError("a config without [final] has no final training")
-    terms = {"epochs": config.final.epochs, "train_on": config.final.train_on}
+    terms = config.final.model_dump(include={"epochs", "hours", "train_on"}, exclude_none=True)
     first = config.study.seed
     seeds = [nth_seed(first, number) for number in range(config.final.seeds)]
     return {
@@ -98,10 +115,16 @@ def _plan(config: Config, search: optuna.Study, winner: FrozenTrial) -> Mapping[
 
 def _finished(config: Config, study: optuna.Study, plan: str) -> FrozenTrial | None:
     """The newest that has reached its full length."""
-    epochs = config.final.epochs if config.final else 0
     store = CheckpointStore(config.final_checkpoints)
     for trial in reversed(planned(study, plan, TrialState.COMPLETE)):
         # One whose checkpoint cannot be read any more is trained anew.
-        if lineage.is_candidate(trial, epochs) and store.load(trial.number) is not None:
+        whole = lineage.is_candidate(trial, _length(config, [trial]))
+        if whole and store.load(trial.number) is not None:
             return trial
     return None
+
+
+def _length(config: Config, trials: Sequence[FrozenTrial]) -> int:
+    """Epochs of final trainings, which are all as long as each other."""
+    most = config.final.epochs if config.final else 0
+    return int(next((trial.user_attrs.get(lineage.EPOCHS, most) for trial in trials), most))

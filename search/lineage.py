@@ -29,12 +29,14 @@ FINALIST = "finalist"
 """Of a repeat: the trial of the search that it repeats."""
 SEED = "repeat_seed"
 FOLD = "fold"
+EPOCHS = "epochs"
+"""Of a final training: its length, where that was left to the hours that it may take."""
 ORIGIN = "origin"
 """The first trial of a line: all of it is judged in that one's bracket."""
 INHERITED = "inherited_epochs"
 GOES_ON = "goes_on"
 """Set on a FAIL whose work is worth going on with, before it is told."""
-_STAYS = (PLAN, CHANGE, FINALIST, SEED, FOLD, PROMOTED_AFTER)
+_STAYS = (PLAN, CHANGE, FINALIST, SEED, FOLD, EPOCHS, PROMOTED_AFTER)
 """What a trial that goes on has of its forerunner."""
 
 

@@ -19,6 +19,7 @@ from search.config import Config
 from search.coordinator import Coordinator
 from search.data import Unseen, find_unseen, load_data
 from search.exhibits import Exhibits
+from search.final_length import count_final_epochs
 from search.final_training import Trained
 from search.interruption import Interruption
 from search.members import repeat_sources
@@ -194,14 +195,38 @@ class SearchRun:
     def _train_final(self, search: Source) -> Trained | Ending:
         """Trains the winner anew; an ending says that it has not ended."""
         config, winner = self._config, search.trial
-        final = final_training.open_final(config, self._storage, search.study, winner)
+        epochs = self._count_final_epochs(search)
+        final = final_training.open_final(config, self._storage, search.study, winner, epochs)
         self._storage.claim(final.study_name)
         terms = final_training.final_terms(config, final)
+        if config.final is not None and config.final.hours is not None:
+            self._announce(
+                f"final training: {terms.epochs} of at most {config.final.epochs} epochs, "
+                f"for which {config.final.hours:g} hours are enough"
+            )
         seen = " (Dice on sections that it trains on)" if terms.train_on == "all" else ""
         title = f"final training of trial {winner.number}{seen}"
         waiting = len(final.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
         last = self._coordinate(final, terms, config.final_checkpoints, title, few=waiting)
         return final_training.trained(config, search, final) if last.kind == "done" else last
+
+    def _count_final_epochs(self, search: Source) -> int | None:
+        """What there is time for; None where the config gives the length alone."""
+        config = self._config
+        if config.final is None or config.final.hours is None:
+            return None
+        repeats = repeat_sources(config, search.study, search.trial.number)
+        known = [search.trial, *(source.trial for source in repeats)]
+        return count_final_epochs(config.final, known, -(-config.final.seeds // self._slots()))
+
+    def _slots(self) -> int:
+        """Trials of the search at a time."""
+        workers = self._config.workers
+        if workers.where == "inline":
+            return 1
+        from search.ray_cluster import ClusterView
+
+        return max(1, ClusterView().room(workers.cpus_per_trial, workers.gpus_per_trial))
 
     def _coordinate(
         self,

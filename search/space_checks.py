@@ -18,6 +18,7 @@ _FITTING = (
     "outer_levels",
     "centre_levels",
     "filters",
+    "stem_stride",
     "planar_levels",
     "tile_size",
     "tile_sections",
@@ -46,7 +47,8 @@ def _check_stacks(space: Space, values: Mapping[str, tuple[Any, ...]]) -> None:
     drawn = {each.name: each for each in space.dimensions}
     if "tile_sections" not in drawn or "3d" not in values.get("dimensions", ()):
         return
-    names = [name for name in _FITTING if name not in ("dimensions", "filters", "tile_size")]
+    planar = ("dimensions", "filters", "stem_stride", "tile_size")
+    names = [name for name in _FITTING if name not in planar]
     every = [
         drawn[name].every()
         if name in drawn

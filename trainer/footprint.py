@@ -19,7 +19,8 @@ def count_weights(hyperparameters: Hyperparameters) -> int:
     hp = hyperparameters
     side, repeats = hp.convolutions
     *levels, centre = filters = hp.level_filters
-    before = (hp.input_channels, *filters)
+    folded = hp.stem_stride > 1
+    before = (filters[0] if folded else hp.input_channels, *filters)
     sizes = [math.prod(hp.kernel_shape(level, side)) for level in range(len(filters))]
     down = sum(
         size * (a * b + (repeats - 1) * b * b)
@@ -31,7 +32,8 @@ def count_weights(hyperparameters: Hyperparameters) -> int:
         _enlarging_size(hp, level) * a * b + size * (2 * a * a + (repeats - 1) * a * a)
         for level, (size, a, b) in enumerate(zip(sizes, levels, below, strict=False))
     )
-    return down + up
+    stem = math.prod(hp.stem) * (hp.input_channels + 1) * filters[0] if folded else 0
+    return stem + down + up
 
 
 def _enlarging_size(hyperparameters: Hyperparameters, level: int) -> int:
@@ -55,7 +57,9 @@ def estimate_training_bytes(hyperparameters: Hyperparameters, precision: str) ->
     hp = hyperparameters
     wide = 4 if precision == "float32" else 2
     maps = [_kept_maps(hp, level) for level in range(len(hp.level_filters))]
-    coarser = [math.prod(map(math.prod, hp.pooling[:level])) for level in range(len(maps))]
+    coarser = [
+        math.prod(map(math.prod, (hp.stem, *hp.pooling[:level]))) for level in range(len(maps))
+    ]
     voxels = [hp.batch_size * math.prod(hp.tile_shape) // each for each in coarser]
     kept = sum(count * voxel for count, voxel in zip(maps, voxels, strict=True))
     passing = _LARGEST_AT_ONCE * hp.level_filters[0] * voxels[0]

@@ -92,6 +92,9 @@ class Hyperparameters:
     centre_levels: int = _number(
         0, 0, 4, "Levels added at the centre, each with twice the filters of the one above."
     )
+    stem_stride: int = _number(
+        1, 1, 8, "Side of the squares of voxels that enter the first level as one: 1, 2, 4 or 8."
+    )
     kernel: str = _word(
         "3x3",
         tuple(_KERNELS),
@@ -225,10 +228,12 @@ class Hyperparameters:
                 f"outer_levels: expected as many as filters = {self.filters} can be halved, "
                 f"got {self.outer_levels}; change outer_levels or filters"
             )
+        if self.stem_stride not in (1, 2, 4, 8):
+            raise InputError(f"stem_stride: expected 1, 2, 4 or 8, got {self.stem_stride}")
         if self.tile_size % self.halvings:
             raise InputError(
                 f"tile_size: expected a multiple of {self.halvings} (the network halves it "
-                f"{len(self.level_filters) - 1} times), got {self.tile_size}; "
+                f"{self.halvings.bit_length() - 1} times), got {self.tile_size}; "
                 "change tile_size or depth"
             )
         if self.tile_sections % self.section_halvings:
@@ -270,7 +275,7 @@ class Hyperparameters:
         Dropout is none of it: it has no weights, and a network of other dropout can go on from
         them.
         """
-        names = ("dimensions", "kernel", "activation", "normalization", "upsampling")
+        names = ("dimensions", "stem_stride", "kernel", "activation", "normalization", "upsampling")
         return {name: getattr(self, name) for name in (*names, "block", "gate")} | {
             "level_filters": self.level_filters,
             "input_channels": self.input_channels,
@@ -280,13 +285,19 @@ class Hyperparameters:
 
     @property
     def halvings(self) -> int:
-        """The factor between the first level's rows and columns and the centre's."""
-        return int(2 ** (len(self.level_filters) - 1))
+        """The factor between a tile's rows and columns and the centre's."""
+        return int(self.stem_stride * 2 ** (len(self.level_filters) - 1))
 
     @property
     def section_halvings(self) -> int:
-        """The factor between the first level's sections and the centre's: 1 in 2D."""
+        """The factor between a tile's sections and the centre's: 1 in 2D."""
         return math.prod(factors[0] for factors in self.pooling) if self.is_3d else 1
+
+    @property
+    def stem(self) -> tuple[int, ...]:
+        """Voxels that enter the first level as one, (y, x) or (z, y, x): sections stay apart."""
+        plane = (self.stem_stride, self.stem_stride)
+        return (1, *plane) if self.is_3d else plane
 
     @property
     def tile_shape(self) -> tuple[int, ...]:
@@ -338,6 +349,7 @@ NETWORK_FIELDS = (
     "filters",
     "outer_levels",
     "centre_levels",
+    "stem_stride",
     "kernel",
     "activation",
     "normalization",

@@ -21,6 +21,7 @@ _REPORT_2019: Mapping[str, Any] = {
     "filters": 32,
     "outer_levels": 0,
     "centre_levels": 0,
+    "stem_stride": 1,
     "kernel": "3x3",
     "activation": "relu",
     "normalization": "batch",

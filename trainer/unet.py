@@ -20,7 +20,8 @@ def build_unet(
     `hyperparameters.section_halvings`. Every level on the way down ends in a max pooling by 2 (in
     3D: in the plane alone, where the sections are too coarse or too few), every level on the way
     up begins with that resolution again and the features of its counterpart (3D: Cicek et al.
-    2016, arXiv 1606.06650).
+    2016, arXiv 1606.06650). With a `stem_stride` above 1, squares of that many voxels become one
+    before the first level and are told apart again after the last.
 
     Args:
         hyperparameters: What the network looks like.
@@ -55,6 +56,7 @@ class _Builder:
         inputs = keras.Input((*axes, hp.input_channels), name="raw")
         # Centred, with a spread near 1, as the initializers of the convolutions expect.
         x = keras.layers.Rescaling(4.0, offset=-2.0, dtype="float32", name="centred")(inputs)
+        x = self._folded(x)
         bridges = []
         *levels, centre = hp.level_filters
         for level, filters in enumerate(levels):
@@ -64,11 +66,26 @@ class _Builder:
         x = self._level(x, len(levels), centre, "centre")
         for level in reversed(range(len(levels))):
             x = self._up(x, bridges[level], level, levels[level], f"up_{level}")
-        logits = self._convolution(1, 1, dtype=self._policy, name="logits")(x)
+        logits = self._unfolded(x)
         if self._policy.compute_dtype != "float32":
             # Here and not before: as float32 all features of the first level are twice the memory.
             logits = keras.layers.Activation("linear", dtype="float32", name="float32")(logits)
         return keras.Model(inputs, logits, name="unet")
+
+    def _folded(self, x: Any) -> Any:
+        """A voxel for each square of them (the stem of Dosovitskiy et al., arXiv 2010.11929)."""
+        stem, filters = self._hp.stem, self._hp.level_filters[0]
+        if self._hp.stem_stride == 1:
+            return x
+        common = {"kernel_initializer": "he_normal", "dtype": self._policy}
+        return self._convolution(filters, stem, strides=stem, name="stem", **common)(x)
+
+    def _unfolded(self, x: Any) -> Any:
+        """The logits: each voxel of a square has weights of its own (Shi et al. 1609.05158)."""
+        if self._hp.stem_stride == 1:
+            return self._convolution(1, 1, dtype=self._policy, name="logits")(x)
+        stem = self._hp.stem
+        return self._transpose(1, stem, strides=stem, dtype=self._policy, name="logits")(x)
 
     def _level(self, x: Any, level: int, filters: int, name: str) -> Any:
         side, repeats = self._hp.convolutions

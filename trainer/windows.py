@@ -92,6 +92,7 @@ def count_room(networks: Sequence[Hyperparameters]) -> int:
     grid = InputGrid.of(networks)
     features = max(
         sum(filters / 4**level for level, filters in enumerate(each.level_filters))
+        / each.stem_stride**2
         for each in networks
     )
     # A 3D network sees a slab of sections at once.
@@ -116,7 +117,8 @@ def receptive_radius(hyperparameters: Hyperparameters) -> int:
     depth = len(hyperparameters.level_filters) - 1
     # Convolutions on the way down and up, the pooling, and the resizing with what smooths it.
     levels = sum((2 * reach + 3) << level for level in range(depth))
-    return levels + (reach << depth)
+    stride = hyperparameters.stem_stride
+    return stride * (levels + (reach << depth)) + stride - 1
 
 
 class WindowedNetwork:

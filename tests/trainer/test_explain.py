@@ -75,6 +75,7 @@ def test_gradients_are_those_of_small_changes() -> None:
     [
         {"normalization": "layer", "section_channels": 3, "kernel": "effective_5x5"},
         {"block": "residual", "gate": "attention", "upsampling": "resize", "outer_levels": 1},
+        {"stem_stride": 2, "section_channels": 3},
     ],
 )
 def test_any_2d_network_and_any_size_is_explained(values: dict[str, Any]) -> None:

@@ -25,6 +25,8 @@ def run(**values: Any) -> Hyperparameters:
         {"section_channels": 5},
         {"outer_levels": 1, "centre_levels": 1},
         {"outer_levels": -1, "depth": 3},
+        {"stem_stride": 4, "section_channels": 3},
+        {"stem_stride": 2, "dimensions": "3d"},
         {"dimensions": "3d", "section_channels": 5},
         {"dimensions": "3d", "upsampling": "resize", "planar_levels": 1, "tile_sections": 8},
     ],
@@ -45,6 +47,7 @@ def test_the_weights_are_those_of_the_network(values: dict[str, Any]) -> None:
         {},
         {"dropout": 0.2},
         {"normalization": "none"},
+        {"stem_stride": 2},
         {"dimensions": "3d", "tile_sections": 8},
     ],
 )

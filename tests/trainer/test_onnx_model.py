@@ -17,7 +17,7 @@ NETWORKS = [
     {"activation": "elu", "normalization": "layer", "block": "residual", "dropout": 0.2},
     {"activation": "gelu", "normalization": "group", "upsampling": "resize", "gate": "attention"},
     {"activation": "silu", "normalization": "none", "kernel": "5x5", "section_channels": 3},
-    {"activation": "leaky_relu", "kernel": "effective_5x5", "outer_levels": 1},
+    {"activation": "leaky_relu", "kernel": "effective_5x5", "outer_levels": 1, "stem_stride": 2},
 ]
 LAYERS = ("activation", "normalization", "kernel", "upsampling", "block", "gate")
 

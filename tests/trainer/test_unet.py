@@ -155,6 +155,23 @@ def test_resizing_has_no_transposed_convolution() -> None:
     assert sum(name.endswith("_smooth") for name in names) == 2
 
 
+@pytest.mark.parametrize("values", [{}, {"dimensions": "3d", "tile_sections": 4}])
+def test_a_stem_makes_squares_of_voxels_one_and_tells_them_apart_again(
+    values: dict[str, Any],
+) -> None:
+    run = hyperparameters(stem_stride=4, **values)
+    assert run.halvings == 8
+    network = build_unet(run)
+    sections = (4,) if run.is_3d else ()
+    logits = np.asarray(predict(network, 1, *sections, 16, 24))
+    assert logits.shape == (1, *sections, 16, 24, 1)
+    assert network.get_layer("down_0_act_1").output.shape[-1] == run.level_filters[0]
+    inside = keras.Model(network.inputs[0], network.get_layer("down_0_act_1").output)
+    assert np.asarray(predict(inside, 1, *sections, 16, 24)).shape[-3:-1] == (4, 6)
+    # Within the square that became one voxel no two logits are alike.
+    assert len(np.unique(logits[(0,) * (1 + len(sections))][:4, :4])) == 16
+
+
 def test_a_residual_level_passes_its_input_on_where_its_convolutions_give_nothing() -> None:
     network = build_unet(hyperparameters(block="residual", normalization="none"))
     for layer in network.layers:

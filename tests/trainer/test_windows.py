@@ -77,6 +77,7 @@ def test_a_window_counts_less_towards_its_borders_and_its_halo_nothing() -> None
     [
         {"depth": 3, "upsampling": "resize"},
         {"depth": 2, "kernel": "5x5", "gate": "attention", "block": "residual"},
+        {"depth": 2, "stem_stride": 2},
     ],
 )
 @pytest.mark.slow
