@@ -23,9 +23,12 @@ from benchmarks.training_task import (
     build_volume,
     cores,
 )
+from trainer.hyperparameters import Hyperparameters
 
 
-def build_session_block(steps: int) -> tuple[Block, str]:
+def build_session_block(
+    steps: int, hyperparameters: Hyperparameters = HYPERPARAMETERS
+) -> tuple[Block, str]:
     """The training session of this project, in the precision that the device is fast in."""
     from trainer.device import configure_device
     from trainer.session import TrainingPlan, TrainingSession
@@ -37,18 +40,18 @@ def build_session_block(steps: int) -> tuple[Block, str]:
     def block() -> dict[str, float]:
         metrics = session.advance()
         return {
-            "images": session.steps_per_epoch * HYPERPARAMETERS.batch_size,
+            "images": session.steps_per_epoch * hyperparameters.batch_size,
             "seconds": metrics.training_seconds,
             "waited": metrics.waiting_seconds,
         }
 
     plan = TrainingPlan(
         epochs=1000,
-        tiles_per_epoch=steps * HYPERPARAMETERS.batch_size,
+        tiles_per_epoch=steps * hyperparameters.batch_size,
     )
     learned = TrainingVolume.measure(volume, SECTIONS, range(31, 32))
     session = TrainingSession(
-        [learned], HYPERPARAMETERS, plan, precision=device.precision, threads=cores()
+        [learned], hyperparameters, plan, precision=device.precision, threads=cores()
     )
     return block, f"{device.name}, {device.precision}"
 

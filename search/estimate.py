@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from search.config import Config
+from search.final_length import count_waves, fit_epochs
 from search.grid import Grid, grid_values
 from search.pruners import expected_epochs
 from trainer.hyperparameters import matters
@@ -48,9 +49,9 @@ def _final_hours(
         return 0.0
     # They share all cores of a node, but have no more GPUs than trials of the search.
     shared = 1 if config.workers.gpus_per_trial else slots_of_a_node or slots
-    waves = math.ceil(config.final.seeds / slots)
-    epochs = waves * config.final.epochs / max(1, shared // config.final.seeds)
-    return round(min(epochs * epoch_seconds / 3600, config.final.hours or math.inf), 3)
+    waves = count_waves(config.final, slots)
+    epochs = waves * fit_epochs(config.final, epoch_seconds, waves)
+    return round(epochs * epoch_seconds / max(1, shared // config.final.seeds) / 3600, 3)
 
 
 def count_repeats(config: Config) -> int:

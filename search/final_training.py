@@ -53,14 +53,20 @@ def open_final(
         storage: Of its database.
         search: Its study.
         winner: Its best trial.
-        epochs: That there is time for; what has begun keeps the length that it began with.
+        epochs: That there is time for, where that is less than the config's; once one has begun,
+            all keep the length that it began with.
     """
     study, plans = open_finalists(config, storage), _plan(config, search, winner)
     lineage.recover(study)
     retire_others(study, plans.values())
-    begun = [trial for plan in plans.values() for trial in planned(study, plan)]
+    trials = [trial for plan in plans.values() for trial in planned(study, plan)]
+    begun = [trial for trial in trials if trial.state is not TrialState.WAITING]
     length = _length(config, begun) if begun else epochs
     attributes = {} if length is None else {lineage.EPOCHS: length}
+    for trial in trials:
+        # There may be more room for those that have not begun than when they were enqueued.
+        if not begun and length is not None:
+            study._storage.set_trial_user_attr(trial._trial_id, lineage.EPOCHS, length)
     for seed, plan in plans.items():
         if not planned(study, plan, TrialState.WAITING) and not _finished(config, study, plan):
             enqueue_plan(study, plan, winner.params, **attributes, **{lineage.SEED: seed})
@@ -90,10 +96,10 @@ def final_terms(config: Config, study: optuna.Study) -> Terms:
 def trained(config: Config, source: Source, study: optuna.Study) -> Trained:
     """The finished final trainings of a trial of the search, and why others are not finished."""
     sources, missing = [], []
-    for plan in _plan(config, source.study, source.trial).values():
+    for seed, plan in _plan(config, source.study, source.trial).items():
         done = _finished(config, study, plan)
         if done is None:
-            missing.append(why_unfinished(study, plan))
+            missing.append(f"seed {seed}: {why_unfinished(study, plan)}")
         else:
             sources.append(replace(source, study=study, trial=done))
     return Trained(sources, missing)
@@ -115,11 +121,11 @@ def _plan(config: Config, search: optuna.Study, winner: FrozenTrial) -> Mapping[
 
 def _finished(config: Config, study: optuna.Study, plan: str) -> FrozenTrial | None:
     """The newest that has reached its full length."""
+    epochs = config.final.epochs if config.final else 0
     store = CheckpointStore(config.final_checkpoints)
     for trial in reversed(planned(study, plan, TrialState.COMPLETE)):
         # One whose checkpoint cannot be read any more is trained anew.
-        whole = lineage.is_candidate(trial, _length(config, [trial]))
-        if whole and store.load(trial.number) is not None:
+        if lineage.is_candidate(trial, epochs) and store.load(trial.number) is not None:
             return trial
     return None
 

@@ -71,7 +71,7 @@ def is_candidate(trial: FrozenTrial, epochs: int) -> bool:
     """Whether the trial was run here to its full budget, and not told by somebody else."""
     return (
         trial.state is TrialState.COMPLETE
-        and trial.last_step == epochs
+        and trial.last_step == trial.user_attrs.get(EPOCHS, epochs)
         and "threshold" in trial.user_attrs
     )
 

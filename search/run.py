@@ -19,7 +19,7 @@ from search.config import Config
 from search.coordinator import Coordinator
 from search.data import Unseen, find_unseen, load_data
 from search.exhibits import Exhibits
-from search.final_length import count_final_epochs
+from search.final_length import count_final_epochs, count_waves
 from search.final_training import Trained
 from search.interruption import Interruption
 from search.members import repeat_sources
@@ -199,16 +199,20 @@ class SearchRun:
         final = final_training.open_final(config, self._storage, search.study, winner, epochs)
         self._storage.claim(final.study_name)
         terms = final_training.final_terms(config, final)
-        if config.final is not None and config.final.hours is not None:
+        waiting = len(final.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
+        if waiting and config.final is not None and terms.epochs < config.final.epochs:
             self._announce(
-                f"final training: {terms.epochs} of at most {config.final.epochs} epochs, "
-                f"for which {config.final.hours:g} hours are enough"
+                f"final training: {terms.epochs} of {config.final.epochs} epochs, as many as "
+                f"final.hours = {config.final.hours:g} have room for"
             )
         seen = " (Dice on sections that it trains on)" if terms.train_on == "all" else ""
         title = f"final training of trial {winner.number}{seen}"
-        waiting = len(final.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
         last = self._coordinate(final, terms, config.final_checkpoints, title, few=waiting)
-        return final_training.trained(config, search, final) if last.kind == "done" else last
+        if last.kind == "interrupted":
+            return last
+        found = final_training.trained(config, search, final)
+        failed = last.kind == "failed" and found.missing
+        return replace(found, missing=[last.reason]) if failed else found
 
     def _count_final_epochs(self, search: Source) -> int | None:
         """What there is time for; None where the config gives the length alone."""
@@ -217,16 +221,16 @@ class SearchRun:
             return None
         repeats = repeat_sources(config, search.study, search.trial.number)
         known = [search.trial, *(source.trial for source in repeats)]
-        return count_final_epochs(config.final, known, -(-config.final.seeds // self._slots()))
+        return count_final_epochs(config.final, known, count_waves(config.final, self._slots()))
 
     def _slots(self) -> int:
-        """Trials of the search at a time."""
+        """Trials of the search at a time; 0 where the nodes are yet to come."""
         workers = self._config.workers
         if workers.where == "inline":
             return 1
         from search.ray_cluster import ClusterView
 
-        return max(1, ClusterView().room(workers.cpus_per_trial, workers.gpus_per_trial))
+        return ClusterView().room(workers.cpus_per_trial, workers.gpus_per_trial)
 
     def _coordinate(
         self,
@@ -351,8 +355,10 @@ def _next_step(result: Result) -> str:
 
 def _untrained(trained: Trained) -> Ending:
     """The model is made of what there is; the next run trains the rest."""
+    first, *others = trained.missing
+    more = f" and {len(others)} more" if others else ""
     whose = "the others'" if trained.sources else "the search's own"
-    reason = f"the final training failed: {trained.missing[0]}; the model is {whose}"
+    reason = f"the final training failed: {first}{more}; the model is {whose}; run it again"
     return Ending("failed", reason)
 
 

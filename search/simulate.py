@@ -158,7 +158,8 @@ def _comes_on_top(config: Config) -> str:
     repeats, epochs = count_repeats(config), config.study.epochs_per_trial
     parts = [f"{repeats} repeats of {epochs} epochs"] if repeats else []
     if config.final:
-        parts.append(f"{config.final.epochs} epochs of final training")
+        most = "at most " if config.final.hours else ""
+        parts.append(f"{most}{config.final.seeds * config.final.epochs} epochs of final training")
     return " and ".join(parts)
 
 

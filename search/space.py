@@ -145,8 +145,10 @@ class Space:
         named = {*self.fixed, *(each.name for each in self.dimensions)}
         if voxel_size_nm is None or "planar_levels" in named or not self._has_3d():
             return self
+        # Of several strides the smallest: with another one a level too many stays in the plane.
+        stride = min(self._values("stem_stride"))
         z, y, x = voxel_size_nm
-        levels = count_planar_levels((z, y, x))
+        levels = count_planar_levels((z, stride * y, stride * x))
         return replace(self, fixed={**self.fixed, "planar_levels": levels})
 
     def _has_3d(self) -> bool:

@@ -22,6 +22,7 @@ from storage.database import database_from_environment
 from storage.lock import StudyLock
 from storage.studies import open_existing_storage
 from trainer.errors import InputError
+from trainer.hyperparameters import Hyperparameters
 
 _IDENTITY = "defined_by"
 
@@ -216,6 +217,9 @@ def _check_same(name: str, known: Mapping[str, Any], wanted: Mapping[str, Any]) 
     wanted = json.loads(json.dumps(wanted))
     for section in wanted:
         before, now = known.get(section, {}), wanted[section]
+        if section == "space":
+            # What an older version did not know was as it is by default.
+            before = {key: getattr(Hyperparameters, key, None) for key in now} | before
         for key in sorted(before.keys() | now.keys()):
             if before.get(key) != now.get(key):
                 raise InputError(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from trainer.ensemble import first_member
 from trainer.errors import InputError
 from trainer.hyperparameters import Hyperparameters
 from trainer.model import NETWORK_FILE, load_card, load_model, sha256
@@ -34,15 +35,12 @@ class EarlierModel:
     def read(cls, folder: Path) -> EarlierModel:
         """Reads the card and compares the network's hash with it; nothing heavy is loaded.
 
+        Of an ensemble it is the first network: the best trial's, or the first seed's.
+
         Raises:
             InputError: It is no model folder, or a file of it was altered.
         """
         card = load_card(folder)
-        if card.get("members"):
-            raise InputError(
-                f"{folder}: expected the model of one network to go on from, got an ensemble; "
-                "export one of its trials with --trial"
-            )
         hyperparameters = Hyperparameters.from_mapping(card["hyperparameters"])
         model = cls(folder, card["sha256"], hyperparameters, trained_voxel_size(card))
         model.check()
@@ -79,5 +77,5 @@ class EarlierModel:
             InputError: As `check`, or the file is no such network.
         """
         self.check()
-        network = load_model(self.folder).network
+        network = first_member(load_model(self.folder)).network
         return {weight.path: np.asarray(weight) for weight in network.weights}

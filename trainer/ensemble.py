@@ -11,6 +11,8 @@ from trainer.errors import InputError
 if TYPE_CHECKING:
     from trainer.model import Model
 
+_MEMBER = "member_"
+
 
 def combine(models: Sequence[Model]) -> Model:
     """Makes one model of several, saved, loaded and exported as any other.
@@ -40,6 +42,14 @@ def combine(models: Sequence[Model]) -> Model:
     return replace(models[0], network=network, members=members)
 
 
+def first_member(model: Model) -> Model:
+    """The first network of an ensemble as a model of its own; a single one as it is."""
+    if not model.members:
+        return model
+    network = model.network.get_layer(f"{_MEMBER}0")
+    return replace(model, network=network, hyperparameters=model.members[0], members=())
+
+
 def average(networks: Sequence[Any]) -> Any:
     """A network whose output is the mean of theirs, of Keras's own layers.
 
@@ -53,7 +63,7 @@ def average(networks: Sequence[Any]) -> Any:
     outputs = []
     for number, network in enumerate(networks):
         # Names within a network are told apart by that of the member.
-        member = keras.Model(network.inputs[0], network.outputs[0], name=f"member_{number}")
+        member = keras.Model(network.inputs[0], network.outputs[0], name=f"{_MEMBER}{number}")
         outputs.append(member(_middle(inputs, int(network.input_shape[-1]))))
     mean = keras.layers.Average(dtype="float32", name="probability")(outputs)
     return keras.Model(inputs, mean, name="ensemble")

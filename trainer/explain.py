@@ -12,6 +12,7 @@ import numpy as np
 from scipy.special import expit
 
 from trainer.activation_map import LevelResponse, respond
+from trainer.ensemble import first_member
 from trainer.errors import InputError
 from trainer.explanation_page import build_explanation_page
 from trainer.explanation_pictures import draw_filters, draw_map, draw_region
@@ -182,9 +183,11 @@ def explain_files(
     _check_place(volume, section, region)
     configure_device()
     loaded = load_model(model, stock=True)
-    explanation = explain(loaded, volume, section, region)
+    explanation = explain(first_member(loaded), volume, section, region)
     pictures = _draw(explanation)
     notes = list(_compare_voxels(trained_voxel_size(loaded.card), stack.voxel_size_nm))
+    if loaded.members:
+        notes.append(f"the model is the mean of {len(loaded.members)} networks: this is the first")
     facts = {"model": str(model), "raw": str(raw), **explanation.to_mapping(), "notes": notes}
     folder.prepare()
     page = build_explanation_page(explanation, str(model), str(raw), pictures, notes)

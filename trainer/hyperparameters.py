@@ -114,7 +114,7 @@ class Hyperparameters:
     upsampling: str = _word(
         "transpose",
         ("transpose", "resize"),
-        "A 2 x 2 transposed convolution, or enlarging and a 3 x 3 convolution.",
+        "Of a level: a 2 x 2 transposed convolution, or enlarging and a 3 x 3 convolution.",
     )
     block: str = _word(
         "plain", ("plain", "residual"), "Whether a level's input is added to its output."
@@ -232,9 +232,9 @@ class Hyperparameters:
             raise InputError(f"stem_stride: expected 1, 2, 4 or 8, got {self.stem_stride}")
         if self.tile_size % self.halvings:
             raise InputError(
-                f"tile_size: expected a multiple of {self.halvings} (the network halves it "
-                f"{self.halvings.bit_length() - 1} times), got {self.tile_size}; "
-                "change tile_size or depth"
+                f"tile_size: expected a multiple of {self.halvings} (stem_stride = "
+                f"{self.stem_stride}, then halved {len(self.level_filters) - 1} times), "
+                f"got {self.tile_size}; change tile_size, stem_stride or depth"
             )
         if self.tile_sections % self.section_halvings:
             raise InputError(

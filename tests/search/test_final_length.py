@@ -10,7 +10,8 @@ from finalist_scene import Scene, build_scene, size
 from search.assignment import Failure
 from search.config_sections import FinalConfig
 from search.estimate import estimate_hours
-from search.final_length import count_final_epochs
+from search.final_length import count_final_epochs, count_waves
+from search.final_training import open_final
 from trainer.hyperparameters import Hyperparameters
 
 BROKEN = Failure("diverged", "the loss became nan in epoch 2")
@@ -61,8 +62,24 @@ def test_the_hours_of_the_config_give_the_length(scene: Scene) -> None:
     assert epochs(scene) == [4]
     assert len(scene.trained("finalists")) == 4
     assert scene.cards[-1]["epochs"] == 4
-    scene.run()
+    # Run once more, nothing is trained, and nothing that has been is deleted.
+    again = scene.run()
+    assert again.ending.kind == "done"
     assert epochs(scene) == [4]
+    assert scene.cards[-1]["epochs"] == 4
+
+
+def test_before_one_has_begun_the_length_follows_the_room_there_is(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.run()
+    config, study = scene.config, scene.study
+    other = next(trial for trial in study.trials if trial.number != scene.cards[-1]["trial"])
+    monkeypatch.undo()
+    for length in (3, 7):
+        final = open_final(config, study._storage, study, other, length)
+        (waiting,) = final.get_trials(states=(optuna.trial.TrialState.WAITING,))
+        assert waiting.user_attrs["epochs"] == length
 
 
 def test_what_has_begun_keeps_its_length_though_epochs_are_slower_now(
@@ -86,6 +103,15 @@ def test_seeds_that_come_one_after_the_other_share_the_hours(
     assert epochs(scene) == [2, 2]
 
 
-def test_the_estimate_promises_no_more_than_the_hours(scene: Scene) -> None:
+@pytest.mark.parametrize(
+    ("seeds", "slots", "waves"), [(1, 1, 1), (3, 2, 2), (4, 2, 2), (2, 8, 1), (3, 0, 1)]
+)
+def test_waves_of_final_trainings(seeds: int, slots: int, waves: int) -> None:
+    assert count_waves(FinalConfig(epochs=5, seeds=seeds), slots) == waves
+
+
+def test_the_estimate_promises_what_the_run_will_do(scene: Scene) -> None:
     assert estimate_hours(scene.config, 3600.0, slots=1)["final"] == 1.0
     assert estimate_hours(scene.config, 36.0, slots=1)["final"] == 0.2
+    # As many epochs as a trial's one core has time for, on two cores.
+    assert estimate_hours(scene.config, 360.0, slots=2)["final"] == 0.5

@@ -92,7 +92,9 @@ class Finals:
         """Why the only one there is to be has not come to its end."""
         found = self.trained(winner)
         assert found.sources == []
-        (reason,) = found.missing
+        (line,) = found.missing
+        seed, reason = line.split(": ")
+        assert seed == f"seed {self.config.study.seed}"
         return reason
 
     def results(self, winner: int = 1) -> list[FrozenTrial]:
@@ -271,7 +273,7 @@ def test_more_seeds_than_before_leave_those_that_are_trained(finals: Finals) -> 
     finals.train()
     first = finals.result()
     finals.config = finals.with_final(epochs=5, seeds=2)
-    assert finals.trained().missing == ["it has not begun"]
+    assert finals.trained().missing == ["seed 6: it has not begun"]
     _, workers = finals.train()
     assert [each.seed for each in workers.begun] == [6]
     assert finals.results()[0] == first
@@ -283,7 +285,7 @@ def test_one_seed_that_fails_leaves_the_others(finals: Finals) -> None:
     finals.config = finals.with_final(epochs=5, seeds=3)
     finals.train(script={(1, 2): Failure("diverged", "the loss became nan")})
     found = finals.trained()
-    assert found.missing == ["the loss became nan"]
+    assert found.missing == ["seed 6: the loss became nan"]
     assert [source.trial.number for source in found.sources] == [0, 2]
     _, workers = finals.train()
     assert [each.seed for each in workers.begun] == [6]
@@ -313,7 +315,7 @@ def test_a_final_training_that_somebody_else_told_is_begun_anew(
     final = finals.open()
     final.tell(final.ask(), value, state=state)
     assert trained(finals.config, finals.source(), final).missing == [
-        "it was told by somebody else"
+        "seed 5: it was told by somebody else"
     ]
     _, workers = finals.train()
     assert [epoch for _, epoch in workers.trained] == [1, 2, 3, 4, 5]

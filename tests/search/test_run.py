@@ -133,7 +133,10 @@ def test_a_failed_final_training_leaves_the_searchs_own_model_and_says_why(scene
     scene.final = {(0, 2): Failure("diverged", "the loss became nan in epoch 2")}
     result = scene.run()
     assert result.ending.kind == "failed"
-    assert "the final training failed: the loss became nan in epoch 2" in result.ending.reason
+    assert result.ending.reason == (
+        "the final training failed: seed 5: the loss became nan in epoch 2; the model is the "
+        "search's own; run it again"
+    )
     assert result.model is not None
     assert (result.model / "model.json").is_file()
     assert result.winner is not None
@@ -160,7 +163,9 @@ def test_a_seed_that_fails_is_left_out_and_trained_by_the_next_run(scene: Scene)
     scene.final = {(1, 2): BROKEN}
     result = scene.run()
     assert result.ending.kind == "failed"
-    assert result.ending.reason.endswith("the disk is gone; the model is the others'")
+    assert result.ending.reason.endswith(
+        "seed 6: OSError: the disk is gone; the model is the others'; run it again"
+    )
     assert scene.run().ending.kind == "done"
     assert [card["seed"] for card in scene.cards] == [[5, 7], [5, 6, 7]]
 

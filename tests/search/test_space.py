@@ -300,6 +300,8 @@ def test_the_voxels_of_a_volume_decide_over_the_planar_levels() -> None:
     assert [each.name for each in space.dimensions] == ["dimensions"]
     # As a study keeps them, and as one that was exported comes back.
     assert build_space(SOLID).for_voxels([40.0, 4.0, 4.0]) == space
+    folded = build_space({**SOLID, "stem_stride": 2}).for_voxels((40.0, 4.0, 4.0))
+    assert folded.fixed["planar_levels"] == space.fixed["planar_levels"] - 1
 
 
 @pytest.mark.parametrize(

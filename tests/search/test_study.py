@@ -91,7 +91,7 @@ SPACE = TABLE["space"]
     [
         ({"space": {**SPACE, "loss": ["bce"]}}, 0, "space.loss", "['bce', 'dice']", "['bce']"),
         ({"space": {**SPACE, "depth": 1}}, 0, "space.depth", "2", "1"),
-        ({"space": {**SPACE, "dropout": 0.1}}, 0, "space.dropout", "None", "0.1"),
+        ({"space": {**SPACE, "dropout": 0.1}}, 0, "space.dropout", "0.0", "0.1"),
         ({"study": {"epochs_per_trial": 4}}, 0, "study.epochs_per_trial", "3", "4"),
         ({"study": {"tiles_per_epoch": 9}}, 0, "study.tiles_per_epoch", "10", "9"),
         ({}, 1, "data.sha256", data().volumes[0].volume.sha256, data(1).volumes[0].volume.sha256),
@@ -113,6 +113,14 @@ def test_another_search_under_the_same_name_is_refused(
     assert "give the new search another study.name" in message
     assert "\n" not in message
     assert len(storage.get_all_studies()) == 1
+
+
+def test_a_study_goes_on_where_the_config_names_what_was_a_default_before() -> None:
+    storage = optuna.storages.InMemoryStorage()
+    open_study(config(), data(), storage)
+    open_study(config(space={**SPACE, "stem_stride": 1}), data(), storage)
+    with pytest.raises(InputError, match="stem_stride = 1, the config has 2"):
+        open_study(config(space={**SPACE, "stem_stride": 2}), data(), storage)
 
 
 def test_a_study_that_was_created_and_not_described_is_taken(storage: BaseStorage) -> None:

@@ -4,12 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from trainer.earlier_model import EarlierModel
-from trainer.errors import InputError
+from trainer.ensemble import combine
 from trainer.hyperparameters import Hyperparameters
-from trainer.model import CARD_FILE, NETWORK_FILE, sha256
+from trainer.model import CARD_FILE, NETWORK_FILE, Model, save_model, sha256
 
 
 @pytest.mark.parametrize(
@@ -31,10 +32,21 @@ def test_the_voxel_size_of_its_data_is_three_lengths_or_unknown(
     assert EarlierModel.read(tmp_path).voxel_size_nm == size
 
 
-def test_an_ensemble_has_no_weights_to_go_on_from(tmp_path: Path) -> None:
-    write_model(tmp_path, members=[Hyperparameters().to_mapping()] * 2)
-    with pytest.raises(InputError, match=r"expected the model of one network .* got an ensemble"):
-        EarlierModel.read(tmp_path)
+@pytest.mark.slow
+@pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning:keras.src.backend"
+)
+def test_of_an_ensemble_the_first_network_is_gone_on_from(device: Any, tmp_path: Path) -> None:
+    from trainer.unet import build_unet, with_probability
+
+    run = Hyperparameters(depth=1, filters=2, tile_size=16)
+    models = [Model(with_probability(build_unet(run, stock=True)), run, 0.5, {}) for _ in range(2)]
+    save_model(combine(models), tmp_path / "ensemble")
+    weights = EarlierModel.read(tmp_path / "ensemble").weights()
+    first = models[0].network.weights
+    assert set(weights) == {weight.path for weight in first}
+    for weight in first:
+        np.testing.assert_array_equal(weights[weight.path], weight)
 
 
 def write_model(folder: Path, **more: Any) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from trainer.activation_map import respond
+from trainer.ensemble import combine
 from trainer.errors import InputError
 from trainer.explain import explain, explain_files
 from trainer.hyperparameters import Hyperparameters
@@ -152,6 +153,17 @@ def test_other_voxels_than_the_models_are_told(tmp_path: Path, nm: float, notes:
     assert len(facts["notes"]) == notes
     page = (out / "explain.html").read_text()
     assert ("trained on voxels of 5 x 5 nm" in page) == bool(notes)
+
+
+def test_of_an_ensemble_the_first_network_is_explained_and_that_is_said(tmp_path: Path) -> None:
+    first, second = untrained(), untrained(filters=8)
+    save_model(combine([first, second]), tmp_path / "model")
+    volume = raw(3, 21, 31)
+    write_stack(tmp_path / "raw.tif", volume, None)
+    facts = explain_files(tmp_path / "model", tmp_path / "raw.tif", 1, REGION, tmp_path / "out")
+    assert "the mean of 2 networks: this is the first" in facts["notes"][0]
+    alone = explain(first, volume, 1, REGION)
+    assert facts["mean_probability"] == pytest.approx(alone.probability, abs=1e-5)
 
 
 def test_files_are_explained_in_pictures_numbers_and_a_page(tmp_path: Path) -> None:

@@ -71,6 +71,15 @@ def test_a_tile_that_the_depth_cannot_halve_is_refused(depth: int, tile_size: in
     assert f"got {tile_size};" in message
 
 
+def test_a_stem_counts_among_what_a_tile_is_divided_by() -> None:
+    assert Hyperparameters(depth=3, tile_size=32, stem_stride=4).halvings == 32
+    assert refusal(depth=3, tile_size=16, stem_stride=4) == (
+        "tile_size: expected a multiple of 32 (stem_stride = 4, then halved 3 times), got 16; "
+        "change tile_size, stem_stride or depth"
+    )
+    assert refusal(stem_stride=3) == "stem_stride: expected 1, 2, 4 or 8, got 3"
+
+
 @pytest.mark.parametrize(
     ("values", "filters"),
     [
