@@ -55,7 +55,7 @@ def test_a_slip_in_the_toml_is_placed(path: Path, text: str) -> None:
         (changed(more="[final]\nepoch = 1\n"), ["final.epoch", "did you mean 'epochs'?"]),
         (
             changed(more="[final]\nepochs = 1\nx = 1\n"),
-            ["final.x", "known are epochs, seeds, train_on"],
+            ["final.x", "known are epochs, hours, seeds, train_on"],
         ),
         (changed(("name =", "# name =")), ["study.name", "found none"]),
         (changed(("height = 64", "hight = 64")), ["data.phantom.hight", "did you mean 'height'?"]),

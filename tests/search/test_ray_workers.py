@@ -157,7 +157,8 @@ def test_there_is_a_slot_for_each_share_of_the_cluster(cluster: None) -> None:
 def test_a_local_ray_leaves_the_programs_signals_alone(cluster: None) -> None:
     # Ray's own handler ends a process as if it had done its work.
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    # A shell starts what runs in its background without it.
+    assert signal.getsignal(signal.SIGINT) in (signal.default_int_handler, signal.SIG_IGN)
 
 
 def test_more_than_this_machine_has_is_refused(cluster: None) -> None:
