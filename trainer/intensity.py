@@ -50,7 +50,8 @@ class Intensity:
         section_voxels = raw.shape[1] * raw.shape[2]
         stride = -(-count * section_voxels // _SAMPLE_VOXELS) | 1
         sample = [
-            raw[number].reshape(-1)[-index * section_voxels % stride :: stride]
+            # A copy: a view would keep the whole section, and with it a large volume.
+            raw[number].reshape(-1)[-index * section_voxels % stride :: stride].copy()
             for index, number in enumerate(numbers)
         ]
         return cls.measure(np.concatenate(sample))

@@ -31,6 +31,9 @@ _CGROUP_FILES = (
 """Where a container's limit is, what it uses of it, and what of that are cached files."""
 
 
+_OWN_GROUPS = Path("/proc/self/cgroup")
+
+
 def free_memory() -> int:
     """Bytes that this process can still take: of the machine, its container and its own limits."""
     # What it has freed and kept counts as free.
@@ -82,11 +85,35 @@ def _left_of_limits() -> Iterator[int]:
 
 def _left_of_container() -> Iterator[int]:
     """By cgroups of the second and of the first version."""
-    for folder, limit_file, used_file, cached in _CGROUP_FILES:
-        # There is no such file, or it says "max".
-        with suppress(OSError, ValueError):
-            limit = int((folder / limit_file).read_text())
-            yield limit - int((folder / used_file).read_text()) + _cached(folder, cached)
+    own = _own_groups()
+    for root, limit_file, used_file, cached in _CGROUP_FILES:
+        for folder in _with_parents(root, own):
+            # There is no such file, or it says "max".
+            with suppress(OSError, ValueError):
+                limit = int((folder / limit_file).read_text())
+                yield limit - int((folder / used_file).read_text()) + _cached(folder, cached)
+
+
+def _own_groups() -> set[str]:
+    """The groups that this process is in, as paths below where they are mounted.
+
+    A batch system's job has one of its own below the host's; within a container it is the root.
+    """
+    with suppress(OSError):
+        lines = _OWN_GROUPS.read_text().splitlines()
+        parts = [line.split(":", 2) for line in lines]
+        return {path for _, kinds, path in parts if kinds in ("", "memory")}
+    return set()
+
+
+def _with_parents(root: Path, groups: set[str]) -> Iterator[Path]:
+    """The root and every group on the way down to these: each may have a limit."""
+    yield root
+    for group in groups:
+        names = Path(group).parts[1:]
+        # What lies above a container's root cannot be seen from within.
+        if ".." not in names:
+            yield from (root.joinpath(*names[: end + 1]) for end in range(len(names)))
 
 
 def _cached(folder: Path, names: tuple[str, str]) -> int:

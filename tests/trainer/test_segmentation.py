@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,27 @@ def test_the_scale_of_a_file_is_measured_as_that_of_an_array(
     whole = Intensity.measure(array)
     assert abs(sparse.low - whole.low) < 8
     assert abs(sparse.high - whole.high) < 8
+
+
+def test_of_a_large_volume_the_scale_keeps_no_section_in_memory() -> None:
+    read: list[weakref.ref[np.ndarray]] = []
+    alive: list[int] = []
+
+    class Sections:
+        shape, dtype = (20, 64, 64), np.dtype(np.uint16)
+
+        def __len__(self) -> int:
+            return 20
+
+        def __getitem__(self, number: int) -> np.ndarray:
+            alive.append(sum(each() is not None for each in read))
+            section = np.full(self.shape[1:], number, self.dtype)
+            read.append(weakref.ref(section))
+            return section
+
+    Intensity.measure_sections(Sections())
+    assert len(alive) == 20
+    assert max(alive) <= 1
 
 
 def test_views_can_be_asked_for(raw: Path, tmp_path: Path, loaded: Any) -> None:
