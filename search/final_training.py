@@ -63,9 +63,9 @@ def open_final(
     begun = [trial for trial in trials if trial.state is not TrialState.WAITING]
     length = _length(config, begun) if begun else epochs
     attributes = {} if length is None else {lineage.EPOCHS: length}
-    for trial in trials:
-        # There may be more room for those that have not begun than when they were enqueued.
-        if not begun and length is not None:
+    if not begun and length is not None:
+        # There may be more room for those that wait than when they were enqueued.
+        for trial in trials:
             study._storage.set_trial_user_attr(trial._trial_id, lineage.EPOCHS, length)
     for seed, plan in plans.items():
         if not planned(study, plan, TrialState.WAITING) and not _finished(config, study, plan):
