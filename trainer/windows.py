@@ -19,8 +19,6 @@ Blend = Literal["taper", "mean"]
 _LEAST_RAMP = 16
 # Feature maps of a level that are alive at once, float32, measured from above.
 _MAPS = 6
-_AROUND = 16
-"""Copies of a section beside the network: scaled, padded, the logits, probabilities, their mean."""
 _MOST_BYTES = 4_000_000_000
 _SHARE_OF_FREE = 0.5
 
@@ -99,7 +97,7 @@ def count_room(networks: Sequence[Hyperparameters]) -> int:
     )
     # A 3D network sees a slab of sections at once.
     sections = grid.tile_sections if grid.is_3d else 1
-    each = 4 * sections * (_MAPS * features + 2 * grid.input_channels + _AROUND)
+    each = 4 * sections * (_MAPS * features + 2 * grid.input_channels + 4)
     return int(min(_SHARE_OF_FREE * free_memory(), _MOST_BYTES) / each)
 
 
