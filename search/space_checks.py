@@ -36,16 +36,19 @@ def check_networks(space: Space) -> None:
     for name in values.keys() - set(_FITTING):
         for value in values[name]:
             _try({name: value})
-    values = {**values, **_every(space, "stem_stride")}
     together = [values.get(name, (getattr(Hyperparameters, name),)) for name in _FITTING]
     for combination in itertools.product(*together):
         _try(dict(zip(_FITTING, combination, strict=True)))
+    _check_strides(space)
     _check_stacks(space, values)
 
 
-def _every(space: Space, name: str) -> Mapping[str, tuple[Any, ...]]:
-    """All values of a dimension by its name: between two that suit a network one may not."""
-    return {each.name: each.every() for each in space.dimensions if each.name == name}
+def _check_strides(space: Space) -> None:
+    """Tries every stride: between 1, 2 and 8 there are others that are none."""
+    for dimension in space.dimensions:
+        if dimension.name == "stem_stride":
+            for value in dimension.every():
+                _try({"stem_stride": value})
 
 
 def _check_stacks(space: Space, values: Mapping[str, tuple[Any, ...]]) -> None:

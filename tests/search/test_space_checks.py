@@ -127,6 +127,8 @@ def test_levels_and_tiles_have_to_fit_each_other() -> None:
             {"dimensions": ["2d", "3d"], "tile_sections": [8, 18]},
             ["space.tile_sections", "multiple of 4", "18"],
         ),
+        ({"stem_stride": {"low": 1.0, "high": 2.0}}, ["space.stem_stride", "whole number", "1.0"]),
+        ({"stem_stride": {"low": 1, "high": 8}}, ["space.stem_stride", "1, 2, 4 or 8", "got 3"]),
         ({"stem_stride": {"low": 1, "high": 4}}, ["space.stem_stride", "1, 2, 4 or 8", "got 3"]),
         ({"tile_sections": {}}, ["space.tile_sections", "expected dimensions to be 3d", "2d"]),
         (
