@@ -13,7 +13,8 @@ from optuna.distributions import (
 
 from search.grid import grid_values
 from search.space import Dimension, Space
-from trainer.hyperparameters import CONDITIONS, Hyperparameters, matters
+from trainer.conditions import CONDITIONS, matters
+from trainer.hyperparameters import Hyperparameters
 
 
 def always_asked(space: Space) -> dict[str, BaseDistribution]:

@@ -28,6 +28,7 @@ DEFAULT_RANGES: Mapping[str, Any] = {
     "stem_stride": [1, 2],
     "dropout": {"low": 0.0, "high": 0.5},
     "section_channels": [1, 3, 5, 7],
+    "section_step": [1, 2, 4],
     "planar_levels": {"low": 0, "high": 2},
     "tile_size": [256, 512],
     "tile_sections": [8, 16, 32],

@@ -10,7 +10,7 @@ from search.config import Config
 from search.final_length import count_waves, fit_epochs
 from search.grid import Grid, grid_values
 from search.pruners import expected_epochs
-from trainer.hyperparameters import matters
+from trainer.conditions import matters
 
 
 def estimate_hours(

@@ -8,7 +8,7 @@ from typing import Any
 
 from search.plan import Planned
 from search.space import Dimension, Space
-from trainer.hyperparameters import CONDITIONS, matters
+from trainer.conditions import CONDITIONS, matters
 
 _GOLDEN = (math.sqrt(5) - 1) / 2
 

@@ -10,8 +10,9 @@ from typing import Any
 from search.grid import grid_values
 from search.plan import Planned
 from search.space import Dimension, Space, build_space
+from trainer.conditions import matters
 from trainer.errors import InputError
-from trainer.hyperparameters import Hyperparameters, matters
+from trainer.hyperparameters import Hyperparameters
 from trainer.presets import PRESETS
 
 BASELINE = "baseline"

@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial
 from search import lineage
 from search.plan import CHANGE, Plan
 from search.space import Space
-from trainer.hyperparameters import matters
+from trainer.conditions import matters
 
 
 class PlannedSampler(optuna.samplers.BaseSampler):

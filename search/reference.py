@@ -8,7 +8,8 @@ from dataclasses import Field, fields
 from typing import Any
 
 from search.default_ranges import DEFAULT_RANGES
-from trainer.hyperparameters import CONDITIONS, Hyperparameters
+from trainer.conditions import CONDITIONS, describe_condition
+from trainer.hyperparameters import Hyperparameters
 from trainer.presets import PRESETS
 
 _HEAD = """\
@@ -78,8 +79,8 @@ def _possible(each: Field[Any]) -> str:
 
 def _condition(name: str) -> str:
     return "; ".join(
-        f"`{other}` {'above 0' if words is None else ' or '.join(words)}"
-        for other, words in CONDITIONS.get(name, {}).items()
+        f"`{other}` {describe_condition(condition)}"
+        for other, condition in CONDITIONS.get(name, {}).items()
     )
 
 

@@ -14,8 +14,9 @@ import optuna
 from search.default_ranges import DEFAULT_RANGES
 from search.space_checks import check_conditions, check_networks
 from trainer.anisotropy import count_planar_levels
+from trainer.conditions import CONDITIONS, matters
 from trainer.errors import InputError
-from trainer.hyperparameters import CHOICES, CONDITIONS, Hyperparameters, matters
+from trainer.hyperparameters import CHOICES, Hyperparameters
 from trainer.presets import PRESETS
 
 _MOST_POINTS = 100_000

@@ -6,8 +6,9 @@ import itertools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from trainer.conditions import CONDITIONS, describe_condition, fulfils
 from trainer.errors import InputError
-from trainer.hyperparameters import CONDITIONS, Hyperparameters, fulfils
+from trainer.hyperparameters import Hyperparameters
 
 if TYPE_CHECKING:
     from search.space import Space
@@ -76,10 +77,10 @@ def check_conditions(space: Space) -> None:
     """
     values = _values(space)
     for dimension in space.dimensions:
-        for other, words in CONDITIONS.get(dimension.name, {}).items():
+        for other, condition in CONDITIONS.get(dimension.name, {}).items():
             drawn = values.get(other, (getattr(Hyperparameters, other),))
-            if not any(fulfils(value, words) for value in drawn):
-                expected = "a value above 0" if words is None else " or ".join(words)
+            if not any(fulfils(value, condition) for value in drawn):
+                expected = describe_condition(condition)
                 raise InputError(
                     f"space.{dimension.name}: expected {other} to be {expected} in some run, "
                     f"got {', '.join(map(str, drawn))}; change {other}, or remove {dimension.name}"

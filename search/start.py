@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from search.space import Space
+from trainer.conditions import matters
 from trainer.earlier_model import EarlierModel
 from trainer.errors import InputError
-from trainer.hyperparameters import NETWORK_FIELDS, Hyperparameters, matters
+from trainer.hyperparameters import NETWORK_FIELDS, Hyperparameters
 
 _FROM = "from"
 

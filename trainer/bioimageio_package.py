@@ -17,6 +17,7 @@ from tifffile import imwrite
 from trainer.cover import draw_cover
 from trainer.errors import InputError
 from trainer.model import NETWORK_FILE, ONNX_FILE, PACKAGE_ENDING, README_FILE, sha256
+from trainer.neighbours import describe_offsets
 from trainer.onnx_model import INPUT, OUTPUT, opset_of
 from trainer.overlay import encode_png
 from trainer.spatial_axes import spatial_axes
@@ -226,15 +227,15 @@ def _channels(names: Sequence[str]) -> dict[str, Any]:
 
 
 def _section_names(model: Model) -> list[str]:
-    reach = model.section_channels // 2
-    return ["gray"] if not reach else [f"section {k:+d}" for k in range(-reach, reach + 1)]
+    offsets = model.section_offsets
+    return ["gray"] if len(offsets) == 1 else [f"section {offset:+d}" for offset in offsets]
 
 
 def _describe_sections(model: Model) -> str:
-    count = model.section_channels
-    if count == 1:
-        return "one section, or one channel of a stack"
-    return f"{count} neighbouring sections as channels, the one to segment in the middle"
+    offsets = model.section_offsets
+    # Before the voxel's size: one channel of a stack is as good.
+    other = ", or one channel of a stack" if len(offsets) == 1 else ""
+    return f"{describe_offsets(offsets)}{other}"
 
 
 def _voxel_sizes(card: Mapping[str, Any]) -> dict[str, float]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from trainer.hyperparameters import matters
+from trainer.conditions import matters
 from trainer.model import CARD_FILE, NETWORK_FILE, ONNX_FILE, SAVED_MODEL
 from trainer.spatial_axes import spatial_axes
 from trainer.voxel_size import trained_voxel_size
@@ -117,7 +118,7 @@ def _code(model: Model) -> str:
         "low, high = np.percentile(volume, (1, 99))  # gray values (z, y, x)",
         'x = ((volume - low) / (high - low)).astype("float32")',
     ]
-    reach = model.section_channels // 2
+    reach = model.section_offsets[-1]
     if len(spatial_axes(model)) == 3:
         lines[-1] += "[None, ..., None]"
     elif not reach:
@@ -126,6 +127,7 @@ def _code(model: Model) -> str:
         lines.append(f'x = np.pad(x, (({reach}, {reach}), (0, 0), (0, 0)), "edge")')
         window = f"{2 * reach + 1}, axis=0"
         lines.append(f"x = np.lib.stride_tricks.sliding_window_view(x, {window})")
+        lines[-1] += _picked(model.section_offsets)
     with_keras = [
         f'model = keras.saving.load_model("{NETWORK_FILE}")',
         "probability = model.predict(x, batch_size=1)",
@@ -140,6 +142,15 @@ def _code(model: Model) -> str:
         for library, last in (("keras", with_keras), ("onnxruntime", with_onnx))
     ]
     return "\n\n".join(blocks)
+
+
+def _picked(offsets: Sequence[int]) -> str:
+    """The index that takes these of all sections from the first to the last."""
+    steps = {after - before for before, after in pairwise(offsets)}
+    if steps == {1}:
+        return ""
+    places = [offset - offsets[0] for offset in offsets]
+    return f"[..., ::{steps.pop()}]" if len(steps) == 1 else f"[..., {places}]"
 
 
 def _explain_postprocessing(model: Model) -> str:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from trainer.errors import InputError
+from trainer.hyperparameters import Hyperparameters
+from trainer.input_grid import InputGrid
 
 if TYPE_CHECKING:
     from trainer.model import Model
@@ -19,7 +22,7 @@ def combine(models: Sequence[Model]) -> Model:
 
     The card, the threshold and what follows the network are the first one's, until they are set
     anew. Members may differ in everything but 2D and 3D: sides are multiples of the largest
-    divisor, and a member that sees fewer sections than another takes those in the middle.
+    divisor, and the input has every section that one of them sees.
 
     Args:
         models: At least two, as `build_model` gave them.
@@ -38,7 +41,7 @@ def combine(models: Sequence[Model]) -> Model:
     )
     if len(members) != len(models):
         raise InputError("ensemble: expected single models, got an ensemble among them")
-    network = average([model.network for model in models])
+    network = average([model.network for model in models], members)
     return replace(models[0], network=network, members=members)
 
 
@@ -50,26 +53,34 @@ def first_member(model: Model) -> Model:
     return replace(model, network=network, hyperparameters=model.members[0], members=())
 
 
-def average(networks: Sequence[Any]) -> Any:
+def average(networks: Sequence[Any], members: Sequence[Hyperparameters]) -> Any:
     """A network whose output is the mean of theirs, of Keras's own layers.
 
     Args:
         networks: From intensities to probabilities; their layers are shared, not copied.
+        members: What each of them is.
     """
     import keras
 
-    widest = max((network.input_shape for network in networks), key=lambda shape: int(shape[-1]))
-    inputs = keras.Input(widest[1:], name="raw")
+    offsets = InputGrid.of(members).section_offsets
+    inputs = keras.Input((*networks[0].input_shape[1:-1], len(offsets)), name="raw")
     outputs = []
-    for number, network in enumerate(networks):
+    for number, (network, seen) in enumerate(zip(networks, members, strict=True)):
         # Names within a network are told apart by that of the member.
         member = keras.Model(network.inputs[0], network.outputs[0], name=f"{_MEMBER}{number}")
-        outputs.append(member(_middle(inputs, int(network.input_shape[-1]))))
+        outputs.append(member(_pick(inputs, offsets, seen.section_offsets)))
     mean = keras.layers.Average(dtype="float32", name="probability")(outputs)
     return keras.Model(inputs, mean, name="ensemble")
 
 
-def _middle(sections: Any, count: int) -> Any:
-    """So many sections around the one to segment."""
-    rest = (sections.shape[-1] - count) // 2
-    return sections[..., rest : rest + count] if rest else sections
+def _pick(sections: Any, offsets: tuple[int, ...], wanted: tuple[int, ...]) -> Any:
+    """Those sections of the input that a member sees."""
+    import keras
+
+    if wanted == offsets:
+        return sections
+    places = [offsets.index(offset) for offset in wanted]
+    steps = {after - before for before, after in pairwise(places)} or {1}
+    if len(steps) > 1:
+        return keras.ops.take(sections, places, axis=-1)
+    return sections[..., places[0] : places[-1] + 1 : steps.pop()]

@@ -217,7 +217,7 @@ def _image(
 ) -> np.ndarray:
     """The window with its neighbours as channels, mirrored to a size that the network takes."""
     hyperparameters = model.hyperparameters
-    near = neighbours(section, hyperparameters.section_channels, range(len(raw)))
+    near = neighbours(section, hyperparameters.section_offsets, range(len(raw)))
     seen = intensity.scale(np.stack([raw[number][window.slices] for number in near], axis=-1))
     height, width = seen.shape[:2]
     halvings = hyperparameters.halvings

@@ -10,12 +10,6 @@ from typing import Any
 from trainer.anisotropy import plan_pooling
 from trainer.errors import InputError
 
-Conditions = Mapping[str, tuple[str, ...] | None]
-"""What other hyperparameters must be for one to matter: one of these words, or above 0 (None).
-
-All of them: what one of the others depends on is named as well.
-"""
-
 
 def _word(default: str, choices: tuple[str, ...], meaning: str, **only: Any) -> Any:
     return field(default=default, metadata={"choices": choices, "meaning": meaning, "only": only})
@@ -131,6 +125,14 @@ class Hyperparameters:
         "Sections that the network sees, an odd number around the one it segments.",
         dimensions=("2d",),
     )
+    section_step: int = _number(
+        1,
+        1,
+        32,
+        "How many sections lie from one of them to the next.",
+        dimensions=("2d",),
+        section_channels=1,
+    )
     planar_levels: int = _number(
         0,
         0,
@@ -156,15 +158,15 @@ class Hyperparameters:
         "both",
         ("both", "vertical", "horizontal"),
         "Which way tiles are mirrored in the plane.",
-        flip_probability=None,
+        flip_probability=0,
     )
     rotation_probability: float = _number(1.0, 0.0, 1.0, "Of a turned tile.")
     rotation_degrees: float = _number(
-        180.0, 0.0, 180.0, "Largest angle, either way.", rotation_probability=None
+        180.0, 0.0, 180.0, "Largest angle, either way.", rotation_probability=0
     )
     zoom_probability: float = _number(1.0, 0.0, 1.0, "Of a scaled tile.")
     zoom: float = _number(
-        0.1, 0.0, 0.9, "Factors from 1 / (1 + zoom) to 1 + zoom.", zoom_probability=None
+        0.1, 0.0, 0.9, "Factors from 1 / (1 + zoom) to 1 + zoom.", zoom_probability=0
     )
     shift_probability: float = _number(
         0.0, 0.0, 1.0, "Of a tile moved out of its cell.", tile_placement=("grid",)
@@ -175,14 +177,14 @@ class Hyperparameters:
         1.0,
         "Largest move along each axis, in sides of a tile.",
         tile_placement=("grid",),
-        shift_probability=None,
+        shift_probability=0,
     )
     elastic_probability: float = _number(0.0, 0.0, 1.0, "Of an elastically deformed tile.")
     elastic_alpha: float = _number(
-        120.0, 0.0, 10000.0, "Factor on the smoothed displacements.", elastic_probability=None
+        120.0, 0.0, 10000.0, "Factor on the smoothed displacements.", elastic_probability=0
     )
     elastic_sigma: float = _number(
-        10.0, 1.0, 200.0, "Width of that smoothing, in voxels.", elastic_probability=None
+        10.0, 1.0, 200.0, "Width of that smoothing, in voxels.", elastic_probability=0
     )
     brightness_probability: float = _number(1.0, 0.0, 1.0, "Of a brighter or darker tile.")
     brightness: float = _number(
@@ -190,15 +192,15 @@ class Hyperparameters:
         0.0,
         1.0,
         "Largest shift, in units of the volume's intensity range.",
-        brightness_probability=None,
+        brightness_probability=0,
     )
     contrast_probability: float = _number(1.0, 0.0, 1.0, "Of a changed contrast.")
     contrast: float = _number(
-        0.1, 0.0, 0.9, "Largest relative change of contrast.", contrast_probability=None
+        0.1, 0.0, 0.9, "Largest relative change of contrast.", contrast_probability=0
     )
     blur_probability: float = _number(0.0, 0.0, 1.0, "Of a tile out of focus.")
     blur_sigma: float = _number(
-        1.0, 0.0, 10.0, "Largest width of the Gaussian, in voxels.", blur_probability=None
+        1.0, 0.0, 10.0, "Largest width of the Gaussian, in voxels.", blur_probability=0
     )
     noise_probability: float = _number(0.0, 0.0, 1.0, "Of a tile with Gaussian noise.")
     noise: float = _number(
@@ -206,7 +208,7 @@ class Hyperparameters:
         0.0,
         1.0,
         "Largest deviation, in units of the volume's intensity range.",
-        noise_probability=None,
+        noise_probability=0,
     )
 
     def __post_init__(self) -> None:
@@ -278,7 +280,7 @@ class Hyperparameters:
         names = ("dimensions", "stem_stride", "kernel", "activation", "normalization", "upsampling")
         return {name: getattr(self, name) for name in (*names, "block", "gate")} | {
             "level_filters": self.level_filters,
-            "input_channels": self.input_channels,
+            "section_offsets": self.section_offsets,
             "pooling": self.pooling,
             "planar_levels": min(self.planar_levels, len(self.level_filters)) * self.is_3d,
         }
@@ -306,9 +308,17 @@ class Hyperparameters:
         return (self.tile_sections, *plane) if self.is_3d else plane
 
     @property
+    def section_offsets(self) -> tuple[int, ...]:
+        """Where the sections lie that the network sees as channels: 0 is the one it segments."""
+        if self.is_3d:
+            return (0,)
+        reach = self.section_channels // 2 * self.section_step
+        return tuple(range(-reach, reach + 1, self.section_step))
+
+    @property
     def input_channels(self) -> int:
         """Of the network's input: in 3D sections are an axis, and no channels."""
-        return 1 if self.is_3d else self.section_channels
+        return len(self.section_offsets)
 
     def kernel_shape(self, level: int, side: int) -> tuple[int, ...]:
         """A kernel of a level, (y, x) or (z, y, x), whose side is given."""
@@ -357,28 +367,11 @@ NETWORK_FIELDS = (
     "block",
     "gate",
     "section_channels",
+    "section_step",
     "planar_levels",
     "tile_sections",
 )
 """What `Hyperparameters.network` is made of."""
-
-CONDITIONS: Mapping[str, Conditions] = {
-    each.name: each.metadata["only"] for each in fields(Hyperparameters) if each.metadata["only"]
-}
-"""Under which values of others a hyperparameter matters; one that is not here always does."""
-
-
-def matters(name: str, values: Mapping[str, Any]) -> bool:
-    """Whether a hyperparameter has any effect beside these values of others."""
-    return all(
-        fulfils(values.get(other, getattr(Hyperparameters, other)), words)
-        for other, words in CONDITIONS.get(name, {}).items()
-    )
-
-
-def fulfils(value: Any, words: tuple[str, ...] | None) -> bool:
-    """Whether a value is one of a condition's words; without words, whether it is above 0."""
-    return bool(value > 0) if words is None else value in words
 
 
 def _check(each: Field[Any], value: Any) -> None:

@@ -14,25 +14,26 @@ class InputGrid:
 
     Attributes:
         is_3d: Whether it is (example, z, y, x, 1), and not (example, y, x, section).
-        input_channels: Sections as channels, 1 in 3D.
+        section_offsets: Where the sections lie that are channels: 0 is the one to segment, the only
+            one in 3D.
         halvings: What rows and columns are multiples of.
         section_halvings: What sections are multiples of in 3D.
         tile_sections: Sections that it was trained on at once in 3D.
     """
 
     is_3d: bool
-    input_channels: int
+    section_offsets: tuple[int, ...]
     halvings: int
     section_halvings: int
     tile_sections: int
 
     @classmethod
     def of(cls, networks: Sequence[Hyperparameters]) -> InputGrid:
-        """What suits all of them: each number is the largest one, of powers of two a multiple."""
+        """What suits all: every section that one of them sees, of the rest the largest number."""
         deepest = max(each.section_halvings for each in networks)
         return cls(
             is_3d=networks[0].is_3d,
-            input_channels=max(each.input_channels for each in networks),
+            section_offsets=tuple(sorted({z for each in networks for z in each.section_offsets})),
             halvings=max(each.halvings for each in networks),
             section_halvings=deepest,
             tile_sections=-(-max(each.tile_sections for each in networks) // deepest) * deepest,

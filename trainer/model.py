@@ -16,6 +16,7 @@ from trainer.hyperparameters import Hyperparameters
 from trainer.input_grid import InputGrid
 from trainer.median import median_along_z
 from trainer.model_card import CARD_FORMAT, read_card
+from trainer.neighbours import describe_offsets
 from trainer.replacement import make_room, replace_folder
 from trainer.small_objects import drop_small_objects
 from trainer.windows import WindowedNetwork, Windows, choose_windows, count_room
@@ -71,9 +72,9 @@ class Model:
         return self.grid.halvings
 
     @property
-    def section_channels(self) -> int:
-        """Sections that the network sees."""
-        return self.grid.input_channels
+    def section_offsets(self) -> tuple[int, ...]:
+        """Where the sections lie that the network sees: 0 is the one that it segments."""
+        return self.grid.section_offsets
 
     @property
     def grid(self) -> InputGrid:
@@ -247,7 +248,7 @@ def _network(networks: Sequence[Hyperparameters], precision: str, *, stock: bool
     from trainer.unet import build_unet, with_probability
 
     built = [with_probability(build_unet(hp, precision=precision, stock=stock)) for hp in networks]
-    return average(built) if len(built) > 1 else built[0]
+    return average(built, networks) if len(built) > 1 else built[0]
 
 
 def _describe(network: Any) -> list[tuple[Any, ...]]:
@@ -301,9 +302,10 @@ def _describe_input(grid: InputGrid) -> str:
             f"(example, z, y, x, 1), trained on {grid.tile_sections} sections; y and x multiples "
             f"of {grid.halvings}, z of {grid.section_halvings}"
         )
+    offsets = grid.section_offsets
     return (
-        f"(example, y, x, {grid.input_channels}), sections as channels in their order, the one to "
-        f"segment in the middle; sides multiples of {grid.halvings}"
+        f"(example, y, x, {len(offsets)}), {describe_offsets(offsets)}; sides multiples of "
+        f"{grid.halvings}"
     )
 
 

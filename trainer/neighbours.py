@@ -5,17 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
-def neighbours(section: int, count: int, block: Sequence[int]) -> list[int]:
-    """So many sections around one, itself in the middle, in their order.
+def neighbours(section: int, offsets: Sequence[int], block: Sequence[int]) -> list[int]:
+    """The sections at some distances from one, in their order.
 
     Beyond the ends of the block the last section is repeated: a training tile never sees a section
     that it is not allowed to learn from.
 
     Args:
         section: The one to segment.
-        count: An odd number.
+        offsets: How far above it the others lie, below it where that is less than 0.
         block: Sections from which to which it may see.
     """
-    reach = count // 2
     first, last = min(block), max(block)
-    return [min(max(near, first), last) for near in range(section - reach, section + reach + 1)]
+    return [min(max(section + offset, first), last) for offset in offsets]
+
+
+def describe_offsets(offsets: Sequence[int]) -> str:
+    """Says which sections a network sees as its channels."""
+    if len(offsets) == 1:
+        return "one section"
+    distances = ", ".join(f"{offset:+d}" if offset else "0" for offset in offsets)
+    return f"{len(offsets)} sections as channels, at {distances} from the one to segment"

@@ -67,7 +67,7 @@ def predict_sections(
         kept = slab.seen[slab.kept]
         if not asked.intersection(kept):
             continue
-        images = intensity.scale(_stack(raw, slab.seen, grid.input_channels, visible))
+        images = intensity.scale(_stack(raw, slab.seen, grid.section_offsets, visible))
         output = mean_over_views(lambda seen: _predict(network, seen, grid.halvings), images, views)
         if np.isnan(output).any():
             raise Diverged("the network's probabilities are no longer numbers")
@@ -83,10 +83,10 @@ def _batches(wanted: Sequence[int], size: int) -> Iterator[Slab]:
 
 
 def _stack(
-    raw: Sections, numbers: Sequence[int], channels: int, block: Sequence[int]
+    raw: Sections, numbers: Sequence[int], offsets: Sequence[int], block: Sequence[int]
 ) -> np.ndarray:
     """Sections with their neighbours as channels, (example, y, x, section)."""
-    seen = [[raw[near] for near in neighbours(n, channels, block)] for n in numbers]
+    seen = [[raw[near] for near in neighbours(n, offsets, block)] for n in numbers]
     return np.stack([np.stack(sections, axis=-1) for sections in seen])
 
 

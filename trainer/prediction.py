@@ -159,7 +159,7 @@ def _network_shape(
             f"the volume does not say the size of its voxels: taken as the model's, "
             f"{_edges(trained)} nm; give --voxel-size-nm if it is another",
         )
-    several = model.grid.is_3d or model.grid.input_channels > 1
+    several = model.grid.is_3d or len(model.grid.section_offsets) > 1
     seen = resampled_shape(shape, here, trained, along_z=several)
     if seen == shape:
         return shape, ()

@@ -50,7 +50,7 @@ def _around(model: Model, volume: Volume, sections: range, sides: Sequence[int])
     counts = [int(np.count_nonzero(volume.mask[section])) for section in sections]
     if len(sides) == 2:
         richest = sections[int(np.argmax(counts))]
-        return neighbours(richest, model.section_channels, sections)
+        return neighbours(richest, model.section_offsets, sections)
     depth = min(sides[0], len(sections))
     sums = np.convolve(counts, np.ones(depth), "valid")
     return list(sections[int(np.argmax(sums)) :][:depth])

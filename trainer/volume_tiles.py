@@ -87,6 +87,6 @@ class VolumeTiles:
         """The sections of the image, in their order; in 3D those of the tile, or mirrored."""
         hp = self._hyperparameters
         if not hp.is_3d:
-            return neighbours(section, hp.section_channels, self._sections)
+            return neighbours(section, hp.section_offsets, self._sections)
         tile = list(range(section, section + hp.tile_sections))
         return tile[::-1] if happens(random, hp.flip_probability) else tile

@@ -97,7 +97,7 @@ def count_room(networks: Sequence[Hyperparameters]) -> int:
     )
     # A 3D network sees a slab of sections at once.
     sections = grid.tile_sections if grid.is_3d else 1
-    each = 4 * sections * (_MAPS * features + 2 * grid.input_channels + 4)
+    each = 4 * sections * (_MAPS * features + 2 * len(grid.section_offsets) + 4)
     return int(min(_SHARE_OF_FREE * free_memory(), _MOST_BYTES) / each)
 
 

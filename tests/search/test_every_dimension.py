@@ -14,8 +14,9 @@ import pytest
 from search.default_ranges import DEFAULT_RANGES
 from search.space import build_space
 from storage.checkpoints import Checkpoint, CheckpointStore
+from trainer.conditions import CONDITIONS
 from trainer.device import configure_device
-from trainer.hyperparameters import CONDITIONS, Hyperparameters
+from trainer.hyperparameters import Hyperparameters
 from trainer.model import build_model, load_model, save_model
 from trainer.phantom import build_phantom
 from trainer.session import EpochMetrics, TrainingPlan, TrainingSession

@@ -11,11 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search.space import Dimension, Space, build_space
+from trainer.conditions import CONDITIONS
 from trainer.errors import InputError
-from trainer.hyperparameters import CHOICES, CONDITIONS, Hyperparameters
+from trainer.hyperparameters import CHOICES, Hyperparameters
 from trainer.presets import PRESETS
 
 NAMES = [field.name for field in fields(Hyperparameters)]
+HIGHEST = {
+    each.name: each.metadata["limits"][1]
+    for each in fields(Hyperparameters)
+    if "limits" in each.metadata
+}
 
 
 def dimension(space: Space, name: str) -> Dimension:
@@ -33,8 +39,9 @@ def ask(space: Space, **enqueued: Any) -> tuple[Hyperparameters, dict[str, Any]]
 def fulfilling(name: str) -> dict[str, Any]:
     """Values of others under which a dimension matters."""
     values: dict[str, Any] = {}
-    for other, words in CONDITIONS.get(name, {}).items():
-        values |= {other: 1.0 if words is None else words[0], **fulfilling(other)}
+    for other, condition in CONDITIONS.get(name, {}).items():
+        value = condition[0] if isinstance(condition, tuple) else HIGHEST[other]
+        values |= {other: value, **fulfilling(other)}
     return values
 
 

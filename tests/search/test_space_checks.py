@@ -96,8 +96,12 @@ def test_a_space_that_cannot_be_searched_is_refused_in_a_line_that_names_the_key
         ({"momentum": {}}, "space.momentum: expected optimizer to be sgd in some run, got adam;"),
         (
             {"elastic_sigma": {}},
-            "space.elastic_sigma: expected elastic_probability to be a value above 0 in some run, "
+            "space.elastic_sigma: expected elastic_probability to be above 0 in some run, "
             "got 0.0;",
+        ),
+        (
+            {"section_step": {}},
+            "space.section_step: expected section_channels to be above 1 in some run, got 1;",
         ),
         (
             {"beta_2": {}, "optimizer": "sgd"},

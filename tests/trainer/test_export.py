@@ -32,12 +32,13 @@ LEAVES_FILES_OPEN = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWar
 """The reading of a package, by its own library."""
 
 HP = Hyperparameters(depth=1, filters=4, tile_size=32)
-# What sees three sections, is deeper, and has what is hardest to convert.
+# What sees three sections, two apart, is deeper, and has what is hardest to convert.
 OTHER = Hyperparameters(
     depth=2,
     filters=4,
     tile_size=32,
     section_channels=3,
+    section_step=2,
     normalization="group",
     activation="gelu",
     upsampling="resize",
@@ -60,12 +61,11 @@ import onnxruntime
 
 folder, raw, out = sys.argv[1:]
 volume = np.load(raw)
-step, sections = json.loads(sys.stdin.read())
+step, reach = json.loads(sys.stdin.read())
 low, high = np.percentile(volume, (1, 99))
 x = ((volume - low) / (high - low)).astype("float32")
-reach = sections // 2
 x = np.pad(x, ((reach, reach), (0, 0), (0, 0)), "edge")
-x = np.lib.stride_tricks.sliding_window_view(x, sections, axis=0)
+x = np.lib.stride_tricks.sliding_window_view(x, 2 * reach + 1, axis=0)[..., ::reach]
 height, width = volume.shape[1:]
 x = np.pad(x, ((0, 0), (0, -height % step), (0, -width % step), (0, 0)), "reflect")
 session = onnxruntime.InferenceSession(folder + "/model.onnx")
@@ -121,7 +121,28 @@ def card(exported: Path) -> dict[str, Any]:
 def images(phantom: Volume) -> np.ndarray:
     """Sections with their neighbours, scaled, (example, y, x, section)."""
     scaled = Intensity.measure(phantom.raw).scale(phantom.raw)
-    return np.stack([np.moveaxis(scaled[z : z + 3, :64, :80], 0, -1) for z in (2, 9)])
+    return np.stack([np.moveaxis(scaled[z : z + 5 : 2, :64, :80], 0, -1) for z in (2, 9)])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("channels", "step"), [(3, 1), (5, 3)])
+def test_members_of_an_ensemble_see_their_own_sections(
+    device: Any, phantom: Volume, tmp_path: Path, channels: int, step: int
+) -> None:
+    members = [
+        build(replace(HP, section_channels=count, section_step=apart), seed)
+        for seed, (count, apart) in enumerate(((channels, step), (3, 2)))
+    ]
+    combined, raw = combine(members), phantom.raw[:9, :32, :48]
+    apart = [member.predict(raw).astype(float) for member in members]
+    assert np.abs(combined.predict(raw) - np.mean(apart, axis=0)).max() <= 1
+    gray = cut_specimen(combined, phantom, range(4, 24))
+    export_model(combined, tmp_path / "model", gray, PUBLICATION, name="test")
+    images = Intensity.measure(raw).scale(gray)
+    expected = np.asarray(combined.network(images))
+    assert expected.std() > 0.02
+    for found in in_every_format(tmp_path / "model", images):
+        np.testing.assert_allclose(found, expected, atol=1e-3)
 
 
 def message_of(call: Callable[[], Any]) -> str:
@@ -138,7 +159,7 @@ def test_an_ensemble_gives_the_mean_of_its_members(ensemble: Model, images: np.n
     found = np.asarray(ensemble.network(images))
     assert mean.std() > 0.02
     np.testing.assert_allclose(found, mean, atol=1e-5)
-    assert (ensemble.halvings, ensemble.section_channels) == (4, 3)
+    assert (ensemble.halvings, ensemble.section_offsets) == (4, (-2, 0, 2))
 
 
 @pytest.mark.slow
@@ -223,7 +244,7 @@ def test_onnxruntime_and_numpy_alone_predict_as_the_model_does(
     np.save(tmp_path / "raw.npy", raw)
     subprocess.run(
         [sys.executable, "-I", "-c", PROGRAM, exported, tmp_path / "raw.npy", tmp_path / "p.npy"],
-        input=json.dumps([ensemble.halvings, ensemble.section_channels]),
+        input=json.dumps([ensemble.halvings, ensemble.section_offsets[-1]]),
         text=True,
         check=True,
     )

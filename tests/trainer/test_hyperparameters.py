@@ -141,6 +141,7 @@ CHANGED = {
     "outer_levels": 1,
     "centre_levels": 1,
     "section_channels": 3,
+    "section_step": 2,
     "planar_levels": 1,
     "tile_sections": 8,
     "tile_size": 32,

@@ -32,9 +32,10 @@ def predict(
     *,
     depth: int = 3,
     section_channels: int = 1,
+    section_step: int = 1,
     **options: Any,
 ) -> dict[int, np.ndarray]:
-    run = Hyperparameters(depth=depth, section_channels=section_channels)
+    run = Hyperparameters(depth=depth, section_channels=section_channels, section_step=section_step)
     return dict(predict_sections(network or Echo(), raw, IDENTITY, run, **options))
 
 
@@ -119,9 +120,14 @@ class Spread:
 
 
 @pytest.mark.parametrize("views", [1, 8])
-def test_a_network_sees_its_neighbours_within_the_block(views: int) -> None:
+@pytest.mark.parametrize(
+    "channels", [{"section_channels": 5}, {"section_channels": 3, "section_step": 2}]
+)
+def test_a_network_sees_its_neighbours_within_the_block(
+    channels: dict[str, int], views: int
+) -> None:
     raw = np.arange(8, dtype=np.float32)[:, None, None] / 100 * np.ones((8, 16, 16), np.float32)
-    found = predict(raw, Spread(), section_channels=5, sections=range(2, 7), views=views)
+    found = predict(raw, Spread(), sections=range(2, 7), views=views, **channels)
     below = {section: int(probability[3, 4]) for section, probability in found.items()}
     # Two sections apart is 0.02, 5 of 255; at the lower end of the block there is none below.
     assert below == {2: 0, 3: 3, 4: 5, 5: 5, 6: 5}

@@ -172,6 +172,15 @@ def test_neighbouring_sections_are_channels_and_none_is_seen_beyond_the_block() 
     assert tiles.batch(0)[0].shape == (3, 16, 16, 5)
 
 
+def test_channels_may_lie_some_sections_apart() -> None:
+    raw = np.arange(6, dtype=np.uint8)[:, None, None] * np.ones(SHAPE, np.uint8)
+    levels = Volume(raw, np.zeros(SHAPE, np.uint8), None)
+    channels = {"section_channels": 3, "section_step": 2}
+    tiles = source(levels, range(1, 5), brightness=0.0, contrast=0.0, **channels)
+    seen = {tuple(tiles.tile(number)[0].mean((0, 1)).round(3)) for number in range(60)}
+    assert seen == {(1, 1, 3), (1, 2, 4), (1, 3, 4), (2, 4, 4)}
+
+
 def test_every_channel_is_taken_from_the_same_places() -> None:
     same = Volume(np.repeat(volume().raw[:1], 6, axis=0), volume().mask, None)
     image, _ = source(same, section_channels=3, elastic_probability=1.0, zoom=0.5).tile(2)
