@@ -96,8 +96,7 @@ def test_a_space_that_cannot_be_searched_is_refused_in_a_line_that_names_the_key
         ({"momentum": {}}, "space.momentum: expected optimizer to be sgd in some run, got adam;"),
         (
             {"elastic_sigma": {}},
-            "space.elastic_sigma: expected elastic_probability to be above 0 in some run, "
-            "got 0.0;",
+            "space.elastic_sigma: expected elastic_probability to be above 0 in some run, got 0.0;",
         ),
         (
             {"section_step": {}},
