@@ -77,6 +77,7 @@ class FaultRig:
         }
         self.checkpoints = CheckpointStore(folder / "runs" / "light" / "trials")
         self.process: subprocess.Popen[bytes] | None = None
+        self._started: list[subprocess.Popen[bytes]] = []
 
     def fault(self, trial: int, epoch: int, kind: str) -> None:
         """Asks for something to go wrong in an epoch of a trial, once."""
@@ -92,6 +93,7 @@ class FaultRig:
                 stderr=said,
                 start_new_session=True,
             )
+        self._started.append(self.process)
         return self.process
 
     def finish(self, code: int = 0) -> str:
@@ -130,10 +132,10 @@ class FaultRig:
 
     def close(self) -> None:
         """Ends what a failed test has left."""
-        if self.process is not None:
+        for process in self._started:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
     def wait_until(self, reached: Callable[[], bool]) -> None:
         deadline = time.monotonic() + SECONDS

@@ -110,9 +110,11 @@ def test_a_truncated_checkpoint_costs_its_epoch(build: Build) -> None:
 
 def test_a_second_coordinator_is_refused_and_harms_nothing(build: Build) -> None:
     rig = build(trials=4)
+    rig.fault(2, 1, "wait")  # however long it takes the second one to start
     first = rig.start()
     rig.wait_until(lambda: rig.epochs_written() >= 2)
     assert "already run by" in rig.run(code=2)
+    (rig.folder / "faults" / "go").touch()
     rig.process = first
     rig.finish()
     assert len(rig.check()) == 4

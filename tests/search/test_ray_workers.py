@@ -77,6 +77,8 @@ def _runner() -> type:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
+    # A Ray that another module's tests had started may have left its own.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     with ray_cluster(cpus=2):
         yield
 
