@@ -233,7 +233,6 @@ def _section_names(model: Model) -> list[str]:
 
 def _describe_sections(model: Model) -> str:
     offsets = model.section_offsets
-    # Before the voxel's size: one channel of a stack is as good.
     other = ", or one channel of a stack" if len(offsets) == 1 else ""
     return f"{describe_offsets(offsets)}{other}"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from trainer.conditions import matters
@@ -146,11 +145,8 @@ def _code(model: Model) -> str:
 
 def _picked(offsets: Sequence[int]) -> str:
     """The index that takes these of all sections from the first to the last."""
-    steps = {after - before for before, after in pairwise(offsets)}
-    if steps == {1}:
-        return ""
     places = [offset - offsets[0] for offset in offsets]
-    return f"[..., ::{steps.pop()}]" if len(steps) == 1 else f"[..., {places}]"
+    return "" if places == list(range(len(places))) else f"[..., {places}]"
 
 
 def _explain_postprocessing(model: Model) -> str:

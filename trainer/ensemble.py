@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from trainer.errors import InputError
@@ -80,7 +79,6 @@ def _pick(sections: Any, offsets: tuple[int, ...], wanted: tuple[int, ...]) -> A
     if wanted == offsets:
         return sections
     places = [offsets.index(offset) for offset in wanted]
-    steps = {after - before for before, after in pairwise(places)} or {1}
-    if len(steps) > 1:
-        return keras.ops.take(sections, places, axis=-1)
-    return sections[..., places[0] : places[-1] + 1 : steps.pop()]
+    if places == list(range(places[0], places[-1] + 1)):
+        return sections[..., places[0] : places[-1] + 1]
+    return keras.ops.take(sections, places, axis=-1)
