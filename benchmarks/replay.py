@@ -114,17 +114,21 @@ class Course:
 def replay(table: Table, strategy: Strategy, *, seed: int, slots: int, epochs: int) -> Journal:
     """Runs a search with its real coordinator, sampler and pruner on recorded epochs.
 
-    Its first trial is `start_of(table)`.
+    Its first trials are `ideas_of(table)`.
     """
     budget = Budget(trials=table.most_trials, epochs=epochs)
     study = _create_study(strategy, seed, table.epochs)
-    study.enqueue_trial(start_of(table))
+    for params in ideas_of(table):
+        study.enqueue_trial(params)
     return _run(table, study, strategy, budget, seed=seed, slots=slots)
 
 
-def start_of(table: Table) -> dict[str, Any]:
-    """What every strategy tries first, as a config's `[[start]]`: a person's own first row."""
-    return dict(table.one_at_a_time()[0].params)
+def ideas_of(table: Table) -> list[dict[str, Any]]:
+    """What every strategy tries first, as a config's `[[change]]`: what a person thought of.
+
+    The last of a person's rows, the best values combined, is what came of trying the others.
+    """
+    return [dict(row.params) for row in table.one_at_a_time()[:-1]]
 
 
 def replay_one_at_a_time(table: Table, *, slots: int) -> Journal:

@@ -11,7 +11,7 @@ from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 
 from benchmarks.curve_table import CurveTable, Visits
-from benchmarks.replay import Journal, start_of
+from benchmarks.replay import Journal, ideas_of
 
 
 def replay_ray_tune(table: CurveTable, *, seed: int, epochs: int) -> Journal:
@@ -46,7 +46,7 @@ def _tune_config(table: CurveTable, seed: int) -> tune.TuneConfig:
         mode="max",
         seed=seed,
         study_name=f"tune-{seed}",
-        points_to_evaluate=[start_of(table)],
+        points_to_evaluate=ideas_of(table),
     )
     return tune.TuneConfig(
         metric="dice",

@@ -4,7 +4,7 @@
 line of stdout. Configurations of one space were each trained once to their full budget. A strategy
 proposes, and its proposal visits the nearest row of that table which it has not visited yet
 (`benchmarks/curve_table.py` states the distance), Ray Tune's proposals as well. All begin with the
-row that one value at a time begins with, and may train as many tiles as that one takes.
+single changes that one value at a time consists of, and may train as many tiles as that one takes.
 """
 
 from __future__ import annotations

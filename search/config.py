@@ -34,6 +34,9 @@ from search.start import check_starts, start_values
 from trainer.earlier_model import EarlierModel
 from trainer.errors import InputError
 
+_PLANNING = ("grid", "one_at_a_time")
+"""Samplers whose trials are known before the search."""
+
 
 def _count(data: Any) -> str:
     return "several" if isinstance(data, list | tuple) else "one"
@@ -54,7 +57,7 @@ class Config(Section):
     workers: WorkersConfig = WorkersConfig()
     start: tuple[dict[str, Any], ...] = ()
     change: tuple[dict[str, Any], ...] = ()
-    """Of the sampler `one_at_a_time`: each a name and the values that differ from the baseline."""
+    """Ideas: each a name and the values that differ from the baseline, which is the first start."""
     constraints: ConstraintsConfig = ConstraintsConfig()
     finalists: FinalistsConfig = FinalistsConfig()
     final: FinalConfig | None = None
@@ -91,22 +94,15 @@ class Config(Section):
     @model_validator(mode="after")
     def _check_together(self) -> Self:
         # The plan of a grid, or of changes, is a limit by itself.
-        if not self.budget.is_limited and self.study.sampler not in ("grid", "one_at_a_time"):
+        if not self.budget.is_limited and self.study.sampler not in _PLANNING:
             raise ValueError(
                 "budget: expected at least one of trials, epochs, hours, device_hours, money"
-            )
-        if self.change and self.study.sampler != "one_at_a_time":
-            raise ValueError(
-                "change: expected [[change]] with study.sampler = 'one_at_a_time' only, "
-                f"got {self.study.sampler!r}"
             )
         return self
 
     def build_space(self) -> Space:
         """The dimensions of `[space]` and of the changes, and the values that are fixed."""
-        if self.study.sampler == "one_at_a_time":
-            return self.build_changes().space
-        return build_space(self.space)
+        return self.build_changes().space if self._has_baseline else build_space(self.space)
 
     def build_plan(self) -> Plan | None:
         """The trials that are known before the search, where its sampler follows a plan."""
@@ -123,14 +119,20 @@ class Config(Section):
         """What somebody else has measured of each change, by the change's name."""
         return {change["name"]: change.get(REPORTED, {}) for change in self.change}
 
-    def planned_starts(self) -> tuple[dict[str, Any], ...]:
-        """The tables that stand for a trial of their own: a baseline is part of its plan."""
-        return self.start[1:] if self.study.sampler == "one_at_a_time" else self.start
+    @property
+    def _has_baseline(self) -> bool:
+        """Whether the first start is what changes are made of, whoever tries them."""
+        return bool(self.change) or self.study.sampler == "one_at_a_time"
+
+    def planned_starts(self) -> dict[str, dict[str, Any]]:
+        """The tables that stand for a trial of their own: a baseline comes with its changes."""
+        first = int(self._has_baseline)
+        return {f"start[{index}]": self.start[index] for index in range(first, len(self.start))}
 
     def starts(
         self, space: Space | None = None, earlier: EarlierModel | None = None
     ) -> list[dict[str, Any]]:
-        """Values that a new study tries first, whatever its sampler.
+        """Values that a new study tries first, whatever its sampler: changes, then other starts.
 
         Args:
             space: Of the search for its data; as the file says without it.
@@ -139,7 +141,14 @@ class Config(Section):
         Raises:
             InputError: The space does not hold them.
         """
-        return start_values(space or self.build_space(), self.planned_starts(), earlier)
+        space = space or self.build_space()
+        return [*self._changed_runs(), *start_values(space, self.planned_starts(), earlier)]
+
+    def _changed_runs(self) -> list[dict[str, Any]]:
+        """The baseline and each change of it, where no plan holds them already."""
+        if not self.change or self.study.sampler in _PLANNING:
+            return []
+        return [dict(run.params) for run in self.build_changes().runs]
 
     def most_trials(self) -> int | None:
         """Trials that the search can come to; None where only something else ends it."""

@@ -16,18 +16,21 @@ from trainer.hyperparameters import NETWORK_FIELDS, Hyperparameters
 _FROM = "from"
 
 
-def check_starts(space: Space, tables: Sequence[Mapping[str, Any]]) -> None:
+Tables = Mapping[str, Mapping[str, Any]]
+"""Of `[[start]]`, by their places in the config."""
+
+
+def check_starts(space: Space, tables: Tables) -> None:
     """Refuses what a space cannot begin with, as far as the config alone tells.
 
     Args:
         space: Of the search.
-        tables: Of `[[start]]`.
+        tables: Each by its place, as `start[0]`.
 
     Raises:
         InputError: Which table, and why.
     """
-    for index, table in enumerate(tables):
-        where = f"start[{index}]"
+    for where, table in tables.items():
         if _FROM not in table:
             space.start(table, where)
             continue
@@ -38,45 +41,44 @@ def check_starts(space: Space, tables: Sequence[Mapping[str, Any]]) -> None:
                 f"{where}.preset: expected from or preset, got both; begin with two tables"
             )
         space.check(_beside(table), where)
-    naming = [index for index, table in enumerate(tables) if _FROM in table]
+    naming = [where for where, table in tables.items() if _FROM in table]
     if len(naming) > 1:
         raise InputError(
-            f"start[{naming[1]}].from: expected one model to go on from, got a second one; "
+            f"{naming[1]}.from: expected one model to go on from, got a second one; "
             "name its values in a table without from"
         )
 
 
-def find_earlier_model(tables: Sequence[Mapping[str, Any]]) -> EarlierModel | None:
+def find_earlier_model(tables: Tables) -> EarlierModel | None:
     """Reads the card of the model that a search goes on from, where its config names one.
 
     Raises:
         InputError: It is no model folder.
     """
-    for index, table in enumerate(tables):
+    for where, table in tables.items():
         if _FROM in table:
             try:
                 return EarlierModel.read(Path(table[_FROM]).absolute())
             except InputError as error:
-                raise InputError(f"start[{index}].from: {error}") from None
+                raise InputError(f"{where}.from: {error}") from None
     return None
 
 
 def start_values(
-    space: Space, tables: Sequence[Mapping[str, Any]], earlier: EarlierModel | None
+    space: Space, tables: Tables, earlier: EarlierModel | None
 ) -> list[dict[str, Any]]:
     """The values of the first trials, those of the earlier model before all others.
 
     Args:
         space: Of the search, for its data.
-        tables: Of `[[start]]`.
+        tables: Each by its place, as `start[0]`.
         earlier: That one of them names; without it that table's own values are taken alone.
 
     Raises:
         InputError: The space does not hold the model's run.
     """
     values = []
-    for index, table in enumerate(tables):
-        where = f"start[{index}]"
+    for where, table in tables.items():
         if _FROM not in table:
             values.append(space.start(table, where))
         elif earlier is not None:

@@ -109,6 +109,33 @@ def test_one_start_may_be_a_table_of_its_own(path: Path) -> None:
     assert load_config(path).start == ({"from": "runs/old/model", "learning_rate": 1e-3},)
 
 
+def test_ideas_are_tried_first_and_their_values_are_searched_together(path: Path) -> None:
+    ideas = """
+[[start]]
+learning_rate = 2e-3
+[[start]]
+learning_rate = 5e-4
+[[change]]
+name = "Dice"
+loss = "dice"
+[[change]]
+name = "Deeper"
+depth = 5
+"""
+    path.write_text(changed(more=ideas))
+    config = load_config(path)
+    known = {each.name: each for each in config.build_space().dimensions}
+    assert set(known["loss"].choices) == {"bce_dice", "dice"}
+    baseline, dice, deeper, other = config.starts()
+    assert baseline["learning_rate"] == 2e-3
+    assert (baseline["loss"], baseline["depth"]) == ("bce_dice", 2)
+    assert dice == {**baseline, "loss": "dice"}
+    assert deeper == {**baseline, "depth": 5}
+    assert other == {"learning_rate": 5e-4}
+    path.write_text(changed((SETTINGS, f'{SETTINGS}\nsampler = "one_at_a_time"'), more=ideas))
+    assert load_config(path).starts() == [other]
+
+
 @pytest.mark.parametrize("sampler", ["grid", "one_at_a_time"])
 def test_a_plan_is_limit_enough(path: Path, sampler: str) -> None:
     study = f'{SETTINGS}\nsampler = "{sampler}"'

@@ -198,7 +198,8 @@ def test_what_is_wrong_with_one_of_several_volumes_is_said_in_one_line(
         ("", "[constraints]\nparameters = 0\n", ["constraints.parameters", "got 0"]),
         ("", "[constraints]\nepoch_seconds = nan\n", ["constraints.epoch_seconds", "nan"]),
         ("", "[constraints]\nparameters = 9\n", ["constraints.parameters: expected at least"]),
-        ("", '[[change]]\nname = "a"\n', ["change: expected [[change]] with study.sampler"]),
+        ("", '[[change]]\nname = "a"\ndepth = 99\n', ["change[0].depth", "99"]),
+        ("", '[[start]]\n[[start]]\nx = 1\n[[change]]\nname = "a"\n', ["start[1].x"]),
         ('sampler = "one_at_a_time"', "[[change]]\ndepth = 3\n", ["change[0].name", "None"]),
         (
             'sampler = "one_at_a_time"',

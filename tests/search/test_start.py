@@ -37,8 +37,12 @@ def write_model(folder: Path, card: dict[str, Any] | None = None, **values: Any)
     return folder
 
 
+def placed(*tables: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {f"start[{index}]": table for index, table in enumerate(tables)}
+
+
 def values_from(folder: Path, *others: Any, space: Any = SPACE, **beside: Any) -> list[Any]:
-    tables = [*others, {"from": str(folder), **beside}]
+    tables = placed(*others, {"from": str(folder), **beside})
     built = build_space(space)
     check_starts(built, tables)
     return start_values(built, tables, find_earlier_model(tables))
@@ -123,7 +127,8 @@ def test_no_model_there_or_another_one_is_refused(tmp_path: Path) -> None:
 
 
 def test_without_the_model_only_what_stands_beside_it_is_known() -> None:
-    tables = [{"loss": "bce"}, {"from": "nowhere", "learning_rate": 1e-3}, {"from": "nowhere"}]
+    nowhere = {"from": "nowhere"}
+    tables = placed({"loss": "bce"}, {**nowhere, "learning_rate": 1e-3}, nowhere)
     values = start_values(build_space(SPACE), tables, None)
     assert values == [{"loss": "bce"}, {"learning_rate": 1e-3}, {}]
 
