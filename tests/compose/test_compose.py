@@ -106,7 +106,8 @@ def test_a_wrong_token_and_none_are_refused(stack: Stack, token: str) -> None:
 
 def _processes_of_root(container: str) -> set[str]:
     """Ids of the processes of a running container whose user is root."""
-    processes = [line.split() for line in docker("top", container, "-eo", "uid,pid").splitlines()[1:]]
+    _, *told = docker("top", container, "-eo", "uid,pid").splitlines()
+    processes = [line.split() for line in told]
     assert processes
     return {process for user, process in processes if user == "0"}
 
