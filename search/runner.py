@@ -112,6 +112,7 @@ class TrialRunner:
             ),
             precision=self._device.precision,
             threads=self._task.threads,
+            room_bytes=room,
         )
         restored = self._restore(assignment.trial)
         if restored is None:

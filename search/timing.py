@@ -75,14 +75,16 @@ def _time(config: Config, data: StudyData, device: Device, run: Hyperparameters)
         room = room_bytes(None if gigabytes is None else round(gigabytes * 1e9), device)
         if room is not None:
             check_footprint(run, device.precision, room)
-        return _time_epoch(config, data, device, run)
+        return _time_epoch(config, data, device, run, room)
     except Exception as error:
         if not is_out_of_memory(error):
             raise
         return Timing("", count_weights(run), None, first_line(error))
 
 
-def _time_epoch(config: Config, data: StudyData, device: Device, run: Hyperparameters) -> Timing:
+def _time_epoch(
+    config: Config, data: StudyData, device: Device, run: Hyperparameters, room: int | None
+) -> Timing:
     # Loads the framework, which what is wrong with the input does not have to wait for.
     from trainer.session import TILE_VOXELS, TrainingPlan, TrainingSession
 
@@ -94,7 +96,9 @@ def _time_epoch(config: Config, data: StudyData, device: Device, run: Hyperparam
     timed = [replace(each, validation=each.validation[:few]) for each in whole]
     plan = TrainingPlan(_MOST_EPOCHS, max(1, round(step_tiles)), config.study.seed)
     threads = config.workers.cpus_per_trial
-    session = TrainingSession(timed, step, plan, precision=device.precision, threads=threads)
+    session = TrainingSession(
+        timed, step, plan, precision=device.precision, threads=threads, room_bytes=room
+    )
     try:
         epochs = _timed_epochs(session)
         parameters, tiles = session.parameters, step_tiles * session.steps_per_epoch

@@ -194,6 +194,8 @@ def _draw_centre(random: np.random.Generator, extent: int, reach: tuple[float, f
 
 
 def _nearest_centre(target: float, extent: int, reach: tuple[float, float]) -> float:
-    """The target, or the nearest centre from which the tile stays within the section."""
+    """The centre nearest to a target from which the tile stays within the section, to the voxel."""
     low, high = reach[0], extent - 1 - reach[1]
-    return (extent - 1) / 2 if low > high else min(max(target, low), high)
+    if low > high:
+        return (extent - 1) / 2
+    return low + min(max(round(target - low), 0), int(high - low))

@@ -94,6 +94,7 @@ class TrainingSession:
         *,
         precision: str = "float32",
         threads: int = 1,
+        room_bytes: int | None = None,
     ) -> None:
         """Builds the network with random weights.
 
@@ -103,6 +104,7 @@ class TrainingSession:
             plan: How long it is.
             precision: The Keras dtype policy to train in.
             threads: That prepare tiles.
+            room_bytes: Memory that it may use; None for what is free.
 
         Raises:
             InputError: A tile does not fit into a volume.
@@ -120,7 +122,7 @@ class TrainingSession:
         self._network = build_unet(hyperparameters, precision=precision)
         self._predictor = with_probability(self._network)
         # Found once: asking gives freed memory back, which the next epoch would have to take again.
-        self._room = count_room([hyperparameters])
+        self._room = count_room([hyperparameters], room_bytes)
         self._loss = build_loss(hyperparameters)
         steps = self.steps_per_epoch * plan.epochs
         self._network.compile(

@@ -20,6 +20,7 @@ _LEAST_RAMP = 16
 # Feature maps of a level that are alive at once, float32, measured from above.
 _MAPS = 6
 _MOST_BYTES = 4_000_000_000
+_FIXED_BYTES = 2_000_000_000
 _SHARE_OF_FREE = 0.5
 
 
@@ -55,6 +56,8 @@ def choose_windows(
 ) -> Windows | None:
     """Windows that give what the whole section gives, or None where it fits as it is.
 
+    With a normalization by layer or group they come near to it only: it looks at the whole image.
+
     Args:
         networks: One, or those of an ensemble.
         section: Voxels along y and x.
@@ -83,11 +86,12 @@ def choose_windows(
     return Windows(size, overlap / size, "taper", halo)
 
 
-def count_room(networks: Sequence[Hyperparameters]) -> int:
+def count_room(networks: Sequence[Hyperparameters], limit: int | None = None) -> int:
     """Voxels of a section that there is memory for at once, with all their feature maps.
 
     Args:
         networks: One, or those of an ensemble.
+        limit: Bytes that this process may use of what is free; None for all of it.
     """
     grid = InputGrid.of(networks)
     features = max(
@@ -98,7 +102,15 @@ def count_room(networks: Sequence[Hyperparameters]) -> int:
     # A 3D network sees a slab of sections at once.
     sections = grid.tile_sections if grid.is_3d else 1
     each = 4 * sections * (_MAPS * features + 2 * len(grid.section_offsets) + 4)
-    return int(min(_SHARE_OF_FREE * free_memory(), _MOST_BYTES) / each)
+    return int(_room_bytes(networks, limit) / each)
+
+
+def _room_bytes(networks: Sequence[Hyperparameters], limit: int | None) -> float:
+    # What a network with such a normalization finds depends on how much of a section it is given:
+    # that is to be as much on every machine.
+    by_image = any(each.normalization in ("layer", "group") for each in networks)
+    most = _FIXED_BYTES if by_image else min(_SHARE_OF_FREE * free_memory(), _MOST_BYTES)
+    return most if limit is None else min(most, _SHARE_OF_FREE * limit)
 
 
 def _count(length: int, side: int, overlap: float, step: int) -> int:

@@ -379,7 +379,7 @@ def test_sections_too_large_for_the_memory_are_validated_in_windows(
             seen.append(images.shape)
             return np.full((*images.shape[:-1], 1), 0.5, np.float32)
 
-    monkeypatch.setattr(module, "count_room", lambda networks: 48 * 48)
+    monkeypatch.setattr(module, "count_room", lambda networks, limit: 48 * 48)
     monkeypatch.setattr(module, "with_probability", lambda network: Network())
     session = open_session(phantom)
     volume = session._volumes[0]

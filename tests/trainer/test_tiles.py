@@ -297,12 +297,29 @@ def test_3d_tiles_reach_all_of_the_block_and_nothing_else(placement: str) -> Non
 
 def test_a_3d_tile_is_centred_on_the_voxel_that_was_drawn() -> None:
     mask = np.zeros((9, 96, 120), np.uint8)
-    mask[6, 40, 60] = mask[0, 50, 70] = 1
+    mask[6, 41, 60] = mask[0, 50, 71] = 1
     tiles = source(Volume(mask, mask, None), range(9), **SOLID, foreground_share=1.0, **STILL)
     found = [np.argwhere(tiles.tile(number)[1]).tolist() for number in range(20)]
     # In the middle section, or in the first where the block begins.
     assert {tuple(place[0][:1]) for place in found} == {(1,), (0,)}
+    # One voxel and no other: an upright tile is cut out, whatever it is centred on.
+    assert all(len(place) == 1 for place in found)
     assert all(place[0][1] in (7, 8) and place[0][2] in (7, 8) for place in found)
+
+
+def test_an_upright_tile_that_is_centred_on_foreground_is_cut_out_without_interpolation() -> None:
+    random = np.random.default_rng(3)
+    raw = random.integers(0, 256, (1, 51, 64)).astype(np.uint8)
+    mask = (random.random(raw.shape) < 0.02).astype(np.uint8)
+    shares = {**STILL, "foreground_share": 1.0}
+    hp = Hyperparameters(depth=2, tile_size=16, **shares)
+    learned = [TrainingVolume(Volume(raw, mask, None), range(1), (), IDENTITY)]
+    tiles = TileSource(learned, hp, 5)
+    cut = np.lib.stride_tricks.sliding_window_view(raw[0], (16, 16))
+    for number in range(30):
+        image, label = tiles.tile(number)
+        ((y, x),) = np.argwhere((cut == image[..., 0]).all(axis=(2, 3)))
+        np.testing.assert_array_equal(label, mask[0, y : y + 16, x : x + 16])
 
 
 def several(*volumes: Volume, seed: int = 5) -> TileSource:

@@ -9,7 +9,7 @@ import pytest
 from trainer.errors import InputError
 from trainer.hyperparameters import Hyperparameters
 from trainer.unet import build_unet, with_probability
-from trainer.windows import WindowedNetwork, Windows, choose_windows, receptive_radius
+from trainer.windows import WindowedNetwork, Windows, choose_windows, count_room, receptive_radius
 
 
 class Echo:
@@ -137,3 +137,25 @@ def test_windows_see_little_more_than_the_section(section: tuple[int, int], most
 def test_windows_that_cannot_be_are_refused(values: tuple[Any, ...], named: str) -> None:
     with pytest.raises(InputError, match=f"^{named}: expected"):
         Windows(*values)
+
+
+def test_a_worker_that_may_use_less_than_is_free_has_less_room() -> None:
+    network = [Hyperparameters(depth=2)]
+    free = count_room(network)
+    assert count_room(network, 10**15) == free
+    assert count_room(network, 10**8) == pytest.approx(count_room(network, 2 * 10**8) / 2, rel=1e-3)
+    assert count_room(network, 10**8) < free
+
+
+@pytest.mark.parametrize(
+    ("normalization", "same"), [("layer", True), ("group", True), ("batch", False)]
+)
+def test_what_is_normalized_by_image_is_given_as_much_on_every_machine(
+    monkeypatch: pytest.MonkeyPatch, normalization: str, same: bool
+) -> None:
+    network = [Hyperparameters(depth=2, normalization=normalization)]
+    rooms = set()
+    for free in (10**9, 10**10):
+        monkeypatch.setattr("trainer.windows.free_memory", lambda free=free: free)
+        rooms.add(count_room(network))
+    assert (len(rooms) == 1) == same
