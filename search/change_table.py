@@ -9,8 +9,8 @@ from typing import Any
 import optuna
 
 from search.config import Config
-from search.one_at_a_time import JOINT, MEASURED
-from search.plan import CHANGE, Plan
+from search.one_at_a_time import BASELINE, JOINT, MEASURED
+from search.plan import CHANGE, ONE_AT_A_TIME, Plan
 from search.report_runs import Run, read_runs
 
 
@@ -23,7 +23,7 @@ class ChangeRow:
         number: Of its trial, where it has begun.
         measured: Losses, Dice of training and validation, seconds of an epoch.
         reported: Numbers that the config gives for it, under the same names.
-        reason: Why there is no result, where there is none.
+        reason: Why there is no result, or how far it was trained where that was not to the end.
     """
 
     name: str
@@ -44,10 +44,10 @@ class ChangeRow:
 
 
 def list_changes(study: optuna.Study, config: Config) -> list[ChangeRow]:
-    """The changes that a study tries one at a time; none where its sampler is another."""
-    if config.study.sampler != "one_at_a_time":
+    """The changes of the baseline that a study tries; none where it has neither."""
+    if not config.change and config.study.sampler != ONE_AT_A_TIME:
         return []
-    runs = _named(read_runs(study, config), config.build_plan())
+    runs = _named(read_runs(study, config), config.build_changes())
     return build_change_table(runs, config.reported())
 
 
@@ -57,21 +57,30 @@ def build_change_table(
     """The changes in the order of the config, each with its newest run.
 
     Args:
-        runs: Of a study with the sampler `one_at_a_time`.
+        runs: Of the study.
         reported: Of each change, by its name: the numbers to stand beside.
     """
     # Changes that come to the same run share it, and it has the names of all of them.
-    by_name = {
-        name: run for run in runs for name in str(run.facts.get(CHANGE, "")).split(JOINT) if name
-    }
+    by_name = {name: run for run in runs for name in _names(run)}
     names = list(reported) or list(by_name)
+    baseline = by_name.get(BASELINE)
+    if baseline is not None and not set(names) & set(_names(baseline)):
+        # No change of the config stands for it.
+        names.insert(0, BASELINE)
     return [_row(name, by_name.get(name), reported.get(name, {})) for name in names]
 
 
-def _named(runs: Sequence[Run], plan: Plan | None) -> list[Run]:
+def is_baseline(run: Run) -> bool:
+    """Whether a run is what the changes are made of."""
+    return BASELINE in _names(run)
+
+
+def _names(run: Run) -> list[str]:
+    return [name for name in str(run.facts.get(CHANGE, "")).split(JOINT) if name]
+
+
+def _named(runs: Sequence[Run], plan: Plan) -> list[Run]:
     """The runs, each change's that somebody else asked for under its name as well."""
-    if plan is None:
-        return list(runs)
     planned = [plan.entry(index) for index in range(plan.size)]
     names = {frozenset(each.params.items()): each.change for each in planned}
     return [
@@ -93,7 +102,14 @@ def _row(name: str, run: Run | None, reported: Mapping[str, float]) -> ChangeRow
         "validation_dice": run.value if run.value is not None else run.last,
         "epoch_seconds": facts.get("epoch_seconds"),
     }
-    return ChangeRow(name, run.number, values, reported, facts.get("reason"))
+    return ChangeRow(name, run.number, values, reported, facts.get("reason") or _stopped(run))
+
+
+def _stopped(run: Run) -> str | None:
+    """Where it is compared with others that were trained for longer."""
+    if run.value is not None or not run.reports:
+        return None
+    return f"after {max(run.reports)} epochs"
 
 
 def table_of(rows: Sequence[ChangeRow]) -> tuple[list[str], list[list[Any]]]:
@@ -106,6 +122,9 @@ def table_of(rows: Sequence[ChangeRow]) -> tuple[list[str], list[list[Any]]]:
         if any(name in row.reported for row in rows):
             head.append(f"{words}, reported")
     body = [_cells(row, named, rows) for row in rows]
+    if any(row.reason for row in rows):
+        head.append("")
+        body = [[*cells, row.reason or ""] for cells, row in zip(body, rows, strict=True)]
     return head, body
 
 

@@ -27,15 +27,13 @@ from search.constraints import Constraints
 from search.extremes import fewest_weights
 from search.grid import Grid
 from search.one_at_a_time import REPORTED, OneAtATime, plan_one_at_a_time
-from search.plan import Plan
+from search.plan import ONE_AT_A_TIME, PLANNED, Plan, Planned
 from search.refusal import explain
 from search.space import Space, build_space
+from search.space_checks import check_networks
 from search.start import check_starts, start_values
 from trainer.earlier_model import EarlierModel
 from trainer.errors import InputError
-
-_PLANNING = ("grid", "one_at_a_time")
-"""Samplers whose trials are known before the search."""
 
 
 def _count(data: Any) -> str:
@@ -57,7 +55,7 @@ class Config(Section):
     workers: WorkersConfig = WorkersConfig()
     start: tuple[dict[str, Any], ...] = ()
     change: tuple[dict[str, Any], ...] = ()
-    """Ideas: each a name and the values that differ from the baseline, which is the first start."""
+    """Ideas: each a name and the values in which it differs from the baseline."""
     constraints: ConstraintsConfig = ConstraintsConfig()
     finalists: FinalistsConfig = FinalistsConfig()
     final: FinalConfig | None = None
@@ -94,7 +92,7 @@ class Config(Section):
     @model_validator(mode="after")
     def _check_together(self) -> Self:
         # The plan of a grid, or of changes, is a limit by itself.
-        if not self.budget.is_limited and self.study.sampler not in _PLANNING:
+        if not self.budget.is_limited and self.study.sampler not in PLANNED:
             raise ValueError(
                 "budget: expected at least one of trials, epochs, hours, device_hours, money"
             )
@@ -108,12 +106,13 @@ class Config(Section):
         """The trials that are known before the search, where its sampler follows a plan."""
         if self.study.sampler == "grid":
             return Grid(self.build_space(), seed=self.study.seed)
-        return self.build_changes() if self.study.sampler == "one_at_a_time" else None
+        return self.build_changes() if self.study.sampler == ONE_AT_A_TIME else None
 
     def build_changes(self) -> OneAtATime:
         """The baseline and its changes, each made alone."""
-        first = self.start[0] if self.start else None
-        return plan_one_at_a_time(self.space, first, self.change)
+        place = self._baseline_place
+        baseline = None if place is None else self.start[place]
+        return plan_one_at_a_time(self.space, baseline, self.change, f"start[{place}]")
 
     def reported(self) -> dict[str, dict[str, float]]:
         """What somebody else has measured of each change, by the change's name."""
@@ -121,18 +120,23 @@ class Config(Section):
 
     @property
     def _has_baseline(self) -> bool:
-        """Whether the first start is what changes are made of, whoever tries them."""
-        return bool(self.change) or self.study.sampler == "one_at_a_time"
+        return bool(self.change) or self.study.sampler == ONE_AT_A_TIME
+
+    @property
+    def _baseline_place(self) -> int | None:
+        """Of the start that changes are made of: the first that says itself what it is."""
+        own = (index for index, table in enumerate(self.start) if "from" not in table)
+        return next(own, None) if self._has_baseline else None
 
     def planned_starts(self) -> dict[str, dict[str, Any]]:
         """The tables that stand for a trial of their own: a baseline comes with its changes."""
-        first = int(self._has_baseline)
-        return {f"start[{index}]": self.start[index] for index in range(first, len(self.start))}
+        others = enumerate(self.start)
+        return {f"start[{n}]": each for n, each in others if n != self._baseline_place}
 
     def starts(
         self, space: Space | None = None, earlier: EarlierModel | None = None
-    ) -> list[dict[str, Any]]:
-        """Values that a new study tries first, whatever its sampler: changes, then other starts.
+    ) -> list[Planned]:
+        """What a new study tries first, whatever its sampler: known runs, then the ideas.
 
         Args:
             space: Of the search for its data; as the file says without it.
@@ -142,13 +146,14 @@ class Config(Section):
             InputError: The space does not hold them.
         """
         space = space or self.build_space()
-        return [*self._changed_runs(), *start_values(space, self.planned_starts(), earlier)]
+        known = start_values(space, self.planned_starts(), earlier)
+        return [*map(Planned, known), *self._ideas()]
 
-    def _changed_runs(self) -> list[dict[str, Any]]:
-        """The baseline and each change of it, where no plan holds them already."""
-        if not self.change or self.study.sampler in _PLANNING:
-            return []
-        return [dict(run.params) for run in self.build_changes().runs]
+    def _ideas(self) -> tuple[Planned, ...]:
+        """The baseline and each change of it, where they are not the sampler's plan already."""
+        if not self.change or self.study.sampler == ONE_AT_A_TIME:
+            return ()
+        return self.build_changes().runs
 
     def most_trials(self) -> int | None:
         """Trials that the search can come to; None where only something else ends it."""
@@ -246,19 +251,27 @@ def _set(table: dict[str, Any], settings: Sequence[str]) -> dict[str, Any]:
                 f"--set: expected SECTION.KEY=VALUE such as study.tiles_per_epoch=60, "
                 f"got {setting!r}"
             )
-        if not isinstance(table.setdefault(section, {}), dict):
+        if not _put(table, section, key, _value(text.strip())):
             raise InputError(
                 f"--set: expected a section with one table, got {section!r}; change the file"
             )
-        _put(table[section], key, _value(text.strip()))
     return table
 
 
-def _put(table: dict[str, Any], key: str, value: Any) -> None:
-    table[key] = value
+def _put(table: dict[str, Any], section: str, key: str, value: Any) -> bool:
+    """Sets a value where the section is a table."""
+    is_file = section == "data" and key in ("raw", "mask")
+    # Files of the command line are one volume, whatever the file lists.
+    if is_file and isinstance(table.get(section), list):
+        table[section] = {}
+    found = table.setdefault(section, {})
+    if not isinstance(found, dict):
+        return False
+    found[key] = value
     # A file is meant in place of what the configuration would make.
-    if key in ("raw", "mask"):
-        table.pop("phantom", None)
+    if is_file:
+        found.pop("phantom", None)
+    return True
 
 
 def _value(text: str) -> Any:
@@ -272,21 +285,19 @@ def _value(text: str) -> Any:
 def _changed(table: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     for name, value in changes.items():
         section, key = name.split("__")
-        if value is None:
-            continue
-        # Files of the command line are one volume, whatever the file lists.
-        if section == "data" and isinstance(table.get("data"), list):
-            table["data"] = {}
-        # Anything but a table is refused with the rest of the file.
-        if not isinstance(table.setdefault(section, {}), dict):
-            continue
-        _put(table[section], key, value)
+        if value is not None:
+            # Anything but a table is refused with the rest of the file.
+            _put(table, section, key, value)
     return table
 
 
 def _check_space(config: Config, path: Path) -> None:
     try:
-        check_starts(config.build_space(), config.planned_starts())
+        space = config.build_space()
+        if config.study.sampler != ONE_AT_A_TIME:
+            # What ideas name is combined by whoever goes on from them.
+            check_networks(space)
+        check_starts(space, config.planned_starts())
         config.starts()
         _check_feasible(config)
     except InputError as error:

@@ -9,6 +9,7 @@ from typing import Any
 from search.config import Config
 from search.final_length import count_waves, fit_epochs
 from search.grid import Grid, grid_values
+from search.plan import ONE_AT_A_TIME
 from search.pruners import expected_epochs
 from trainer.conditions import matters
 
@@ -123,7 +124,7 @@ def grid_size(config: Config) -> int:
 
 def changes_size(config: Config) -> int:
     """Runs of a baseline and its changes, one at a time, over the space of a search."""
-    if config.study.sampler == "one_at_a_time":
+    if config.change or config.study.sampler == ONE_AT_A_TIME:
         return config.build_changes().size
     space = config.build_space()
     baseline = space.middle().to_mapping()

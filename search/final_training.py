@@ -90,6 +90,7 @@ def final_terms(config: Config, study: optuna.Study) -> Terms:
         keep=budget.trials or 1,
         epochs_expected=epochs,
         budget=budget,
+        devices_per_trial=config.workers.gpus_per_trial or 1.0,
     )
 
 

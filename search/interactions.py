@@ -39,7 +39,7 @@ def measure_interactions(runs: Sequence[Run], dimensions: Sequence[Dimension]) -
     of the two explained variances is the pair's. Runs that were stopped count with what they had.
     """
     scored = [run for run in runs if run.last is not None and _has_all(run, dimensions)]
-    if len(scored) < LEAST_RUNS:
+    if len(scored) < LEAST_RUNS or not dimensions:
         return []
     dice = np.array([run.last for run in scored], float)
     if dice.std() == 0:

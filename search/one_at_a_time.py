@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from search.grid import grid_values
@@ -29,6 +29,7 @@ MEASURED = (
 JOINT = "; "
 """Between the names of changes that come to the same run."""
 _NO_VALUES = ("name", "preset", REPORTED)
+_KNOWN = frozenset(each.name for each in fields(Hyperparameters))
 _Table = Mapping[str, Any]
 
 
@@ -59,7 +60,7 @@ class OneAtATime:
 
 
 def plan_one_at_a_time(
-    table: _Table, start: _Table | None, changes: Sequence[_Table]
+    table: _Table, start: _Table | None, changes: Sequence[_Table], where: str = "start[0]"
 ) -> OneAtATime:
     """Plans the baseline and its changes.
 
@@ -69,6 +70,7 @@ def plan_one_at_a_time(
         changes: Each with a `name` and values, or a `preset`, which stands for what it changes of
             the section's preset. Without any, every other choice of each dimension, and the ends
             and points of its range.
+        where: Named in messages about the baseline.
 
     Raises:
         InputError: A change without a name of its own, of something that no run has, or to a
@@ -78,14 +80,14 @@ def plan_one_at_a_time(
     _check_changes(changes)
     named = [(_name(change, n), _values(change, n, table)) for n, change in enumerate(changes)]
     baseline = _baseline(own, table, start or {})
-    runs = {**baseline, **own.fixed}
+    runs = {**baseline, **own.fixed, **_named_values(start or {})}
     for index, (_, values) in enumerate(named):
         _check_run({**runs, **values}, f"change[{index}]")
     space = _with_dimensions(own, runs, [values for _, values in named])
     # What the changes alone have made a dimension is fixed no longer.
     known = {each.name: runs.get(each.name, _default(each.name)) for each in space.dimensions}
     if start:
-        known |= space.start(start, "start[0]")
+        known |= space.start(start, where)
     for index, (_, values) in enumerate(named):
         space.check(values, f"change[{index}]")
     steps = named if changes else list(_single_changes(space, known))
@@ -165,6 +167,12 @@ def _baseline(space: Space, table: _Table, start: _Table) -> dict[str, Any]:
                 "baseline in [[start]]"
             )
     return known
+
+
+def _named_values(start: _Table) -> dict[str, Any]:
+    """What it says of a run; what no run has is refused with the rest of the start."""
+    values = {**PRESETS.get(start.get("preset", ""), {}), **start}
+    return {name: value for name, value in values.items() if name in _KNOWN}
 
 
 def _with_dimensions(space: Space, runs: _Table, changes: Sequence[_Table]) -> Space:

@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+ONE_AT_A_TIME = "one_at_a_time"
+PLANNED = ("grid", ONE_AT_A_TIME)
+"""Samplers that know all of their trials before the search, and come to an end."""
 CHANGE = "change"
 """User attribute of a trial: what its plan calls it."""
 

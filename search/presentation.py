@@ -172,7 +172,7 @@ def _node(node: Mapping[str, Any]) -> str:
 def present_simulation(forecast: Forecast) -> None:
     """Shows what a search would take, and what it would cost."""
     counts = ", ".join(f"{count} {state}" for state, count in forecast.counts.items() if count)
-    went_on = sum(forecast.counts.values()) - forecast.trials
+    went_on = sum(forecast.counts.values()) - forecast.counts.get("WAITING", 0) - forecast.trials
     again = f", of which {went_on} went on as another one" if went_on > 0 else ""
     hours = f"{forecast.device_hours:.2f} device hours"
     lines = [

@@ -15,11 +15,13 @@ from search.boundaries import find_crowded_edges
 from search.change_table import list_changes
 from search.config import Config
 from search.exhibits import SECTION
-from search.interactions import measure_interactions
+from search.interactions import Interaction, measure_interactions
+from search.plan import ONE_AT_A_TIME
 from search.pruners import rungs
 from search.report_page import Findings, build_report_page
 from search.report_runs import Run, best_first, read_runs
 from search.results import FINALISTS, WINNER, budget_row
+from search.space import Dimension
 from search.study import described_data
 from storage.artifacts import ArtifactFolder
 from trainer.output_folder import OutputFolder
@@ -55,7 +57,9 @@ def gather(config: Config, study: optuna.Study) -> Findings:
     """Reads all that a report shows."""
     runs, space = read_runs(study, config), config.build_space()
     changes = list_changes(study, config)
-    always = [each for each in space.dimensions if all(each.name in run.params for run in runs)]
+    # One that has only begun may not have its values yet.
+    told = [run.params for run in runs if run.reports]
+    always = [each for each in space.dimensions if all(each.name in params for params in told)]
     return Findings(
         study=study.study_name,
         runs=runs,
@@ -64,8 +68,7 @@ def gather(config: Config, study: optuna.Study) -> Findings:
         epochs=config.study.epochs_per_trial,
         budget=budget_row(study, config.build_budget(), study.get_trials(deepcopy=False)),
         importances=_importances(study),
-        # Single changes never vary two things against each other.
-        interactions=() if changes else measure_interactions(runs, always),
+        interactions=_interactions(config, runs, always),
         edges=find_crowded_edges(runs, space),
         finalists=study.user_attrs.get(FINALISTS, []),
         changes=changes,
@@ -73,6 +76,15 @@ def gather(config: Config, study: optuna.Study) -> Findings:
         data=described_data(study),
         winner=study.user_attrs.get(WINNER),
     )
+
+
+def _interactions(
+    config: Config, runs: Sequence[Run], dimensions: Sequence[Dimension]
+) -> Sequence[Interaction] | None:
+    if config.study.sampler == ONE_AT_A_TIME:
+        # Single changes never vary two things against each other.
+        return None
+    return measure_interactions(runs, dimensions)
 
 
 def _all_rungs(config: Config) -> list[int]:
@@ -120,7 +132,7 @@ def _facts(findings: Findings) -> dict[str, Any]:
         "importances": dict(findings.importances),
         "interactions": [
             {"dimensions": list(each.names), "strength": round(each.strength, 4)}
-            for each in findings.interactions[:10]
+            for each in (findings.interactions or ())[:10]
         ],
         "edges": [{"dimension": e.name, "end": e.end, "bound": e.bound} for e in findings.edges],
         "finalists": list(findings.finalists),

@@ -8,7 +8,7 @@ from typing import Any
 
 from search import report_charts
 from search.boundaries import Edge
-from search.change_table import ChangeRow, table_of
+from search.change_table import ChangeRow, is_baseline, table_of
 from search.interactions import LEAST_RUNS, Interaction
 from search.report_runs import Run, best_first
 from search.shown_value import show_value
@@ -33,7 +33,7 @@ class Findings:
         epochs: Of a run that was trained to its end.
         budget: What it may cost and has cost, as `status --json` prints it.
         importances: Of each dimension, the largest first; empty where they cannot be told.
-        interactions: The strongest pair first.
+        interactions: The strongest pair first; None where no two things were varied together.
         edges: Ends of ranges that the best runs crowd at.
         finalists: With the scores of their repeats, the winner first.
         changes: Of a baseline, where the study tried them one at a time.
@@ -49,7 +49,7 @@ class Findings:
     epochs: int
     budget: Mapping[str, Any]
     importances: Mapping[str, float] = field(default_factory=dict)
-    interactions: Sequence[Interaction] = ()
+    interactions: Sequence[Interaction] | None = ()
     edges: Sequence[Edge] = ()
     finalists: Sequence[Mapping[str, Any]] = ()
     changes: Sequence[ChangeRow] = ()
@@ -143,7 +143,7 @@ def _add_best(page: Page, findings: Findings) -> None:
 def _add_changes(page: Page, findings: Findings) -> None:
     if not findings.changes:
         return
-    page.heading("One change at a time")
+    page.heading("Single changes")
     page.paragraph(
         "Each row changes the baseline in what its name says. Where the config gives numbers that "
         "were reported elsewhere, they stand beside the measured ones."
@@ -158,10 +158,12 @@ def _add_changes(page: Page, findings: Findings) -> None:
 def _combination(findings: Findings) -> str | None:
     """What a change of several values should have come to if its parts did not interact."""
     rows = {row.number: row for row in findings.changes if row.number is not None}
-    runs = {run.number: run for run in findings.runs if run.number in rows and run.last is not None}
-    if len(runs) < 3:
+    runs = {
+        run.number: run for run in findings.runs if run.number in rows and run.value is not None
+    }
+    baseline = next((run for run in runs.values() if is_baseline(run)), None)
+    if baseline is None:
         return None
-    baseline = runs[min(runs)]
     alone = {}
     for run in runs.values():
         changed = _difference(run, baseline)
@@ -226,7 +228,7 @@ def _add_dimensions(page: Page, findings: Findings) -> None:
 
 
 def _add_pairs(page: Page, findings: Findings) -> None:
-    if findings.changes:
+    if findings.interactions is None:
         return
     page.heading("What acts together")
     shown = [each for each in findings.interactions if each.strength >= _WORTH_SHOWING]

@@ -23,12 +23,12 @@ from search.final_length import count_final_epochs, count_waves
 from search.final_training import Trained
 from search.interruption import Interruption
 from search.members import repeat_sources
+from search.plan import PLANNED
 from search.progress import Progress
 from search.remaining import Remaining
 from search.repeats import Repeats
 from search.results import WINNER, describe_repeats, model_folder, ranked
 from search.runner import TrialRunner
-from search.samplers import PLANNED
 from search.standing import Standing
 from search.strategy import describe_price, describe_strategy
 from search.study import open_study
@@ -45,6 +45,7 @@ from storage.errors import DatabaseError, StorageError
 from storage.lock import StudyLock
 from storage.study_storage import StudyStorage
 from trainer.errors import InputError
+from trainer.model import check_replaceable
 
 _OUTAGE_SECONDS = 1800.0
 
@@ -115,6 +116,7 @@ class SearchRun:
         with closing(self._storage), self._lock, _cluster(config):
             # Whatever can be refused has been, before the study is written.
             _make_folder(config.folder)
+            check_replaceable(model_folder(config))
             study = open_study(config, self._data, self._storage)
             self._storage.claim(study.study_name)
             for line in (*self._data.describe(), *describe_strategy(config)):
@@ -208,7 +210,7 @@ class SearchRun:
         seen = " (Dice on sections that it trains on)" if terms.train_on == "all" else ""
         title = f"final training of trial {winner.number}{seen}"
         last = self._coordinate(final, terms, config.final_checkpoints, title, few=waiting)
-        if last.kind == "interrupted":
+        if last.kind == "interrupted" or (last.kind == "failed" and self._is_lost()):
             return last
         found = final_training.trained(config, search, final)
         failed = last.kind == "failed" and found.missing
@@ -279,6 +281,14 @@ class SearchRun:
             # Gone between the two: the storage knows how to wait.
             self._storage.refresh()
             self._lock.keep()
+
+    def _is_lost(self) -> bool:
+        """Whether the study, and the folder of its model, are another coordinator's, or gone."""
+        try:
+            self._exchange()
+        except StorageError:
+            return True
+        return False
 
     def _keep_lock(self) -> None:
         self._lock.keep()

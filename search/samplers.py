@@ -9,14 +9,11 @@ import optuna
 from search.bounded_tpe import BoundedTPESampler
 from search.cma_sampler import CmaSampler
 from search.gp_sampler import GaussianProcessSampler
-from search.plan import Plan
+from search.plan import PLANNED, Plan
 from search.planned_sampler import PlannedSampler
 from search.qmc_sampler import SobolSampler
 from search.space import Space
 from trainer.errors import InputError
-
-PLANNED = ("grid", "one_at_a_time")
-"""Those that know all of their trials before the search, and come to an end."""
 
 
 def build_sampler(

@@ -15,6 +15,7 @@ from search.config import Config
 from search.data import StudyData
 from search.errors import StudyNotFound
 from search.objectives import METRIC, directions
+from search.plan import CHANGE, Planned
 from search.provenance import describe_software
 from search.pruners import build_pruner
 from search.samplers import build_sampler
@@ -97,10 +98,11 @@ def build_study_sampler(config: Config, *, begun: int) -> optuna.samplers.BaseSa
     )
 
 
-def enqueue_starts(study: optuna.Study, starts: Sequence[Mapping[str, Any]]) -> None:
-    """Has a new study try what its config knows already."""
-    for params in starts:
-        study.enqueue_trial(dict(params), skip_if_exists=True)
+def enqueue_starts(study: optuna.Study, starts: Sequence[Planned]) -> None:
+    """Has a new study try what its config knows already, ideas under their names."""
+    for start in starts:
+        named = {} if start.change is None else {CHANGE: start.change}
+        study.enqueue_trial(dict(start.params), user_attrs=named, skip_if_exists=True)
 
 
 def _count_begun(study: optuna.Study) -> int:
@@ -170,7 +172,7 @@ def _found(
     study: optuna.Study,
     config: Config,
     identity: Mapping[str, Any],
-    starts: Sequence[Mapping[str, Any]],
+    starts: Sequence[Planned],
 ) -> None:
     """Writes what a new study is; its identity last, since that is what makes it one."""
     _name_metrics(study, config.study.second_objective)

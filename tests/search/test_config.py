@@ -7,6 +7,7 @@ from config_text import PHANTOM, RAW, SETTINGS, SMALL, changed, listed, refusal
 
 from search.budget import Budget
 from search.config import Config, load_config
+from search.plan import Planned
 from trainer.errors import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -100,6 +101,8 @@ def test_files_of_the_command_line_are_one_volume_in_place_of_a_list(path: Path)
     (only,) = load_config(path, data__raw="c.tif", data__mask="d.tif").volumes
     assert (only.raw, only.mask, only.phantom) == (Path("c.tif"), Path("d.tif"), None)
     assert len(load_config(path, data__raw=None, data__mask=None).volumes) == 2
+    (only,) = load_config(path, ["data.raw=c.tif", "data.mask=d.tif"]).volumes
+    assert (only.raw, only.mask) == (Path("c.tif"), Path("d.tif"))
     message = refusal(path, several, data__raw="c.tif")
     assert message == "data: expected both raw and mask, or a phantom"
 
@@ -109,8 +112,7 @@ def test_one_start_may_be_a_table_of_its_own(path: Path) -> None:
     assert load_config(path).start == ({"from": "runs/old/model", "learning_rate": 1e-3},)
 
 
-def test_ideas_are_tried_first_and_their_values_are_searched_together(path: Path) -> None:
-    ideas = """
+IDEAS = """
 [[start]]
 learning_rate = 2e-3
 [[start]]
@@ -122,18 +124,62 @@ loss = "dice"
 name = "Deeper"
 depth = 5
 """
-    path.write_text(changed(more=ideas))
+
+
+def test_ideas_are_tried_first_and_their_values_are_searched_together(path: Path) -> None:
+    path.write_text(changed(more=IDEAS))
     config = load_config(path)
     known = {each.name: each for each in config.build_space().dimensions}
     assert set(known["loss"].choices) == {"bce_dice", "dice"}
-    baseline, dice, deeper, other = config.starts()
+    other, *ideas = config.starts()
+    assert [idea.change for idea in ideas] == ["baseline", "Dice", "Deeper"]
+    baseline, dice, deeper = (idea.params for idea in ideas)
     assert baseline["learning_rate"] == 2e-3
     assert (baseline["loss"], baseline["depth"]) == ("bce_dice", 2)
     assert dice == {**baseline, "loss": "dice"}
     assert deeper == {**baseline, "depth": 5}
-    assert other == {"learning_rate": 5e-4}
-    path.write_text(changed((SETTINGS, f'{SETTINGS}\nsampler = "one_at_a_time"'), more=ideas))
+    assert other == Planned({"learning_rate": 5e-4})
+    path.write_text(changed((SETTINGS, f'{SETTINGS}\nsampler = "one_at_a_time"'), more=IDEAS))
     assert load_config(path).starts() == [other]
+
+
+def test_ideas_are_of_the_first_run_that_the_config_describes(path: Path) -> None:
+    earlier = "[[start]]\nfrom = 'runs/old/model'\nlearning_rate = 1e-3\n"
+    path.write_text(changed(more=earlier + IDEAS))
+    first, other, baseline, *_ = load_config(path).starts()
+    assert first == Planned({"learning_rate": 1e-3})
+    assert other == Planned({"learning_rate": 5e-4})
+    assert baseline.params["learning_rate"] == 2e-3
+    path.write_text(changed((SETTINGS, f'{SETTINGS}\nsampler = "grid"'), more=IDEAS))
+    assert [each.change for each in load_config(path).starts()][1:] == [
+        "baseline",
+        "Dice",
+        "Deeper",
+    ]
+
+
+def test_an_idea_has_to_fit_the_baseline_that_the_config_names(path: Path) -> None:
+    space = ("depth = 2\n", "depth = { low = 2, high = 4 }\n")
+    fine = ("tile_size = 32\n", "")
+    idea = "[[start]]\ndepth = 4\n[[change]]\nname = 'a'\ntile_size = 24\n"
+    message = refusal(path, changed(space, fine, more=idea))
+    assert "change[0].tile_size" in message
+    assert "16" in message
+
+
+def test_ideas_have_to_fit_each_other_where_a_sampler_combines_them(path: Path) -> None:
+    ideas = """
+[[change]]
+name = "Small tiles"
+tile_size = 16
+[[change]]
+name = "Coarse"
+stem_stride = 8
+"""
+    alone = f'{SETTINGS}\nsampler = "one_at_a_time"'
+    assert "tile_size" in refusal(path, changed(more=ideas))
+    path.write_text(changed((SETTINGS, alone), more=ideas))
+    assert load_config(path).most_trials() == 3
 
 
 @pytest.mark.parametrize("sampler", ["grid", "one_at_a_time"])

@@ -23,6 +23,7 @@ from search.report import gather, write_report
 from search.report_charts import draw_curves, draw_slices
 from search.report_runs import Run, best_first, read_runs
 from search.space import build_space
+from search.study import enqueue_starts
 from search.study_volume import StudyVolume
 from trainer.chart import BLUE, GOLD, MUTED
 from trainer.errors import InputError
@@ -146,8 +147,12 @@ def test_changes_stand_beside_what_was_reported() -> None:
         "train dice, reported",
         "validation dice",
         "validation dice, reported",
+        "",
     ]
-    assert body == [["Default", "0", 0.6, 0.5, 0.4, 0.18], ["Other", "–", None, None, None, None]]
+    assert body == [
+        ["Default", "0", 0.6, 0.5, 0.4, 0.18, ""],
+        ["Other", "–", None, None, None, None, "not tried yet"],
+    ]
 
 
 def test_without_reported_numbers_every_measured_one_is_shown() -> None:
@@ -174,6 +179,41 @@ def test_a_change_that_somebody_asked_for_has_its_row(tmp_path: Path) -> None:
     study.tell(trial, 0.7)
     (slow,) = [row for row in list_changes(study, config) if row.name == "slow"]
     assert (slow.number, slow.measured["validation_dice"]) == (0, 0.7)
+
+
+def test_ideas_of_any_search_have_rows_which_say_how_far_each_was_trained(tmp_path: Path) -> None:
+    config = build_config(
+        tmp_path,
+        space={"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}, "depth": 2},
+        start=[{"learning_rate": 1e-3}],
+        change=[{"name": "only the overlap", "loss": "dice"}, {"name": "slow", "dropout": 0.5}],
+    )
+    study = optuna.create_study(direction="maximize")
+    enqueue_starts(study, config.starts())
+    for dice, epoch in ((0.6, 3), (0.2, 1)):
+        trial = study.ask()
+        config.build_space().suggest(trial)
+        trial.report(dice, epoch)
+        trial.set_user_attr("threshold", 0.5)
+        state = TrialState.COMPLETE if epoch == 3 else TrialState.PRUNED
+        study.tell(trial, dice if epoch == 3 else None, state=state)
+    rows = list_changes(study, config)
+    assert [(row.name, row.number, row.reason) for row in rows] == [
+        ("baseline", 0, None),
+        ("only the overlap", 1, "after 1 epoch"),
+        ("slow", None, "not tried yet"),
+    ]
+
+
+def test_a_run_that_has_no_values_yet_hides_nothing_of_the_others(
+    study: optuna.Study, config: Any
+) -> None:
+    for number in range(LEAST_RUNS):
+        told(study, [0.1, 0.2, 0.01 * number], rate=1e-4 * (number + 1))
+    before = gather(config, study).interactions
+    assert before
+    study.ask()
+    assert gather(config, study).interactions == before
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from storage.database import database_from_environment
 from storage.errors import StudyLocked
 from storage.lock import StudyLock
 from trainer.device import Device
+from trainer.errors import InputError
 from trainer.metrics import Scores
 from trainer.model import Model
 from trainer.postprocess import Judge, Tuned
@@ -217,6 +218,29 @@ def test_a_lock_that_is_lost_ends_the_run_without_a_model(
     assert scene.cards == []
     assert scene.workers[0].held == {}, "its workers were not closed"
     assert scene.run().ending.kind == "done"
+
+
+def test_a_lock_that_is_lost_in_the_final_training_leaves_the_others_model_alone(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose(lock: StudyLock) -> None:
+        if len(scene.workers) > 1:
+            raise StudyLocked("study 'mito' is already run by process 7 on node-3")
+
+    monkeypatch.setattr(StudyLock, "keep", lose)
+    result = scene.run()
+    assert result.ending == Ending("failed", "study 'mito' is already run by process 7 on node-3")
+    assert (result.model, scene.cards) == (None, [])
+
+
+def test_a_model_folder_that_holds_something_else_is_refused_before_the_search(
+    scene: Scene,
+) -> None:
+    (scene.config.folder / "model").mkdir(parents=True)
+    (scene.config.folder / "model" / "notes.txt").touch()
+    with pytest.raises(InputError, match=r"notes\.txt"):
+        scene.run()
+    assert scene.workers == []
 
 
 @pytest.mark.parametrize(("gpus", "share"), [(0.0, 1.0), (0.25, 0.25), (1.0, 1.0), (2.0, 2.0)])
