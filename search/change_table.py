@@ -109,7 +109,8 @@ def _stopped(run: Run) -> str | None:
     """Where it is compared with others that were trained for longer."""
     if run.value is not None or not run.reports:
         return None
-    return f"after {max(run.reports)} epochs"
+    epochs = max(run.reports)
+    return f"after {epochs} epoch{'s' * (epochs > 1)}"
 
 
 def table_of(rows: Sequence[ChangeRow]) -> tuple[list[str], list[list[Any]]]:
