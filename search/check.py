@@ -9,6 +9,7 @@ from typing import Any
 
 from search.config import Config
 from search.data import StudyData, load_data
+from search.errors import no_room
 from search.estimate import count_repeats, estimate_cost, estimate_hours, estimate_price
 from search.pruners import most_paused, rungs
 from search.strategy import describe_strategy
@@ -40,11 +41,11 @@ def check(config: Config) -> dict[str, Any]:
     cluster = _check_cluster(config, data)
     workers = config.workers
     device = configure_device(workers.cpus_per_trial, gpu_share=workers.gpus_per_trial or 1.0)
+    # Of a cluster whose nodes are yet to come, the first worker's.
+    slots = max(1, cluster.slots) if cluster else _slots(config, device.gpus)
     timings = time_networks(config, data, device)
     timing = _typical(timings)
     epoch_seconds, parameters = timing.epoch_seconds or 0.0, timing.parameters
-    # Of a cluster whose nodes are yet to come, the first worker's.
-    slots = max(1, cluster.slots) if cluster else _slots(config, device.gpus)
     slots_of_a_node = cluster.slots_of_a_node(workers.cpus_per_trial) if cluster else None
     study = config.study
     return {
@@ -123,11 +124,18 @@ def _check_cluster(config: Config, data: StudyData) -> _Cluster | None:
 
 
 def _slots(config: Config, gpus: int) -> int:
-    """Trials at a time on this machine."""
+    """Trials at a time on this machine.
+
+    Raises:
+        InputError: It has no room for one.
+    """
     workers = config.workers
     if workers.where == "inline":
         return 1
-    slots = (os.cpu_count() or 1) // workers.cpus_per_trial
+    cpus = os.cpu_count() or 1
+    slots = cpus // workers.cpus_per_trial
     if workers.gpus_per_trial:
         slots = min(slots, int(gpus / workers.gpus_per_trial + 1e-6))
-    return max(1, slots)
+    if slots < 1:
+        raise no_room(workers.cpus_per_trial, workers.gpus_per_trial, machine=(cpus, gpus))
+    return slots

@@ -109,7 +109,9 @@ def _at_voxel_size(loaded: StudyVolume, wanted: VoxelSize | None) -> StudyVolume
         raise InputError(f"data, {loaded.name}: {error}") from None
     before, after = len(volume.raw), len(rescaled.raw)
     split, *folds = (rescale_split(each, before, after) for each in loaded.splits)
-    resampled = replace(loaded, volume=rescaled, split=split, folds=tuple(folds))
+    resampled = replace(
+        loaded, volume=rescaled, split=split, folds=tuple(folds), origin=loaded.to_json()
+    )
     try:
         _check_splits(resampled, "at these voxels its objects are too small")
     except InputError as error:

@@ -19,7 +19,7 @@ from search.data import StudyData, load_data
 from search.objectives import dice_of
 from search.provenance import describe_software
 from search.results import FINALISTS, WINNER, best_trials, model_folder
-from search.study import described_data
+from search.study import check_space, described_data
 from search.trial_model import Source, build_trial_model
 from storage.checkpoints import CheckpointStore
 from trainer.device import configure_device
@@ -110,6 +110,7 @@ def _of_trial(config: Config, study: optuna.Study, number: int) -> Model:
 
 
 def _build(config: Config, study: optuna.Study, trial: FrozenTrial) -> Model:
+    check_space(config, study)
     return build_trial_model(Source(config, study, trial), trial, described_data(study))
 
 

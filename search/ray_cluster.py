@@ -14,7 +14,7 @@ from typing import Any
 
 import ray
 
-from search.errors import ClusterLost, first_line
+from search.errors import ClusterLost, first_line, no_room
 from trainer.errors import InputError
 
 _CONNECT_SECONDS = 10.0
@@ -83,11 +83,7 @@ def check_room(*, cpus: float, gpus: float) -> None:
     if os.environ.get("RAY_ADDRESS") or _room(_living_nodes().values(), cpus, gpus) > 0:
         return
     total = ray.cluster_resources()
-    raise InputError(
-        f"workers: expected cpus_per_trial and gpus_per_trial that this machine has "
-        f"({total.get('CPU', 0):g} CPUs, {total.get('GPU', 0):g} GPUs), got {cpus:g} and {gpus:g}; "
-        "ask for less, or set RAY_ADDRESS"
-    )
+    raise no_room(cpus, gpus, machine=(total.get("CPU", 0), total.get("GPU", 0)))
 
 
 def largest_node_cpus() -> float:

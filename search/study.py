@@ -194,6 +194,17 @@ def describe_identity(study: optuna.Study) -> str:
     return str(study.user_attrs.get(_IDENTITY, ""))
 
 
+def check_space(config: Config, study: optuna.Study) -> None:
+    """Refuses a config whose networks are others than those of the study's trials.
+
+    Raises:
+        InputError: Where the two spaces differ.
+    """
+    known = json.loads(describe_identity(study) or "{}")
+    if "space" in known:
+        _check_same(study.study_name, known, {"space": config.build_space().to_json()})
+
+
 def described_data(study: optuna.Study) -> dict[str, Any]:
     """What is known of the volumes that its trials were trained on; nothing of a study not ours."""
     known: dict[str, Any] = json.loads(describe_identity(study) or "{}").get("data", {})
@@ -214,6 +225,14 @@ def _identity(config: Config, data: StudyData) -> dict[str, Any]:
     }
 
 
+def _without_files(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """As an older version kept it, which did not say what a resampled volume was before."""
+    if "volumes" not in data:
+        return data
+    kept = [{key: each[key] for key in each if key != "file"} for each in data["volumes"]]
+    return {**data, "volumes": kept}
+
+
 def _check_same(name: str, known: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     # Through JSON and back, as the known one has gone.
     wanted = json.loads(json.dumps(wanted))
@@ -222,6 +241,8 @@ def _check_same(name: str, known: Mapping[str, Any], wanted: Mapping[str, Any]) 
         if section == "space":
             # What an older version did not know was as it is by default.
             before = {key: getattr(Hyperparameters, key, None) for key in now} | before
+        if section == "data":
+            before, now = _without_files(before), _without_files(now)
         for key in sorted(before.keys() | now.keys()):
             if before.get(key) != now.get(key):
                 raise InputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,12 +24,14 @@ class StudyVolume:
         split: The search's own.
         folds: Further ones, that finalists are repeated on.
         name: Tells it from the study's other volumes.
+        origin: `to_json` of what it was before it was brought to another volume's voxels.
     """
 
     volume: Volume
     split: Split
     folds: tuple[Split, ...] = ()
     name: str = ""
+    origin: Mapping[str, Any] | None = None
 
     @property
     def splits(self) -> tuple[Split, ...]:
@@ -70,6 +73,7 @@ class StudyVolume:
             "validation": [split.validation.start, split.validation.stop],
             "holdout": split.holdout and [split.holdout.start, split.holdout.stop],
             "gap": split.gap,
+            **({"file": dict(self.origin)} if self.origin else {}),
         }
 
     def describe(self) -> list[str]:

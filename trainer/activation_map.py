@@ -6,7 +6,7 @@ The one room of the explanations that needs a framework: gradients are TensorFlo
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,15 @@ class LevelResponse:
     response: np.ndarray
     gradient: np.ndarray
     factor: int
+
+    def within(self, size: tuple[int, int]) -> LevelResponse:
+        """Without the cells whose middle lies outside a section of this size: it was mirrored."""
+        rows, columns = (max(1, -(-(side - self.factor // 2) // self.factor)) for side in size)
+        return replace(
+            self,
+            response=self.response[:rows, :columns],
+            gradient=self.gradient[:rows, :columns],
+        )
 
     @property
     def activation_map(self) -> np.ndarray:

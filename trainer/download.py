@@ -98,7 +98,7 @@ def _fetch(
             raise DownloadError(f"{url}: the server sent another part than the one asked for")
         length = response.headers.get("Content-Length")
         total = done + int(length) if length else None
-        _check_announced(url, total, file, part, origin)
+        _check_announced(url, total, file)
         origin.write_text(json.dumps({"url": url, "validator": _validator(response)}))
         with part.open("ab" if resumed else "wb") as out:
             progress(done, total)
@@ -129,14 +129,11 @@ def _validator(response: httpx.Response) -> str | None:
     return modified
 
 
-def _check_announced(
-    url: str, total: int | None, file: RemoteFile, part: Path, origin: Path
-) -> None:
+def _check_announced(url: str, total: int | None, file: RemoteFile) -> None:
     """Ends before the download where the server's file is not the one that was published."""
     if file.size is None or total is None or total == file.size:
         return
-    part.unlink(missing_ok=True)
-    origin.unlink(missing_ok=True)
+    # A part of the right file stays: this may be a page that stands in for it.
     raise DownloadError(
         f"{url}: expected {file.size:,} bytes, the server's file has {total:,}: it is not the file "
         "that was published, or has been changed since; download it by hand and check it"

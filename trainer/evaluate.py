@@ -30,7 +30,7 @@ from trainer.precision_recall import PrecisionRecall
 from trainer.prediction import prepare_prediction, smallest_object_here
 from trainer.section_scores import SectionScore, score_sections, summarize, worst_sections
 from trainer.table import to_csv
-from trainer.trained_sections import find_trained_sections
+from trainer.trained_sections import find_trained_sections, find_validation_sections
 from trainer.volume import Volume, load_volume
 
 _RECORD = "evaluation.json"
@@ -219,17 +219,27 @@ def evaluate_files(
 def _describe(scored: range, model: Model, volume: Volume) -> Iterator[str]:
     """What has to be known of the sections that were scored."""
     trained = find_trained_sections(model.card, volume)
-    known = range(max(scored.start, trained.start), min(scored.stop, trained.stop))
+    known = _shared(scored, trained)
     if known:
         yield (
             f"the model was trained on sections {known.start} to {known.stop - 1} of this volume: "
             "what it does with new data, held-out sections tell (--sections FIRST,END)"
+        )
+    chosen = _shared(scored, find_validation_sections(model.card, volume))
+    if chosen and not known:
+        yield (
+            f"the model was chosen and tuned on sections {chosen.start} to {chosen.stop - 1} of "
+            "this volume: their scores are a little too good"
         )
     if len(scored) < len(volume.raw):
         yield (
             f"scored sections {scored.start} to {scored.stop - 1} of the volume; section "
             f"{scored.start} is counted as 0"
         )
+
+
+def _shared(one: range, other: range) -> range:
+    return range(max(one.start, other.start), min(one.stop, other.stop))
 
 
 def build_files(evaluation: Evaluation, volume: Volume, subject: Subject) -> dict[str, bytes]:

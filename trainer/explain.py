@@ -186,6 +186,7 @@ def explain_files(
     explanation = explain(first_member(loaded), volume, section, region)
     pictures = _draw(explanation)
     notes = list(_compare_voxels(trained_voxel_size(loaded.card), stack.voxel_size_nm))
+    notes += _compare_segmentation(loaded)
     if loaded.members:
         notes.append(f"the model is the mean of {len(loaded.members)} networks: this is the first")
     facts = {"model": str(model), "raw": str(raw), **explanation.to_mapping(), "notes": notes}
@@ -203,6 +204,17 @@ def _compare_voxels(trained: VoxelSize | None, here: VoxelSize | None) -> Iterat
             f"volume's are {here[1]:g} x {here[2]:g} nm: explained as they are, where `predict` "
             "would resample them first"
         )
+
+
+def _compare_segmentation(model: Model) -> Iterator[str]:
+    """What `predict` does beyond the network's own answer."""
+    steps = [
+        *(["a median along z"] if model.z_median > 1 else []),
+        *(["the mean over flips and turns"] if model.views > 1 else []),
+        *(["dropping small objects"] if model.smallest_object_voxels > 1 else []),
+    ]
+    if steps:
+        yield f"explained is what the network itself says; `predict` adds {', '.join(steps)}"
 
 
 def _check_place(raw: np.ndarray, section: int, region: Region) -> None:
@@ -227,7 +239,7 @@ def _image(
 
 
 def _explain_level(level: LevelResponse, region: Region, size: tuple[int, int]) -> LevelExplanation:
-    filters = strongest_filters(level, region)
+    filters = strongest_filters(level.within(size), region)
     if level.name.startswith("down"):
         return LevelExplanation(level, filters, None, None)
     cells = level.activation_map

@@ -89,7 +89,9 @@ def draw_filters(
         box.imshow(gray[region.slices], cmap="gray", vmin=0, vmax=255)
     for row, each in enumerate(filters):
         axes = _bare(figure.add_subplot(grid[row, 1]), f"filter {each.number}: response")
-        axes.imshow(each.response, cmap=_MAP, extent=(0, gray.shape[1], gray.shape[0], 0))
+        rows, columns = (cells * factor for cells in each.response.shape)
+        axes.imshow(each.response, cmap=_MAP, extent=(0, columns, rows, 0))
+        axes.set(xlim=(0, gray.shape[1]), ylim=(gray.shape[0], 0))
         _outline(axes, region)
         for column, peak in enumerate(each.peaks):
             patch = _bare(

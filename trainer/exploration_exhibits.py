@@ -20,10 +20,10 @@ from trainer.exploration_charts import (
 from trainer.exploration_page import Picture
 from trainer.section_correlation import Correlation
 from trainer.section_pictures import draw_deformations, draw_prism, draw_sections
+from trainer.split import largest_gap
 from trainer.surfaces import draw_surfaces
 
 _DPI = 110
-_UNRELATED = 0.105  # the guard gap is measured at fewer pixels, which makes a small difference
 _INTERVALS = (
     "Bands are 95 % confidence intervals by Fisher's z, with the number of independent pixels "
     "(from the autocorrelation of the sections) in place of the number of pixels: neighbouring "
@@ -170,7 +170,7 @@ def _gap_sentence(exploration: Exploration) -> str:
     reason = (
         "from which on two sections resemble each other hardly more than any two of the tissue "
         "(below 0.1)"
-        if left < _UNRELATED
+        if gap < largest_gap(len(exploration.raw))
         else f"a fifth of the volume, which is the most, although {left:.2f} is left there"
     )
     return (

@@ -112,8 +112,8 @@ class Model:
 
     @property
     def level(self) -> int:
-        """The threshold among the 256 steps that probabilities are kept in."""
-        return round(self.threshold * 255)
+        """The threshold among the 256 steps that probabilities are kept in, of which 0 is none."""
+        return max(1, round(self.threshold * 255))
 
 
 def build_model(

@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 
 from trainer.errors import InputError
+from trainer.input_grid import InputGrid
 from trainer.intensity import Intensity
 from trainer.median import median_of_sections
 from trainer.model import Model
 from trainer.resample import Resampled, axis_weights, resampled_shape, restore_sections
 from trainer.sections import Sections
+from trainer.source import Source
 from trainer.views import VIEWS
 from trainer.voxel_size import VoxelSize, is_alike, trained_voxel_size
 from trainer.windows import WindowedNetwork, Windows, choose_windows, count_room
@@ -133,8 +135,17 @@ def prepare_prediction(
     most_voxels = count_room(model.networks)
     windows = options.windows or model.windows
     windows = windows or choose_windows(model.networks, seen[1:], most_voxels)
-    resampled = raw if seen == shape else Resampled(raw, seen)
+    reach = _reach(model)
+    if isinstance(raw, Source) and seen == shape:
+        raw.remember(reach)
+    resampled = raw if seen == shape else Resampled(raw, seen, reach)
     return Prediction(shape, notes, windows, model, resampled, intensity, most_voxels)
+
+
+def _reach(model: Model) -> int:
+    """Sections from the first to the last that are seen for one of them."""
+    offsets = InputGrid.of(model.networks).section_offsets
+    return offsets[-1] - offsets[0] + 1
 
 
 def _with_options(model: Model, options: PredictionOptions) -> Model:

@@ -48,12 +48,17 @@ def resampled_shape(
 class Resampled:
     """Another volume's sections at another shape, made when they are asked for."""
 
-    def __init__(self, sections: Sections, shape: tuple[int, int, int]) -> None:
+    def __init__(
+        self, sections: Sections, shape: tuple[int, int, int], remembered: int = 8
+    ) -> None:
         self._sections = sections
         self._weights = axis_weights(len(sections), shape[0])
+        step = max(1, -(-len(sections) // shape[0]))
+        self._most = remembered * step + len(self._weights[0])
         self._recent: OrderedDict[int, np.ndarray] = OrderedDict()
         self.shape = shape
-        self.dtype: np.dtype[Any] = np.dtype(np.float32)
+        # Grey values that lie far from 0 are told apart, as without resampling.
+        self.dtype: np.dtype[Any] = np.result_type(sections.dtype, np.float32)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -68,9 +73,9 @@ class Resampled:
 
     def _resized(self, number: int) -> np.ndarray:
         if number not in self._recent:
-            section = self._sections[number].astype(np.float32)
+            section = self._sections[number].astype(self.dtype)
             self._recent[number] = resize(section, self.shape[1:])
-            if len(self._recent) > 8 + len(self._weights[0]):
+            if len(self._recent) > self._most:
                 self._recent.popitem(last=False)
         return self._recent[number]
 
@@ -144,7 +149,8 @@ def _between(place: float, source: int) -> list[tuple[int, float]]:
 def _mix(parts: Sequence[tuple[np.ndarray, float]]) -> np.ndarray:
     if len(parts) == 1:
         return parts[0][0]
-    mixed = np.zeros(parts[0][0].shape, np.float32)
+    first, _ = parts[0]
+    mixed = np.zeros(first.shape, np.result_type(first, np.float32))
     for section, weight in parts:
-        mixed += np.float32(weight) * section
+        mixed += mixed.dtype.type(weight) * section
     return mixed

@@ -19,7 +19,6 @@ from trainer.voxel_size import VoxelSize
 _LARGEST = 1e18
 # Kinds of numpy types: unsigned, signed, float; a mask may be of truth values as well.
 _KINDS = {"raw": "uif", "mask": "uifb", "volume": "uif"}
-# Sections that a network sees at once lie within so many, and are read once.
 _REMEMBERED = 8
 _BLOCK_BYTES = 128_000_000
 # Up to two blocks are remembered while a third one is read.
@@ -57,12 +56,13 @@ class Source:
 
     def __init__(self, path: Path, role: str, reader: Reader) -> None:
         self._path, self._role, self._reader = path, role, reader
-        section_bytes = reader.shape[1] * reader.shape[2] * reader.dtype.itemsize
-        self._block = _block(reader.depth, section_bytes)
+        self._section_bytes = reader.shape[1] * reader.shape[2] * reader.dtype.itemsize
+        self._remembered = _REMEMBERED
+        self._block = _block(reader.depth, self._section_bytes)
         self._blocks: OrderedDict[int, np.ndarray] = OrderedDict()
         with named(path, role):
             _check_kind(reader.dtype, role)
-            check_memory((_REMEMBERED + self._block) * section_bytes)
+            self._check_memory()
 
     def __enter__(self) -> Source:
         return self
@@ -86,10 +86,23 @@ class Source:
         if first not in self._blocks:
             self._blocks[first] = self._read(first, min(first + self._block, len(self)))
         self._blocks.move_to_end(first)
-        while len(self._blocks) > 1 + -(-_REMEMBERED // self._block):
+        while len(self._blocks) > 1 + -(-self._remembered // self._block):
             self._blocks.popitem(last=False)
         section: np.ndarray = self._blocks[first][number - first]
         return section
+
+    def remember(self, sections: int) -> None:
+        """Keeps so many of the last sections at least, for one who comes back to them.
+
+        Raises:
+            InputError: There is no memory for them.
+        """
+        self._remembered = max(self._remembered, sections)
+        with named(self._path, self._role):
+            self._check_memory()
+
+    def _check_memory(self) -> None:
+        check_memory((self._remembered + self._block) * self._section_bytes)
 
     @property
     def shape(self) -> tuple[int, int, int]:

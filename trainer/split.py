@@ -105,7 +105,7 @@ def measure_guard_gap(raw: np.ndarray) -> int:
     That is the first distance at which Pearson's correlation, averaged over all pairs of sections
     at that distance, falls below 0.1; at least 1, and at most a fifth of the sections.
     """
-    largest = max(1, len(raw) // _LARGEST_GAP_SHARE)
+    largest = largest_gap(len(raw))
     profiles, varied = _profiles(raw)
     for distance in range(1, largest):
         pairs = varied[distance:] & varied[:-distance]
@@ -113,6 +113,11 @@ def measure_guard_gap(raw: np.ndarray) -> int:
         if products.sum() < _UNRELATED * max(1, int(np.count_nonzero(pairs))):
             return distance
     return largest
+
+
+def largest_gap(sections: int) -> int:
+    """The widest guard gap of a volume with so many sections, whatever they look like."""
+    return max(1, sections // _LARGEST_GAP_SHARE)
 
 
 def _next_fold(split: Split, taken: list[range], folds: int) -> Split:

@@ -16,11 +16,24 @@ def find_trained_sections(card: Mapping[str, Any], volume: Volume) -> range:
         card: The model's.
         volume: With its mask; another mask makes it another volume.
     """
+    known = _find(card, volume)
+    return range(0) if known is None else _trained(card, known, len(volume.raw))
+
+
+def find_validation_sections(card: Mapping[str, Any], volume: Volume) -> range:
+    """The sections of this very volume that the model was chosen and tuned on, or none."""
+    known = _find(card, volume)
+    return range(0) if known is None else range(*known["validation"])
+
+
+def _find(card: Mapping[str, Any], volume: Volume) -> Mapping[str, Any] | None:
+    """What the card says of the volume, as its file has it."""
     data = card.get("data") or {}
-    for known in data.get("volumes") or [data]:
+    for each in data.get("volumes") or [data]:
+        known: Mapping[str, Any] = each.get("file") or each
         if known.get("sha256") == volume.sha256:
-            return _trained(card, known, len(volume.raw))
-    return range(0)
+            return known
+    return None
 
 
 def _trained(card: Mapping[str, Any], known: Mapping[str, Any], sections: int) -> range:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from small_config import build_config
 
 from search import check
 from search.memory_watch import room_bytes
 from search.presentation import present_check
 from trainer.device import Device
+from trainer.errors import InputError
 
 CPU = Device("2 CPU cores", "cpu", "float32")
 
@@ -56,3 +59,28 @@ def test_the_largest_node_is_known_and_a_cluster_may_have_none_yet() -> None:
     nodes = [{"cpus": 4.0}, {"cpus": 17.0}]
     assert check._Cluster(nodes, slots=9).slots_of_a_node(2) == 8
     assert check._Cluster([], slots=0).slots_of_a_node(2) == 1
+
+
+@pytest.mark.parametrize(
+    ("workers", "gpus", "slots"),
+    [
+        ({"cpus_per_trial": 1, "gpus_per_trial": 0.5}, 1, 2),
+        ({"cpus_per_trial": 1, "gpus_per_trial": 1}, 0, None),
+        ({"cpus_per_trial": 4096}, 0, None),
+        ({"cpus_per_trial": 4096, "where": "inline"}, 0, 1),
+    ],
+)
+def test_what_run_has_no_room_for_check_refuses(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    workers: dict[str, Any],
+    gpus: int,
+    slots: int | None,
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    config = build_config(tmp_path, workers={"where": "ray", **workers})
+    if slots is not None:
+        assert check._slots(config, gpus) == slots
+        return
+    with pytest.raises(InputError, match=rf"this machine has \(4 CPUs, {gpus} GPUs\), got"):
+        check._slots(config, gpus)

@@ -239,8 +239,13 @@ def test_a_volume_of_other_voxels_is_resampled_to_the_first_ones(
     )
     line = "new: resampled from 20 x 32 x 40 voxels of 16 x 4 x 4 nm to 40 x 16 x 20 of 8 x 8 x 8"
     assert any(each.startswith(line) for each in data.describe())
+    kept = data.to_json()["volumes"][1]
+    assert (kept["shape"], kept["validation"]) == ([40, 16, 20], [20, 26])
+    assert (kept["file"]["shape"], kept["file"]["validation"]) == ([20, 32, 40], [10, 13])
+    assert kept["file"]["sha256"] != kept["sha256"]
     alike = two_volumes(tmp_path, files, (8.3, 7.7, 8.0)).volumes[1]
     assert np.array_equal(alike.volume.raw, files.raw)
+    assert alike.origin is None
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from search import export
 from search.data import StudyData
 from search.export import export_trial
 from search.results import WINNER, model_folder
+from search.study import described_data
 from search.study_volume import StudyVolume
 from search.trial_model import Source
 from storage.checkpoints import Checkpoint, CheckpointStore
@@ -123,6 +124,19 @@ def test_the_studys_own_model_is_not_replaced_by_another_trials(
 
 
 @pytest.mark.parametrize(("number", "state"), [(2, "PRUNED"), (4, "not there"), (-1, "not there")])
+def test_a_trial_is_not_built_as_another_network(
+    config: Any, study: optuna.Study, tmp_path: Path
+) -> None:
+    data = described_data(study)
+    known = {"data": data, "space": {**config.build_space().to_json(), "depth": 3}}
+    study.set_user_attr("defined_by", json.dumps(known))
+    with pytest.raises(InputError, match=r"exists with space\.depth = 3, the config has 2"):
+        export_trial(config, study, tmp_path / "out", 0)
+    known["space"] = config.build_space().to_json()
+    study.set_user_attr("defined_by", json.dumps(known))
+    assert export_trial(config, study, tmp_path / "out", 0)["trial"] == 0
+
+
 def test_only_a_trial_at_full_budget_has_a_model(
     config: Any, study: optuna.Study, tmp_path: Path, number: int, state: str
 ) -> None:

@@ -151,6 +151,20 @@ def test_another_size_is_seen_before_anything_is_downloaded(
     assert names(tmp_path) == []
 
 
+def test_a_page_in_place_of_the_file_leaves_the_part(
+    web: web_folder.WebFolder, tmp_path: Path
+) -> None:
+    web.cut_after, web.cuts = 300_000, 1
+    with pytest.raises(DownloadError):
+        get(web, tmp_path)
+    web.files["a.tif"], web.etags["a.tif"] = b"<p>Back soon", '"page"'
+    with pytest.raises(DownloadError, match="the server's file has 12"):
+        get(web, tmp_path)
+    web.files["a.tif"], web.etags["a.tif"] = CONTENT, '"one"'
+    assert get(web, tmp_path)
+    assert web.asked[-1] == ("a.tif", "bytes=300000-")
+
+
 def test_a_size_that_nobody_announced_is_checked_in_the_end(
     web: web_folder.WebFolder, tmp_path: Path
 ) -> None:

@@ -245,6 +245,32 @@ def test_sections_that_the_model_was_trained_on_are_named(
     assert any(note.startswith("scored sections") for note in notes) == (block is not None)
 
 
+@pytest.mark.parametrize("at", ["the volume", "its file"])
+def test_sections_that_the_model_was_chosen_on_are_named(
+    files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    raw = np.random.default_rng(0).integers(0, 255, (10, 20, 31)).astype(np.uint8)
+    here = Volume(raw, (raw > 128).astype(np.uint8), None)
+    write_stack(tmp_path / "raw.tif", here.raw, None)
+    write_stack(tmp_path / "mask.tif", here.mask, None)
+    data = {"sha256": here.sha256, "train": [0, 5], "validation": [6, 8]}
+    if at == "its file":
+        # It was resampled: what was trained on is twice as many sections.
+        data = {"sha256": "other", "train": [0, 10], "validation": [12, 16], "file": data}
+    card = {"data": {"volumes": [data]}, "train_on": "train"}
+    monkeypatch.setattr(
+        evaluate_module, "load_model", lambda folder, precision: replace(model(), card=card)
+    )
+
+    def notes(block: range) -> list[str]:
+        paths = (files["model"], tmp_path / "raw.tif", tmp_path / "mask.tif")
+        return list(evaluate_files(*paths, sections=block)["notes"])
+
+    assert any("chosen and tuned on sections 6 to 7 of" in note for note in notes(range(6, 10)))
+    assert any("was trained on sections 3 to 4 of" in note for note in notes(range(3, 6)))
+    assert not any("chosen" in note or "trained" in note for note in notes(range(8, 10)))
+
+
 def test_an_object_is_as_small_as_the_space_that_it_fills() -> None:
     known = replace(model(), card={"data": {"voxel_size_nm": [5, 5, 5]}}, smallest_object_voxels=50)
     raw = np.zeros(SHAPE, np.uint8)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +154,17 @@ def test_other_voxels_than_the_models_are_told(tmp_path: Path, nm: float, notes:
     assert len(facts["notes"]) == notes
     page = (out / "explain.html").read_text()
     assert ("trained on voxels of 5 x 5 nm" in page) == bool(notes)
+
+
+def test_what_predict_does_beside_is_told(tmp_path: Path) -> None:
+    model = untrained()
+    state = {f"model/{w.path}": np.asarray(w) for w in build_unet(model.hyperparameters).weights}
+    saved = build_model(model.hyperparameters, state, threshold=0.5, card={})
+    save_model(replace(saved, views=8, z_median=5), tmp_path / "model")
+    write_stack(tmp_path / "raw.tif", raw(3, 21, 31), None)
+    facts = explain_files(tmp_path / "model", tmp_path / "raw.tif", 1, REGION, tmp_path / "out")
+    (note,) = facts["notes"]
+    assert note.endswith("`predict` adds a median along z, the mean over flips and turns")
 
 
 def test_of_an_ensemble_the_first_network_is_explained_and_that_is_said(tmp_path: Path) -> None:

@@ -65,3 +65,14 @@ def test_the_map_weighs_each_filter_by_its_mean_gradient() -> None:
     response = np.array([[[4, 1], [0, 3]]], np.float32)
     gradient = np.array([[[1, -2], [0, 0]]], np.float32)
     assert level(response, gradient).activation_map.tolist() == [[1.0, 0.0]]
+
+
+def test_what_was_mirrored_beyond_the_border_is_left_out() -> None:
+    response = np.zeros((8, 10, 1), np.float32)
+    response[7, 9] = 9
+    whole = level(response)
+    # Of 13 x 18 voxels in cells of 2 the middle of the last row lies at 13, outside of them.
+    inner = whole.within((13, 18))
+    assert inner.response.shape == inner.gradient.shape == (6, 9, 1)
+    assert whole.within((16, 20)).response.shape == (8, 10, 1)
+    assert inner.response.max() == 0

@@ -144,6 +144,17 @@ def test_sections_with_their_neighbours_are_read_once(depth: int) -> None:
     assert sum(stop - first for first, stop in reader.asked) == 20
 
 
+@pytest.mark.parametrize("depth", [1, 3])
+def test_sections_that_lie_further_apart_are_remembered_for_longer(depth: int) -> None:
+    reader = Counting(depth)
+    source = Source(Path("x"), "raw", reader)
+    source.remember(13)
+    for number in range(20):
+        for near in range(max(0, number - 6), min(20, number + 7), 3):
+            source[near]
+    assert sum(stop - first for first, stop in reader.asked) == 20
+
+
 @pytest.mark.parametrize(
     ("free", "blocks"),
     [

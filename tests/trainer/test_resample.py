@@ -80,3 +80,37 @@ def test_a_section_is_averaged_where_it_shrinks() -> None:
     section = np.array([[0, 100], [100, 200]], np.float32)
     assert resize(section, (1, 1)).tolist() == [[100]]
     assert resize(np.full((3, 5), 7, np.uint8), (6, 2)).tolist() == [[7, 7]] * 6
+
+
+@pytest.mark.parametrize("kind", [np.uint32, np.int32, np.float64])
+@pytest.mark.parametrize("shape", [(10, 4, 5), (5, 8, 10), (10, 8, 10)])
+def test_grey_values_far_from_0_are_told_apart(
+    kind: type[np.generic], shape: tuple[int, int, int]
+) -> None:
+    flat = np.full((5, 8, 10), 2_000_000_000, kind)
+    flat += np.arange(5, dtype=kind)[:, np.newaxis, np.newaxis]
+    resampled = Resampled(flat, shape)
+    values = np.stack([resampled[number] for number in range(len(resampled))])
+    assert values.dtype == resampled.dtype
+    assert values.min() == pytest.approx(2_000_000_000, abs=1e-3)
+    assert values.max() - values.min() == pytest.approx(4, abs=1e-3)
+
+
+def test_each_section_of_the_source_is_resized_once_for_all_that_see_it() -> None:
+    asked: list[int] = []
+
+    class Counting:
+        shape, dtype = (40, 8, 10), np.dtype(np.uint8)
+
+        def __len__(self) -> int:
+            return 40
+
+        def __getitem__(self, number: int) -> np.ndarray:
+            asked.append(number)
+            return np.zeros((8, 10), np.uint8)
+
+    resampled = Resampled(Counting(), (20, 4, 5), remembered=13)
+    for number in range(20):
+        for near in range(max(0, number - 6), min(20, number + 7), 3):
+            resampled[near]
+    assert sorted(asked) == list(range(40))
