@@ -123,7 +123,6 @@ def test_the_studys_own_model_is_not_replaced_by_another_trials(
         export_trial(config, study, config.folder / "model", 0)
 
 
-@pytest.mark.parametrize(("number", "state"), [(2, "PRUNED"), (4, "not there"), (-1, "not there")])
 def test_a_trial_is_not_built_as_another_network(
     config: Any, study: optuna.Study, tmp_path: Path
 ) -> None:
@@ -137,6 +136,7 @@ def test_a_trial_is_not_built_as_another_network(
     assert export_trial(config, study, tmp_path / "out", 0)["trial"] == 0
 
 
+@pytest.mark.parametrize(("number", "state"), [(2, "PRUNED"), (4, "not there"), (-1, "not there")])
 def test_only_a_trial_at_full_budget_has_a_model(
     config: Any, study: optuna.Study, tmp_path: Path, number: int, state: str
 ) -> None:
