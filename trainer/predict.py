@@ -19,6 +19,8 @@ from trainer.views import mean_over_views
 _BATCH_VOXELS = 1 << 20
 _LEAST_BATCH = 2
 """For a single image oneDNN takes convolutions that are half as fast."""
+_LARGE_VOXELS = 1 << 26
+"""Above it, all channels counted, a section is enough: it is cut into windows anyway."""
 
 
 class Network(Protocol):
@@ -61,8 +63,7 @@ def predict_sections(
     if grid.is_3d:
         network, slabs = SlabNetwork(network), plan_slabs(visible, grid.tile_sections)
     else:
-        size = max(_LEAST_BATCH, _BATCH_VOXELS // (raw.shape[1] * raw.shape[2]))
-        slabs = _batches(wanted, size)
+        slabs = _batches(wanted, _batch_size(raw.shape[1] * raw.shape[2], grid.section_offsets))
     for slab in slabs:
         kept = slab.seen[slab.kept]
         if not asked.intersection(kept):
@@ -74,6 +75,12 @@ def predict_sections(
         for number, probability in zip(kept, output[slab.kept], strict=True):
             if number in asked:
                 yield number, to_uint8(probability)
+
+
+def _batch_size(voxels: int, offsets: Sequence[int]) -> int:
+    """Sections at a time, for voxels of one of them."""
+    least = _LEAST_BATCH if voxels * len(offsets) <= _LARGE_VOXELS else 1
+    return max(least, _BATCH_VOXELS // voxels)
 
 
 def _batches(wanted: Sequence[int], size: int) -> Iterator[Slab]:
@@ -94,7 +101,8 @@ def _predict(network: Network, images: np.ndarray, halvings: int) -> np.ndarray:
     height, width = images.shape[1:3]
     margins = ((0, 0), (0, -height % halvings), (0, -width % halvings), (0, 0))
     mode: Literal["reflect", "edge"] = "reflect" if min(height, width) > halvings else "edge"
-    padded = np.pad(images, margins, mode=mode)
+    # Padding copies, even by nothing.
+    padded = np.pad(images, margins, mode=mode) if any(map(sum, margins)) else images
     output: np.ndarray = network.predict_on_batch(padded)
     return output[:, :height, :width, 0]
 

@@ -94,6 +94,15 @@ def test_large_sections_go_through_the_network_in_small_batches(
     assert max(shape[0] for shape in network.shapes) == min(5, max(2, voxels // 256))
 
 
+def test_huge_sections_go_through_the_network_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_LARGE_VOXELS", 3 * 16 * 16)
+    monkeypatch.setattr(module, "_BATCH_VOXELS", 1)
+    for channels, batch in ((3, 2), (5, 1)):
+        network = Echo()
+        predict(example(4, 16, 16), network, section_channels=channels)
+        assert {shape[0] for shape in network.shapes} == {batch}
+
+
 def test_the_scale_of_the_volume_is_applied() -> None:
     raw = np.array([[[100, 150, 200, 250]]], np.uint16)
     ((_, found),) = predict_sections(Echo(), raw, Intensity(100.0, 200.0), Hyperparameters(depth=1))
