@@ -32,6 +32,7 @@ from search.runner import TrialRunner
 from search.standing import Standing
 from search.strategy import describe_price, describe_strategy
 from search.study import open_study
+from search.study_folder import prepare_folder
 from search.study_note import StudyNote
 from search.terms import Ending, Terms, search_terms
 from search.trial_model import Source
@@ -44,8 +45,6 @@ from storage.database import database_from_environment
 from storage.errors import DatabaseError, StorageError
 from storage.lock import StudyLock
 from storage.study_storage import StudyStorage
-from trainer.errors import InputError
-from trainer.model import check_replaceable
 
 _OUTAGE_SECONDS = 1800.0
 
@@ -115,8 +114,7 @@ class SearchRun:
         )
         with closing(self._storage), self._lock, _cluster(config):
             # Whatever can be refused has been, before the study is written.
-            _make_folder(config.folder)
-            check_replaceable(model_folder(config))
+            prepare_folder(config)
             study = open_study(config, self._data, self._storage)
             self._storage.claim(study.study_name)
             for line in (*self._data.describe(), *describe_strategy(config)):
@@ -394,16 +392,3 @@ def _cluster(config: Config) -> Iterator[None]:
     with ray_cluster():
         check_room(cpus=config.workers.cpus_per_trial, gpus=config.workers.gpus_per_trial)
         yield
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise InputError(
-            f"study.runs: expected a folder that can be written, got {folder}: "
-            f"{error.strerror}; choose another"
-        ) from None
