@@ -37,14 +37,6 @@ SPACE: Mapping[str, Any] = {
 }
 """As a config writes it; the width is fixed beside it."""
 
-_NEAR: Mapping[str, Any] = {
-    **SPACE,
-    "learning_rate": {"low": 3e-4, "high": 1e-2, "log": True},
-    "epsilon": {"low": 1e-8, "high": 1e-3, "log": True},
-    "batch_size": [2, 3, 5, 10],
-}
-"""The part of it that a config would search: with the ranges of `configs/hippocampus_cpu.toml`."""
-
 _CHANGES: tuple[tuple[str, Mapping[str, Any]], ...] = (
     ("Default", {}),
     ("Learning rate 1E-1", {"learning_rate": 1e-1}),
@@ -84,27 +76,21 @@ class Row:
     params: Params
 
 
-def list_rows(sampled: int, near: int, *, filters: int, seed: int) -> Iterator[Row]:
+def list_rows(sampled: int, *, filters: int, seed: int) -> Iterator[Row]:
     """The rows of Table 2 in their order, the best of them combined, and points of Sobol'.
 
     Args:
-        sampled: How many points of the whole space.
-        near: How many of the part that a config would search.
+        sampled: How many points.
         filters: Of the first level.
         seed: Of the points.
     """
     for name, change in _CHANGES:
         yield Row(name, {**BASELINE, **change})
-    yield from _sobol("sobol", build_row_space(filters), sampled, seed)
-    yield from _sobol("sobol near", build_space({**_NEAR, "filters": filters}), near, seed + 1)
-
-
-def _sobol(name: str, space: Space, count: int, seed: int) -> Iterator[Row]:
-    dimensions = space.dimensions
-    points = qmc.Sobol(len(dimensions), seed=seed).random_base2(max(1, count - 1).bit_length())
-    for index, point in enumerate(points[:count]):
+    dimensions = build_row_space(filters).dimensions
+    points = qmc.Sobol(len(dimensions), seed=seed).random_base2(max(1, sampled - 1).bit_length())
+    for index, point in enumerate(points[:sampled]):
         pairs = zip(dimensions, point, strict=True)
-        yield Row(f"{name} {index}", {each.name: _value(each, share) for each, share in pairs})
+        yield Row(f"sobol {index}", {each.name: _value(each, share) for each, share in pairs})
 
 
 def build_row_space(filters: int) -> Space:

@@ -84,7 +84,7 @@ class LiveTable:
                 heldout_dice=nothing,
                 epoch_seconds=(1.0,),
             )
-            for row in list_rows(0, 0, filters=self._filters, seed=self._seed)
+            for row in list_rows(0, filters=self._filters, seed=self._seed)
         ]
 
     def visits(self) -> LiveTable:

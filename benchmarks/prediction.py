@@ -45,6 +45,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--turns", type=int, default=5, help="of each side")
     parser.add_argument("--filters", type=int, default=16, help="at the network's first level")
     parser.add_argument("--depth", type=int, default=4, help="of the network")
+    parser.add_argument("--stem-stride", type=int, default=1, help="voxels that enter it as one")
     parser.add_argument("--threads", type=int, default=None, help="cores; all by default")
     arguments = parser.parse_args(argv)
     if min(arguments.height, arguments.width) < WINDOW:

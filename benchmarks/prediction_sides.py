@@ -98,7 +98,8 @@ def _build_model(run: Mapping[str, Any]) -> Any:
     from trainer.model import Model
     from trainer.unet import build_unet, with_probability
 
-    hp = Hyperparameters(filters=run["filters"], depth=run["depth"], tile_size=WINDOW)
+    shape = {name: run[name] for name in ("filters", "depth", "stem_stride")}
+    hp = Hyperparameters(tile_size=WINDOW, **shape)
     return Model(with_probability(build_unet(hp, stock=True)), hp, 0.5, {})
 
 

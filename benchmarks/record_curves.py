@@ -31,7 +31,6 @@ class Recording:
     epochs: int
     tiles_per_epoch: int
     sampled: int
-    near: int
     seed: int
 
 
@@ -74,8 +73,7 @@ def record_all(recording: Recording, out: Path, prepare: Sequence[Path], process
     """Trains what the file does not hold yet, and writes it after each row."""
     table = _begin(recording, out)
     known = {row["name"] for row in table["rows"]}
-    points = recording.sampled, recording.near
-    rows = list(list_rows(*points, filters=recording.filters, seed=recording.seed))
+    rows = list(list_rows(recording.sampled, filters=recording.filters, seed=recording.seed))
     order = {row.name: index for index, row in enumerate(rows)}
     left = [(row, recording) for row in rows if row.name not in known]
     # A process grows with every network that it builds.
@@ -129,17 +127,11 @@ def main() -> int:
     parser.add_argument("--epochs", type=int, default=9)
     parser.add_argument("--tiles", type=int, default=40, help="of 256 x 256, in an epoch")
     parser.add_argument("--sampled", type=int, default=46, help="points of Sobol'")
-    parser.add_argument("--near", type=int, default=32, help="more, where a config would search")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
     options = parser.parse_args()
     recording = Recording(
-        options.filters,
-        options.epochs,
-        options.tiles,
-        options.sampled,
-        options.near,
-        options.seed,
+        options.filters, options.epochs, options.tiles, options.sampled, options.seed
     )
     options.out.parent.mkdir(parents=True, exist_ok=True)
     record_all(recording, options.out, (options.raw, options.mask), options.processes)

@@ -54,7 +54,7 @@ class Resampled:
         self._sections = sections
         self._weights = axis_weights(len(sections), shape[0])
         step = max(1, -(-len(sections) // shape[0]))
-        self._most = remembered * step + len(self._weights[0])
+        self._most = (remembered + 1) * step + len(self._weights[0])
         self._recent: OrderedDict[int, np.ndarray] = OrderedDict()
         self.shape = shape
         # Grey values that lie far from 0 are told apart, as without resampling.
@@ -77,6 +77,7 @@ class Resampled:
             self._recent[number] = resize(section, self.shape[1:])
             if len(self._recent) > self._most:
                 self._recent.popitem(last=False)
+        self._recent.move_to_end(number)
         return self._recent[number]
 
 
