@@ -31,7 +31,7 @@ from search.plan import ONE_AT_A_TIME, PLANNED, Plan, Planned
 from search.refusal import explain
 from search.space import Space, build_space
 from search.space_checks import check_networks
-from search.start import check_starts, start_values
+from search.start import FROM, check_starts, start_values
 from trainer.earlier_model import EarlierModel
 from trainer.errors import InputError
 
@@ -125,13 +125,14 @@ class Config(Section):
     @property
     def _baseline_place(self) -> int | None:
         """Of the start that changes are made of: the first that says itself what it is."""
-        own = (index for index, table in enumerate(self.start) if "from" not in table)
+        own = (index for index, table in enumerate(self.start) if FROM not in table)
         return next(own, None) if self._has_baseline else None
 
     def planned_starts(self) -> dict[str, dict[str, Any]]:
         """The tables that stand for a trial of their own: a baseline comes with its changes."""
-        others = enumerate(self.start)
-        return {f"start[{n}]": each for n, each in others if n != self._baseline_place}
+        baseline = self._baseline_place
+        tables = enumerate(self.start)
+        return {f"start[{place}]": each for place, each in tables if place != baseline}
 
     def starts(
         self, space: Space | None = None, earlier: EarlierModel | None = None
@@ -294,7 +295,7 @@ def _changed(table: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
 def _check_space(config: Config, path: Path) -> None:
     try:
         space = config.build_space()
-        if config.study.sampler != ONE_AT_A_TIME:
+        if config.change and config.study.sampler != ONE_AT_A_TIME:
             # What ideas name is combined by whoever goes on from them.
             check_networks(space)
         check_starts(space, config.planned_starts())

@@ -36,7 +36,7 @@ class Findings:
         interactions: The strongest pair first; None where no two things were varied together.
         edges: Ends of ranges that the best runs crowd at.
         finalists: With the scores of their repeats, the winner first.
-        changes: Of a baseline, where the study tried them one at a time.
+        changes: Of a baseline, where the study tried any.
         pictures: JPEGs of validation sections, by trial number.
         data: What is known of the volume, or of each of several.
         winner: Number of the trial whose model was saved.

@@ -60,7 +60,7 @@ class Result:
             to choose between.
         model: The folder of its model, where it was made.
         unseen: What to test the model on, where there is something that no trial has seen.
-        changes: Of a baseline, where the search tried them one at a time.
+        changes: Of a baseline, where the search tried any.
     """
 
     ending: Ending

@@ -13,9 +13,8 @@ from trainer.earlier_model import EarlierModel
 from trainer.errors import InputError
 from trainer.hyperparameters import NETWORK_FIELDS, Hyperparameters
 
-_FROM = "from"
-
-
+FROM = "from"
+"""The key of a table that goes on from an earlier model."""
 Tables = Mapping[str, Mapping[str, Any]]
 """Of `[[start]]`, by their places in the config."""
 
@@ -31,17 +30,17 @@ def check_starts(space: Space, tables: Tables) -> None:
         InputError: Which table, and why.
     """
     for where, table in tables.items():
-        if _FROM not in table:
+        if FROM not in table:
             space.start(table, where)
             continue
-        if not isinstance(table[_FROM], str) or not table[_FROM]:
-            raise InputError(f"{where}.from: expected a model folder, got {table[_FROM]!r}")
+        if not isinstance(table[FROM], str) or not table[FROM]:
+            raise InputError(f"{where}.from: expected a model folder, got {table[FROM]!r}")
         if "preset" in table:
             raise InputError(
                 f"{where}.preset: expected from or preset, got both; begin with two tables"
             )
         space.check(_beside(table), where)
-    naming = [where for where, table in tables.items() if _FROM in table]
+    naming = [where for where, table in tables.items() if FROM in table]
     if len(naming) > 1:
         raise InputError(
             f"{naming[1]}.from: expected one model to go on from, got a second one; "
@@ -56,9 +55,9 @@ def find_earlier_model(tables: Tables) -> EarlierModel | None:
         InputError: It is no model folder.
     """
     for where, table in tables.items():
-        if _FROM in table:
+        if FROM in table:
             try:
-                return EarlierModel.read(Path(table[_FROM]).absolute())
+                return EarlierModel.read(Path(table[FROM]).absolute())
             except InputError as error:
                 raise InputError(f"{where}.from: {error}") from None
     return None
@@ -79,7 +78,7 @@ def start_values(
     """
     values = []
     for where, table in tables.items():
-        if _FROM not in table:
+        if FROM not in table:
             values.append(space.start(table, where))
         elif earlier is not None:
             values.insert(0, _values_of(earlier, space, _beside(table), where))
@@ -138,4 +137,4 @@ def _check_network(earlier: EarlierModel, run: Hyperparameters, where: str) -> N
 
 
 def _beside(table: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in table.items() if name != _FROM}
+    return {name: value for name, value in table.items() if name != FROM}

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from trainer.errors import InputError
-from trainer.input_grid import InputGrid
 from trainer.intensity import Intensity
 from trainer.median import median_of_sections
 from trainer.model import Model
@@ -144,7 +143,7 @@ def prepare_prediction(
 
 def _reach(model: Model) -> int:
     """Sections from the first to the last that are seen for one of them."""
-    offsets = InputGrid.of(model.networks).section_offsets
+    offsets = model.section_offsets
     return offsets[-1] - offsets[0] + 1
 
 

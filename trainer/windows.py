@@ -20,7 +20,7 @@ _LEAST_RAMP = 16
 # Feature maps of a level that are alive at once, float32, measured from above.
 _MAPS = 6
 _MOST_BYTES = 4_000_000_000
-_FIXED_BYTES = 2_000_000_000
+_MOST_BYTES_BY_IMAGE = 2_000_000_000
 _SHARE_OF_FREE = 0.5
 
 
@@ -107,10 +107,10 @@ def count_room(networks: Sequence[Hyperparameters], limit: int | None = None) ->
 
 def _room_bytes(networks: Sequence[Hyperparameters], limit: int | None) -> float:
     # What a network with such a normalization finds depends on how much of a section it is given:
-    # that is to be as much on every machine.
+    # that is to be as much wherever there is memory enough.
     by_image = any(each.normalization in ("layer", "group") for each in networks)
-    most = _FIXED_BYTES if by_image else min(_SHARE_OF_FREE * free_memory(), _MOST_BYTES)
-    return most if limit is None else min(most, _SHARE_OF_FREE * limit)
+    free = free_memory() if limit is None else min(limit, free_memory())
+    return min(_SHARE_OF_FREE * free, _MOST_BYTES_BY_IMAGE if by_image else _MOST_BYTES)
 
 
 def _count(length: int, side: int, overlap: float, step: int) -> int:

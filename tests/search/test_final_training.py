@@ -180,6 +180,13 @@ def test_it_is_trained_on_what_the_config_says(finals: Finals) -> None:
     assert (workers.begun[0].train_on, workers.begun[0].epochs) == ("all", 2)
 
 
+@pytest.mark.parametrize(("gpus", "devices"), [(0.0, 1.0), (0.5, 0.5), (2.0, 2.0)])
+def test_it_is_charged_for_its_share_of_a_gpu(finals: Finals, gpus: float, devices: float) -> None:
+    workers = finals.config.workers.model_copy(update={"gpus_per_trial": gpus})
+    config = finals.config.model_copy(update={"workers": workers})
+    assert final_terms(config, finals.open()).devices_per_trial == devices
+
+
 def test_an_interrupted_final_training_goes_on(finals: Finals) -> None:
     ending, first = finals.train(stop_after=2)
     assert ending.kind == "interrupted"

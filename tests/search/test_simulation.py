@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -314,3 +315,12 @@ def test_nothing_stays_running() -> None:
     anew = [trial for trial in trials if "retried_from" not in trial.user_attrs]
     assert len(anew) == 60
     assert {trial.state.name for trial in trials} == {"COMPLETE", "FAIL", "PRUNED"}
+
+
+def test_checkpoints_in_memory_leave_the_current_folder_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".deleted-by-me").mkdir()
+    MemoryCheckpoints().tidy()
+    assert (tmp_path / ".deleted-by-me").is_dir()

@@ -331,6 +331,13 @@ def test_a_3d_network_is_served_at_any_depth(solid: tuple[Model, Path]) -> None:
     np.testing.assert_allclose(np.asarray(served.serve(stack)), expected, atol=1e-3)
 
 
+@pytest.mark.parametrize(("threshold", "level"), [(0.001, 1), (0.5, 128), (1.0, 255)])
+def test_what_has_no_probability_is_no_foreground(threshold: float, level: int) -> None:
+    model = Model(None, HP, threshold, {})
+    assert model.level == level
+    assert model.segment(np.array([[[0, level]]], np.uint8)).tolist() == [[[0, 1]]]
+
+
 @pytest.mark.parametrize("values", [{"dimensions": "2d"}, {"planar_levels": 0}])
 def test_a_card_with_another_plan_is_refused(
     solid: tuple[Model, Path], tmp_path: Path, values: dict[str, Any]
