@@ -148,6 +148,10 @@ class FaultRig:
         """Checkpoints that lie there now, a sign of progress."""
         return sum(max(self.checkpoints.epochs(n), default=0) for n in self.checkpoints.trials())
 
+    def trials_ended(self) -> int:
+        """Trials that are over, of whatever state."""
+        return sum(trial.state.is_finished() for trial in self.all_trials())
+
     def descendants(self, name: str) -> list[psutil.Process]:
         """Processes that the search has started, by a part of their command line."""
         assert self.process is not None
