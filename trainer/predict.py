@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from trainer.ahead import ahead
 from trainer.errors import Diverged
 from trainer.hyperparameters import Hyperparameters
 from trainer.input_grid import InputGrid
@@ -64,17 +65,33 @@ def predict_sections(
         network, slabs = SlabNetwork(network), plan_slabs(visible, grid.tile_sections)
     else:
         slabs = _batches(wanted, _batch_size(raw.shape[1] * raw.shape[2], grid.section_offsets))
-    for slab in slabs:
-        kept = slab.seen[slab.kept]
-        if not asked.intersection(kept):
-            continue
-        images = intensity.scale(_stack(raw, slab.seen, grid.section_offsets, visible))
+    slabs = (slab for slab in slabs if asked.intersection(slab.seen[slab.kept]))
+    inputs = _inputs(raw, intensity, grid.section_offsets, slabs, visible)
+    for slab, images in inputs if _is_large(raw, grid) else ahead(inputs):
         output = mean_over_views(lambda seen: _predict(network, seen, grid.halvings), images, views)
         if np.isnan(output).any():
             raise Diverged("the network's probabilities are no longer numbers")
-        for number, probability in zip(kept, output[slab.kept], strict=True):
+        for number, probability in zip(slab.seen[slab.kept], output[slab.kept], strict=True):
             if number in asked:
                 yield number, to_uint8(probability)
+
+
+def _inputs(
+    raw: Sections,
+    intensity: Intensity,
+    offsets: Sequence[int],
+    slabs: Iterable[Slab],
+    visible: Sequence[int],
+) -> Iterator[tuple[Slab, np.ndarray]]:
+    """Each slab with what the network sees of it."""
+    for slab in slabs:
+        yield slab, intensity.scale(_stack(raw, slab.seen, offsets, visible))
+
+
+def _is_large(raw: Sections, grid: InputGrid | Hyperparameters) -> bool:
+    """Whether the input of one prediction is as much as there should be at a time."""
+    sections = grid.tile_sections if grid.is_3d else len(grid.section_offsets)
+    return raw.shape[1] * raw.shape[2] * sections > _LARGE_VOXELS
 
 
 def _batch_size(voxels: int, offsets: Sequence[int]) -> int:
