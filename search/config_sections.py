@@ -12,6 +12,7 @@ from trainer.publication import U_NET, Author, Citation, Publication
 
 _PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 _Positive = Annotated[int, Field(ge=1, strict=True)]
+_Count = Annotated[int, Field(ge=0, strict=True)]
 _Sections = tuple[
     Annotated[int, Field(ge=0, strict=True)], Annotated[int, Field(ge=1, strict=True)]
 ]
@@ -133,8 +134,10 @@ class SplitConfig(Section):
     """`[split]`: which sections serve for what, in contiguous blocks with a gap between them."""
 
     validation: Annotated[float, Field(gt=0, lt=1, strict=True)] | _Sections = 0.2
-    gap: Literal["auto"] | Annotated[int, Field(ge=0, strict=True)] = "auto"
+    gap: Literal["auto"] | _Count = "auto"
     holdout: _Sections | None = None
+    holdout_gap: _Count | None = None
+    """Between the holdout and any other block; `gap` where it is not given."""
 
 
 class DataConfig(Section):
@@ -147,9 +150,10 @@ class DataConfig(Section):
     name: str | None = Field(default=None, pattern=r"^\S(.{0,62}\S)?$")
     """Of the volume, in scores and lines; "volume 1" and so on where it has none."""
     validation: Annotated[float, Field(gt=0, lt=1, strict=True)] | _Sections | None = None
-    """Of this volume, in place of what `[split]` says; as `gap` and `holdout`."""
-    gap: Literal["auto"] | Annotated[int, Field(ge=0, strict=True)] | None = None
+    """Of this volume, in place of what `[split]` says; as the three that follow."""
+    gap: Literal["auto"] | _Count | None = None
     holdout: _Sections | None = None
+    holdout_gap: _Count | None = None
 
     @model_validator(mode="after")
     def _check_one_source(self) -> DataConfig:
@@ -161,7 +165,7 @@ class DataConfig(Section):
 
     def split(self, common: SplitConfig) -> SplitConfig:
         """How the volume is split: as it says itself, and else as all are."""
-        own = {"validation": self.validation, "gap": self.gap, "holdout": self.holdout}
+        own = {name: getattr(self, name) for name in SplitConfig.model_fields}
         return common.model_copy(update={key: it for key, it in own.items() if it is not None})
 
 
@@ -174,7 +178,7 @@ class WorkersConfig(Section):
     memory_gb_per_trial: _PositiveFloat | None = None
     """Beyond it a worker is ended, and its trial infeasible; by default the host's is the limit."""
     trials_per_worker: _Positive = 25
-    retries: Annotated[int, Field(ge=0, strict=True)] = 2
+    retries: _Count = 2
 
     @field_validator("gpus_per_trial")
     @classmethod

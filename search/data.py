@@ -89,6 +89,7 @@ def _split(config: Config, table: DataConfig, volume: Volume) -> StudyVolume:
         validation=wanted.validation,
         gap=measure_guard_gap(volume.raw) if wanted.gap == "auto" else wanted.gap,
         holdout=wanted.holdout,
+        holdout_gap=wanted.holdout_gap,
     )
     loaded = StudyVolume(volume, split, _fold(split, config)[1:], str(table.name))
     _check_splits(loaded, "move them with split.validation and split.holdout")

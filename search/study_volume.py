@@ -73,6 +73,7 @@ class StudyVolume:
             "validation": [split.validation.start, split.validation.stop],
             "holdout": split.holdout and [split.holdout.start, split.holdout.stop],
             "gap": split.gap,
+            **({} if split.holdout_gap is None else {"holdout_gap": split.holdout_gap}),
             **({"file": dict(self.origin)} if self.origin else {}),
         }
 
@@ -82,11 +83,12 @@ class StudyVolume:
         split, size = self.split, self.volume.voxel_size_nm
         voxels = " x ".join(f"{side:g}" for side in size) + " nm" if size else "of unknown size"
         held = f", held out {span(split.holdout)}" if split.holdout else ""
+        beside = "" if split.holdout_gap is None else f", {split.holdout_gap} beside the held out"
         return [
             f"volume: {sections} sections of {height} x {width}, voxels {voxels}, "
             f"{self.volume.mask.mean():.2%} foreground",
             f"sections: train {span(split.train)}, validate {span(split.validation)}{held}, "
-            f"gap {split.gap}",
+            f"gap {split.gap}{beside}",
             *(
                 f"fold {number} of the finalists: train {span(fold.train)}, validate "
                 f"{span(fold.validation)}"

@@ -176,6 +176,7 @@ _OF_VOLUME = {
     "validation": "validation sections",
     "holdout": "held-out sections",
     "gap": "sections between two blocks",
+    "holdout_gap": "sections beside the held-out ones",
 }
 
 

@@ -71,6 +71,7 @@ def rescale_split(split: Split, before: int, after: int) -> Split:
         holdout=split.holdout and moved(split.holdout),
         gap=round(split.gap * factor),
         all=moved(split.all),
+        holdout_gap=None if split.holdout_gap is None else round(split.holdout_gap * factor),
     )
 
 

@@ -27,6 +27,7 @@ class Split:
         gap: number of sections between any two of the blocks.
         all: the largest run outside the holdout and its gap: what may be trained on when nothing
             needs validating.
+        holdout_gap: number of sections between the holdout and any other block, where not `gap`.
     """
 
     train: range
@@ -34,6 +35,7 @@ class Split:
     holdout: range | None
     gap: int
     all: range
+    holdout_gap: int | None = None
 
 
 def split_sections(
@@ -42,6 +44,7 @@ def split_sections(
     validation: float | tuple[int, int] = 0.2,
     gap: int,
     holdout: tuple[int, int] | None = None,
+    holdout_gap: int | None = None,
 ) -> Split:
     """Divide the sections of a volume into blocks that cannot leak into each other.
 
@@ -55,18 +58,24 @@ def split_sections(
             them), or a range (z0, z1) of sections, z1 exclusive.
         gap: sections to leave out between two blocks.
         holdout: range (z0, z1) of sections that nothing may touch, z1 exclusive.
+        holdout_gap: sections to leave out beside it; `gap` by default. With fewer there is more to
+            train on, and what is held out resembles it more.
 
     Raises:
         InputError: a range lies outside the volume or nothing is left to train or validate on.
     """
-    if sections < 1 or gap < 0:
-        raise InputError(f"gap = {gap} in {sections} sections; 0 or more in 1 or more are expected")
+    beside = gap if holdout_gap is None else holdout_gap
+    if sections < 1 or min(gap, beside) < 0:
+        least = min(gap, beside)
+        raise InputError(
+            f"gap = {least} in {sections} sections; 0 or more in 1 or more are expected"
+        )
     kept = None if holdout is None else _block(holdout, "holdout", sections)
-    free = _without([range(sections)], kept, gap)
+    free = _without([range(sections)], kept, beside)
     available = _largest(free)
     if isinstance(validation, tuple):
         chosen = _block(validation, "validation", sections)
-        _check_apart(chosen, kept, gap)
+        _check_apart(chosen, kept, beside)
     else:
         chosen = _last(available, validation)
     train = _largest(_without(free, chosen, gap))
@@ -76,7 +85,8 @@ def split_sections(
             f"holdout takes {_shown(kept)}, validation {_shown(chosen)} and the gap {gap} on each "
             "side of a block; give a smaller gap or block, or more sections"
         )
-    return Split(train, chosen, kept, gap, available)
+    own = None if kept is None or beside == gap else beside
+    return Split(train, chosen, kept, gap, available, own)
 
 
 def fold_sections(split: Split, folds: int) -> tuple[Split, ...]:

@@ -45,5 +45,6 @@ def _trained(card: Mapping[str, Any], known: Mapping[str, Any], sections: int) -
         validation=(known["validation"][0], known["validation"][1]),
         gap=known["gap"],
         holdout=held and (held[0], held[1]),
+        holdout_gap=known.get("holdout_gap"),
     )
     return split.all

@@ -88,11 +88,13 @@ def test_several_volumes_are_a_list_of_tables_with_names(path: Path) -> None:
 
 def test_a_volume_is_split_as_it_says_itself_and_else_as_all_are(path: Path) -> None:
     own = f"{PHANTOM}\nvalidation = [3, 5]\ngap = 0"
-    path.write_text(listed(PHANTOM, own, more="[split]\ngap = 4\nholdout = [0, 2]\n"))
+    more = "[split]\ngap = 4\nholdout = [0, 2]\nholdout_gap = 1\n"
+    path.write_text(listed(PHANTOM, f"{own}\nholdout_gap = 0", more=more))
     config = load_config(path)
     first, second = (each.split(config.split) for each in config.volumes)
     assert (first.validation, first.gap, first.holdout) == (0.2, 4, (0, 2))
     assert (second.validation, second.gap, second.holdout) == ((3, 5), 0, (0, 2))
+    assert (first.holdout_gap, second.holdout_gap) == (1, 0)
 
 
 def test_files_of_the_command_line_are_one_volume_in_place_of_a_list(path: Path) -> None:

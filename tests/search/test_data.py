@@ -57,6 +57,15 @@ def test_files_become_a_volume_and_its_blocks(files: Files) -> None:
     )
 
 
+def test_the_held_out_sections_may_have_a_gap_of_their_own(files: Files) -> None:
+    blocks = {"gap": 2, "holdout": [16, 20], "validation": [10, 13]}
+    data = files.load(split={**blocks, "holdout_gap": 1})
+    assert data.volumes[0].split.all == range(15)
+    assert data.to_json()["holdout_gap"] == 1
+    assert "held out 16 to 19, gap 2, 1 beside the held out" in data.describe()[1]
+    assert "holdout_gap" not in files.load(split=blocks).to_json()
+
+
 def test_what_is_kept_with_the_study_tells_the_data_again(files: Files) -> None:
     data = files.load(split={"gap": 2})
     kept = data.to_json()

@@ -215,6 +215,7 @@ def test_sections_that_the_volume_does_not_have_are_refused(block: range) -> Non
         ({"train_on": "train"}, range(8, 10), ""),
         ({"train_on": "train"}, range(3, 10), "3 to 4"),
         ({"train_on": "all"}, range(3, 10), "3 to 6"),
+        ({"train_on": "all", "holdout_gap": 0}, range(3, 10), "3 to 7"),
         ({}, None, "0 to 4"),
         ({"sha256": "another"}, None, ""),
     ],
@@ -232,6 +233,7 @@ def test_sections_that_the_model_was_trained_on_are_named(
     write_stack(tmp_path / "raw.tif", here.raw, None)
     write_stack(tmp_path / "mask.tif", here.mask, None)
     blocks = {"train": [0, 5], "validation": [6, 7], "holdout": [8, 10], "gap": 1}
+    blocks |= {"holdout_gap": card.pop("holdout_gap")} if "holdout_gap" in card else {}
     data = {"sha256": card.pop("sha256", here.sha256), "voxel_size_nm": None, **blocks}
     trained = replace(model(), card={"data": data, **card})
     monkeypatch.setattr(evaluate_module, "load_model", lambda folder, precision: trained)

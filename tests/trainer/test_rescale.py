@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -82,6 +84,7 @@ def test_blocks_move_with_their_sections() -> None:
     assert rescale_split(split, 20, 40) == Split(
         range(16), range(20, 26), range(32, 40), 4, range(28)
     )
+    assert rescale_split(replace(split, holdout_gap=3), 20, 40).holdout_gap == 6
     coarse = rescale_split(Split(range(18), range(19, 20), None, 1, range(20)), 20, 5)
     assert (coarse.train, coarse.validation, coarse.all) == (range(4), range(4, 5), range(5))
 

@@ -73,6 +73,8 @@ def test_at_least_one_section_validates() -> None:
         ({"gap": 1, "validation": (0, 4), "holdout": (3, 6)}, "overlap"),
         ({"gap": 2, "validation": (0, 3), "holdout": (4, 6)}, "1 sections apart"),
         ({"gap": -1}, "gap = -1"),
+        ({"gap": 1, "holdout_gap": -2}, "gap = -2"),
+        ({"gap": 0, "holdout": (6, 9), "holdout_gap": 2, "validation": (3, 5)}, "1 sections apart"),
         ({"gap": 1, "validation": 0.0}, "a share between 0 and 1"),
         ({"gap": 1, "validation": 1.5}, "a share between 0 and 1"),
     ],
@@ -94,24 +96,39 @@ def ranges(largest: int) -> st.SearchStrategy[tuple[int, int]]:
     gap=st.integers(0, 30),
     validation=st.floats(0.01, 0.99) | ranges(120),
     holdout=st.none() | ranges(120),
+    holdout_gap=st.none() | st.integers(0, 30),
 )
 def test_no_two_blocks_come_nearer_than_the_gap(
     sections: int,
     gap: int,
     validation: float | tuple[int, int],
     holdout: tuple[int, int] | None,
+    holdout_gap: int | None,
 ) -> None:
     try:
-        split = split_sections(sections, validation=validation, gap=gap, holdout=holdout)
+        split = split_sections(
+            sections, validation=validation, gap=gap, holdout=holdout, holdout_gap=holdout_gap
+        )
     except InputError:
         return
+    beside = gap if holdout_gap is None else holdout_gap
     for block in [*blocks(split), split.all]:
         assert block
         assert set(block) <= set(range(sections))
-    for one, other in itertools.combinations(blocks(split), 2):
-        assert sections_between(one, other) >= gap
+    assert sections_between(split.train, split.validation) >= gap
     if split.holdout is not None:
-        assert sections_between(split.all, split.holdout) >= gap
+        for block in (split.train, split.validation, split.all):
+            assert sections_between(block, split.holdout) >= beside
+
+
+def test_the_holdout_may_have_a_gap_of_its_own() -> None:
+    search = {"validation": (95, 115), "gap": 30, "holdout": (145, 165)}
+    assert split_sections(165, **search).all == range(115)
+    split = split_sections(165, **search, holdout_gap=0)
+    assert (split.train, split.all, split.holdout_gap) == (range(65), range(145), 0)
+    # Where it is the same, or there is nothing held out, nothing is said of it.
+    assert split_sections(165, **search, holdout_gap=30) == split_sections(165, **search)
+    assert split_sections(165, gap=30, holdout_gap=0).holdout_gap is None
 
 
 @given(sections=st.integers(1, 120), gap=st.integers(0, 30), share=st.floats(0.01, 0.99))
