@@ -18,6 +18,7 @@ DEFAULT_RANGES: Mapping[str, Any] = {
     "momentum": {"low": 0.5, "high": 0.99},
     "weight_decay": {"low": 1e-5, "high": 1e-1, "log": True},
     "warmup": {"low": 0.0, "high": 0.2},
+    "ema_momentum": [0.0, 0.99, 0.999],
     "batch_size": [2, 4, 8, 16],
     "focal_gamma": {"low": 1.0, "high": 4.0},
     "tversky_alpha": {"low": 0.1, "high": 0.9},

@@ -10,6 +10,8 @@ from trainer.hyperparameters import Hyperparameters
 _GB = 1e9
 _WEIGHT_BYTES = 16
 """A weight, its gradient and the optimizer's two means, float32."""
+_AVERAGE_BYTES = 4
+"""A weight's moving average, float32."""
 _LARGEST_AT_ONCE = 2
 """Gradients of the largest feature maps that stand beside what is kept for them."""
 
@@ -63,7 +65,8 @@ def estimate_training_bytes(hyperparameters: Hyperparameters, precision: str) ->
     voxels = [hp.batch_size * math.prod(hp.tile_shape) // each for each in coarser]
     kept = sum(count * voxel for count, voxel in zip(maps, voxels, strict=True))
     passing = _LARGEST_AT_ONCE * hp.level_filters[0] * voxels[0]
-    return _WEIGHT_BYTES * count_weights(hp) + wide * (kept + passing)
+    of_a_weight = _WEIGHT_BYTES + _AVERAGE_BYTES * (hp.ema_momentum > 0)
+    return of_a_weight * count_weights(hp) + wide * (kept + passing)
 
 
 def check_footprint(hyperparameters: Hyperparameters, precision: str, room: int) -> None:

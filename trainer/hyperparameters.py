@@ -58,6 +58,9 @@ class Hyperparameters:
     warmup: float = _number(
         0.0, 0.0, 0.9, "Share of the run in which the learning rate rises from 0."
     )
+    ema_momentum: float = _number(
+        0.0, 0.0, 0.99999, "Of the moving average of weights that predicts; 0 for the weights."
+    )
     batch_size: int = _number(8, 1, 4096, "Tiles in one step.")
     loss: str = _word(
         "bce_dice",

@@ -19,6 +19,7 @@ from trainer.model_card import CARD_FORMAT, read_card
 from trainer.neighbours import describe_offsets
 from trainer.replacement import make_room, replace_folder
 from trainer.small_objects import drop_small_objects
+from trainer.weight_average import best_weight
 from trainer.windows import WindowedNetwork, Windows, choose_windows, count_room
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def build_model(
     """
     network = _network((hyperparameters,), "float32", stock=True)
     for weight in network.weights:
-        weight.assign(state[f"model/{weight.path}"])
+        weight.assign(best_weight(state, weight.path))
     return Model(network, hyperparameters, threshold, card)
 
 

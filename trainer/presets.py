@@ -13,6 +13,7 @@ _REPORT_2019: Mapping[str, Any] = {
     "epsilon": 1e-7,
     "schedule": "constant",
     "warmup": 0.0,
+    "ema_momentum": 0.0,
     # The report names no batch size; its tutorial's is 3, and it tried 5, 10 and 20.
     "batch_size": 3,
     "loss": "bce",

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -25,6 +25,7 @@ from trainer.tiles import TileSource
 from trainer.training_counts import TrainingCounts, pooled_dice
 from trainer.training_volume import TrainingVolume
 from trainer.unet import build_unet, with_probability
+from trainer.weight_average import WeightAverage
 from trainer.windows import WindowedNetwork, choose_windows, count_room
 
 TILE_VOXELS = 256 * 256
@@ -120,7 +121,10 @@ class TrainingSession:
         self._threads = threads
         self._tiles = TileSource(volumes, hyperparameters, seed=plan.seed)
         self._network = build_unet(hyperparameters, precision=precision)
-        self._predictor = with_probability(self._network)
+        self._average = self._build_average(precision)
+        self._predictor = with_probability(
+            self._average.network if self._average else self._network
+        )
         # Found once: asking gives freed memory back, which the next epoch would have to take again.
         self._room = count_room([hyperparameters], room_bytes)
         self._loss = build_loss(hyperparameters)
@@ -190,7 +194,7 @@ class TrainingSession:
 
     def state(self) -> dict[str, np.ndarray]:
         """Weights, optimizer and random state, as arrays under their names."""
-        return {**read_state(self._network), "epoch": np.asarray(self.epoch)}
+        return {**read_state(self._network, self._means), "epoch": np.asarray(self.epoch)}
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Goes on from a state of the same network.
@@ -198,7 +202,8 @@ class TrainingSession:
         Raises:
             InputError: The state belongs to another network.
         """
-        write_state(self._network, {n: array for n, array in arrays.items() if n != "epoch"})
+        kept = {name: array for name, array in arrays.items() if name != "epoch"}
+        write_state(self._network, self._means, kept)
         self.epoch = int(arrays["epoch"])
 
     def begin_with(self, weights: Mapping[str, np.ndarray]) -> None:
@@ -213,6 +218,8 @@ class TrainingSession:
             InputError: They belong to another network, and this one stays as it is.
         """
         write_weights(self._network, weights)
+        if self._average:
+            self._average.begin()
 
     def draw_example(self, threshold: float) -> np.ndarray:
         """Draws a validation section as the last epoch has left it, RGB, uint8 (y, x, 3)."""
@@ -220,19 +227,33 @@ class TrainingSession:
 
     def close(self) -> None:
         """Gives the network's memory back, as far as the framework does."""
-        del self._network, self._predictor
+        del self._network, self._predictor, self._average
         keras.backend.clear_session()
         gc.collect()
         return_freed_memory()
 
+    @property
+    def _means(self) -> dict[str, Any]:
+        return self._average.variables if self._average else {}
+
+    def _build_average(self, precision: str) -> WeightAverage | None:
+        momentum = self.hyperparameters.ema_momentum
+        if not momentum:
+            return None
+        copy = build_unet(self.hyperparameters, precision=precision)
+        return WeightAverage(self._network, copy, momentum)
+
     def _train(self) -> tuple[float, float, float]:
         """The mean loss, Dice, and the seconds in which no tiles were ready."""
         steps = self.steps_per_epoch
-        losses, waited, asked = [], 0.0, time.monotonic()
+        losses: list[float] = []
+        waited, asked = 0.0, time.monotonic()
         counts = np.zeros(3)
         for images, masks in self._tiles.batches(self.epoch * steps, steps, threads=self._threads):
             waited += time.monotonic() - asked
             step = self._network.train_on_batch(images, masks, return_dict=True)
+            if self._average:
+                self._average.update(self.epoch * steps + len(losses))
             losses.append(float(step["loss"]))
             if not math.isfinite(losses[-1]):
                 raise Diverged(f"the loss became {losses[-1]} in epoch {self.epoch + 1}")

@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 
 from trainer.errors import InputError
 
-
-def read_state(network: keras.Model) -> dict[str, np.ndarray]:
-    """Weights, optimizer and random state of a compiled network."""
-    return {name: np.asarray(variable) for name, variable in _variables(network).items()}
+if TYPE_CHECKING:
+    import keras
 
 
-def write_state(network: keras.Model, arrays: Mapping[str, np.ndarray]) -> None:
-    """Gives the network a state that `read_state` took.
+def read_state(network: keras.Model, also: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Weights, optimizer and random state of a compiled network.
+
+    Args:
+        network: In training.
+        also: Further variables, by their names.
+    """
+    variables = _variables(network) | dict(also)
+    return {name: np.asarray(variable) for name, variable in variables.items()}
+
+
+def write_state(
+    network: keras.Model, also: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+) -> None:
+    """Gives the network, and the variables beside it, a state that `read_state` took.
 
     Raises:
-        InputError: The state belongs to another network, which stays as it is.
+        InputError: The state belongs to another network, and all stays as it is.
     """
-    _write(_variables(network), arrays, "restore it with the hyperparameters that made it")
+    variables = _variables(network) | dict(also)
+    _write(variables, arrays, "restore it with the hyperparameters that made it")
 
 
 def write_weights(network: keras.Model, arrays: Mapping[str, np.ndarray]) -> None:

@@ -75,6 +75,7 @@ def test_more_of_anything_needs_more() -> None:
         {"kernel": "effective_5x5"},
         {"centre_levels": 1},
         {"dimensions": "3d"},
+        {"ema_momentum": 0.99},
     ):
         assert estimate_training_bytes(run(**values), "mixed_bfloat16") > small
     assert estimate_training_bytes(run(), "float32") > small

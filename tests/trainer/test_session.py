@@ -202,7 +202,9 @@ SOLID = {"dimensions": "3d", "tile_sections": 8, "batch_size": 2}
 
 
 @pytest.mark.parametrize(
-    "kind", [{}, SOLID, {"precision": "mixed_float16"}], ids=["2d", "3d", "float16"]
+    "kind",
+    [{}, SOLID, {"precision": "mixed_float16"}, {"ema_momentum": 0.9}],
+    ids=["2d", "3d", "float16", "ema"],
 )
 def test_a_restored_run_goes_on_to_the_bit(phantom: Volume, kind: dict[str, Any]) -> None:
     options = {"dropout": 0.3, "epochs": 2, "seed": 4, **kind}
@@ -248,6 +250,7 @@ def test_the_seed_decides_the_weights(phantom: Volume) -> None:
         {"normalization": "none"},
         {"optimizer": "sgd"},
         {"dropout": 0.1},
+        {"ema_momentum": 0.9},
     ],
 )
 def test_a_state_of_another_network_is_refused(
