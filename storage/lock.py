@@ -208,17 +208,26 @@ class _SessionClaim:
     def take(self) -> str | None:
         try:
             connection = self._connect()
-            if self._try(connection) or (
-                self._end_lost_session(connection) and self._wait(connection)
-            ):
-                self._session = self._describe_session(connection)
-                self._connection = connection
-                return None
-            holder = self._ask_holder(connection)
-            connection.close()
+            if holder := self._contend(connection):
+                connection.close()
+                return f"{holder} (lock in {self._database.shown})"
+            self._session = self._describe_session(connection)
+            self._connection = connection
+            return None
         except SQLAlchemyError as error:
             raise explain(self._database, error) from None
-        return f"{holder or 'another session'} (lock in {self._database.shown})"
+
+    def _contend(self, connection: Connection) -> str | None:
+        """Takes the lock for the session, or tells who holds it."""
+        if self._try(connection):
+            return None
+        if self._end_lost_session(connection) and self._wait(connection):
+            return None
+        holder = self._ask_holder(connection)
+        # Whoever held it may be gone since, as a lost session that ended by itself.
+        if holder is None and self._try(connection):
+            return None
+        return holder or self._ask_holder(connection) or "another session"
 
     def holder(self) -> str | None:
         try:

@@ -20,7 +20,7 @@ from sqlalchemy.pool import NullPool
 # Every character that a URL, a connection string or a configuration file reads as its own.
 PASSWORD = "p@ss: w/o%r'd\\{x}?&#"
 USER = "searcher"
-START_SECONDS = 30.0
+START_SECONDS = 120.0
 
 
 def find_binaries() -> Path | None:
@@ -40,7 +40,9 @@ class PostgresServer:
         self._user = _unprivileged_user()
         self._folder = _make_folder(self._user)
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = 0
+        # Bound for as long as the server may be stopped: nobody else is given its port.
+        self._reserved = _reserve_port()
+        self.port = int(self._reserved.getsockname()[1])
         self._initialize()
 
     def url(self, database: str = "postgres", *, user: str = USER, password: str = PASSWORD) -> str:
@@ -62,8 +64,7 @@ class PostgresServer:
         return self.url(name)
 
     def start(self) -> None:
-        """Start the server and wait until it answers; on the port that it had before."""
-        self.port = self.port or _free_port()
+        """Start the server and wait until it answers."""
         command = [
             *(str(self._binaries / "postgres"), "-D", str(self._folder / "data")),
             *("-h", "127.0.0.1", "-p", str(self.port), "-k", str(self._folder)),
@@ -91,6 +92,7 @@ class PostgresServer:
     def remove(self) -> None:
         """Stop the server and delete its databases."""
         self.stop()
+        self._reserved.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _initialize(self) -> None:
@@ -154,7 +156,10 @@ def _is_open(path: Path) -> bool:
     return path.is_dir() and all(p.stat().st_mode & 0o001 for p in [path, *path.parents])
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _reserve_port() -> socket.socket:
+    """Return a socket on a free port; it never listens, so that the server can."""
+    reserved = socket.socket()
+    # As the server's own: on Linux two such sockets share a port while one at most listens.
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    reserved.bind(("127.0.0.1", 0))
+    return reserved

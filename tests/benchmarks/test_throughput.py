@@ -69,7 +69,7 @@ def test_a_way_that_takes_too_long_or_fails_ends_no_benchmark() -> None:
     late = execution_modes.measure_apart(mode, 1, timeout_seconds=0.05)
     assert late == {"error": "no result within 0.05 seconds"}
     broken = execution_modes.Mode("float31", jit=False, normalization="fused")
-    assert "float31" in execution_modes.measure_apart(broken, 1, timeout_seconds=120)["error"]
+    assert "float31" in execution_modes.measure_apart(broken, 1, timeout_seconds=600)["error"]
 
 
 class _Ones:

@@ -19,6 +19,7 @@ _FOLDERS = ("requirements", "search", "storage", "trainer", "configs", "docker")
 CONFIG = "configs/stack.toml"
 PROJECT = "unet-search-test"
 SERVICES = ("postgres", "ray-head", "worker", "search", "dashboard")
+_SECONDS = 900.0
 
 
 def compose_command() -> list[str] | None:
@@ -96,8 +97,8 @@ class Stack:
     def epochs(self) -> int:
         return int(self.status().get("budget", {}).get("epochs_trained", 0))
 
-    def wait_until(self, reached: Callable[[], bool], seconds: float = 180) -> None:
-        until = time.monotonic() + seconds
+    def wait_until(self, reached: Callable[[], bool]) -> None:
+        until = time.monotonic() + _SECONDS
         while not reached():
             assert time.monotonic() < until, self.compose("logs", "--no-color", "--tail=30")
             time.sleep(1)

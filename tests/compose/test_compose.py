@@ -22,7 +22,7 @@ _CONNECT = (
     "for address in sys.argv[1:]:\n"
     "    host, _, port = address.rpartition(':')\n"
     "    try:\n"
-    "        socket.create_connection((host, int(port)), timeout=2).close()\n"
+    "        socket.create_connection((host, int(port)), timeout=10).close()\n"
     "        print('reached', address)\n"
     "    except OSError:\n"
     "        print('nothing at', address)\n"
@@ -168,17 +168,19 @@ def test_a_crash_is_survived_without_anybody(stack: Stack) -> None:
     before = stack.epochs()
     (search,) = stack.containers("search")
     # From inside, as a crash would be: what `docker kill` ends is not started again.
-    docker("exec", search, "python3", "-c", _KILL, "unet-search")
+    # The container ends with it, and may end this too: the count says whether it was killed.
+    docker("exec", search, "python3", "-c", _KILL, "unet-search", check=False)
     stack.wait_until(lambda: stack.inspect(search)["RestartCount"] >= 1)
     stack.wait_until(lambda: stack.epochs() >= before + 2)
 
 
 _KILL = (
     "import os, signal, sys, psutil\n"
-    "for process in psutil.process_iter():\n"
-    "    line = process.cmdline()\n"
+    "for process in psutil.process_iter(['cmdline']):\n"
+    "    line = process.info['cmdline'] or []\n"
     "    if len(line) > 2 and line[1].endswith('/' + sys.argv[1]) and line[2] == 'run':\n"
     "        process.send_signal(signal.SIGKILL)\n"
+    "        break\n"
 )
 
 
@@ -198,20 +200,24 @@ def test_everything_is_still_there_after_down_and_up(stack: Stack) -> None:
 
 
 def test_a_stop_lets_the_epochs_under_way_finish(stack: Stack) -> None:
-    stack.wait_until(lambda: stack.status()["counts"]["RUNNING"] == 2)
+    stack.wait_until(lambda: stack.status().get("counts", {}).get("RUNNING") == 2)
     stack.compose("stop", "search")
     (search,) = stack.containers("search")
     assert stack.inspect(search)["State"]["ExitCode"] == 130
-    counts = stack.status()["counts"]
-    assert counts["RUNNING"] == 0
-    assert counts["WAITING"] == 2
+    status = stack.status()
+    assert status["counts"]["RUNNING"] == 0
+    # An epoch that finishes may be a trial's last one, or the last before a pause.
+    assert status["counts"]["WAITING"] <= 2
+    links = {trial["number"]: trial["user_attrs"] for trial in status["trials"]}
+    stopped = {number for number, each in links.items() if each.get("goes_on")}
+    assert stopped == {each["retried_from"] for each in links.values() if "retried_from" in each}
 
 
 def test_the_search_ends_with_its_model_and_nothing_lost(stack: Stack) -> None:
     stack.set_trials(stack.status()["budget"]["trials_begun"] + 2)
     stack.up()
     (search,) = stack.containers("search")
-    stack.wait_until(lambda: not stack.inspect(search)["State"]["Running"], seconds=600)
+    stack.wait_until(lambda: not stack.inspect(search)["State"]["Running"])
     assert stack.inspect(search)["State"]["ExitCode"] == 0
     assert (stack.folder / "runs/stack/model/model.keras").is_file()
     assert {path.stat().st_uid for path in (stack.folder / "runs").rglob("*")} == {1000}
@@ -264,11 +270,18 @@ def test_commands_are_given_to_the_running_stack(stack: Stack) -> None:
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="no Chromium is installed")
 def test_a_browser_shows_study_pruned_trial_and_artifact(stack: Stack) -> None:
     url = f"http://127.0.0.1:{stack.ports[0]}/dashboard"
-    assert "stack" in _page(url)
+    stack.wait_until(lambda: "stack" in _page(url))
     pruned = [row for row in stack.status()["trials"] if row["state"] == "PRUNED"]
     number = pruned[0]["number"]
-    stack.wait_until(lambda: "section.png" in _page(f"{url}/studies/1/trials?numbers={number}"))
-    page = _page(f"{url}/studies/1/trials?numbers={number}")
+    page = ""
+
+    def shows_its_picture() -> bool:
+        # The next page may be drawn less far: what is asserted is of the one that was seen.
+        nonlocal page
+        page = _page(f"{url}/studies/1/trials?numbers={number}")
+        return "section.png" in page
+
+    stack.wait_until(shows_its_picture)
     assert f"Trial {number} " in page
     assert "Pruned" in page
     (picture,) = re.findall(r'alt="section\.png" src="(/artifacts/[0-9a-f/-]+)"', page)

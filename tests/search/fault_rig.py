@@ -21,7 +21,7 @@ from storage.database import Database, database_from_environment
 from storage.studies import open_study_storage
 
 PROGRAM = Path(__file__).with_name("light_search.py")
-SECONDS = 240.0
+SECONDS = 900.0
 EPOCHS = 6
 RETRIES = 2
 CONFIG = """
@@ -73,6 +73,8 @@ class FaultRig:
         self.environment = {
             **os.environ,
             "LIGHT_EPOCH_SECONDS": str(epoch_seconds),
+            # Two trials at a time, however many cores the machine has: Ray's own name for it.
+            "RAY_OVERRIDE_RESOURCES": '{"CPU": 2}',
             **(environment or {}),
         }
         self.checkpoints = CheckpointStore(folder / "runs" / "light" / "trials")

@@ -142,16 +142,19 @@ try:
         workers = RayWorkers(replace(_task(), logs=Path(sys.argv[1])), cpus=1, runner=_runner())
         _begin(workers, 0)
         _run_until(workers, lambda event: True)
-        for process in psutil.Process().children():
-            if process.name() in sys.argv[2:]:
-                process.kill()
+        doomed = [each for each in psutil.Process().children() if each.name() in sys.argv[2:]]
+        for process in doomed:
+            process.kill()
+        # A killed process still listens for a moment.
+        psutil.wait_procs(doomed, timeout=60)
         try:
             _run_until(workers, lambda event: False)
         finally:
             workers.close()
 except ClusterLost as error:
-    left = [process.name() for process in psutil.Process().children(recursive=True)]
-    print(left, error)
+    # What is ending by itself is nothing that is left.
+    _, left = psutil.wait_procs(psutil.Process().children(recursive=True), timeout=60)
+    print([process.pid for process in left], error)
     sys.exit(7)
 """
 
@@ -167,7 +170,7 @@ def test_a_cluster_that_dies_is_told_in_one_line_and_leaves_nothing(
         env={**environment, "PYTHONPATH": os.pathsep.join(paths)},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 7, done.stderr

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import socket
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,9 @@ from sqlalchemy import URL, make_url
 from storage.database import Database, database_from_environment
 from storage.errors import DatabaseError
 from storage.studies import open_existing_storage, open_study_storage
+
+# Far below the patience of a minute, and long for the slowest of machines.
+AT_ONCE_SECONDS = 30.0
 
 
 def at(url: str | URL) -> Database:
@@ -39,7 +43,7 @@ def opened(database: Database) -> Iterator[RDBStorage]:
         storage.engine.dispose()
 
 
-def refusal(database: Database, patience_seconds: float = 10.0) -> tuple[str, float]:
+def refusal(database: Database, patience_seconds: float = 60.0) -> tuple[str, float]:
     start = time.monotonic()
     with pytest.raises(DatabaseError) as caught:
         open_study_storage(database, patience_seconds=patience_seconds)
@@ -125,7 +129,7 @@ def test_folder_under_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     message, elapsed = refusal(database_from_environment(tmp_path / "file" / "runs", {}))
     assert f"{tmp_path}/file/runs cannot be made" in message
-    assert elapsed < 2
+    assert elapsed < AT_ONCE_SECONDS
 
 
 def test_folder_that_the_system_refuses_is_named() -> None:
@@ -144,7 +148,7 @@ def test_file_that_is_no_database_is_refused_and_kept(tmp_path: Path) -> None:
     file.write_text("notes on mitochondria" * 100)
     message, elapsed = refusal(database_from_environment(tmp_path, {}))
     assert f"{file} is not an SQLite database" in message
-    assert elapsed < 2
+    assert elapsed < AT_ONCE_SECONDS
     assert [path.name for path in tmp_path.iterdir()] == ["studies.db"]
     assert file.read_text() == "notes on mitochondria" * 100
 
@@ -156,7 +160,7 @@ def test_database_that_another_program_holds_is_refused_after_the_patience(tmp_p
         other.execute("BEGIN IMMEDIATE")
         message, elapsed = refusal(database, patience_seconds=0.3)
     assert "held by another program" in message
-    assert elapsed < 2
+    assert elapsed < AT_ONCE_SECONDS
 
 
 def test_tables_of_another_optuna_are_refused(database: Database) -> None:
@@ -171,33 +175,33 @@ def test_wrong_password_is_refused_at_once(postgres_server: Any) -> None:
     message, elapsed = refusal(at(postgres_server.url(password="sesame")))
     assert "refused user and password (password authentication failed" in message
     assert "UNET_SEARCH_DATABASE_PASSWORD_FILE" in message
-    assert elapsed < 2
+    assert elapsed < AT_ONCE_SECONDS
 
 
 def test_missing_password_is_refused_at_once(postgres_server: Any) -> None:
     url = make_url(postgres_server.url())
     message, elapsed = refusal(at(f"postgresql://{url.username}@{url.host}:{url.port}/postgres"))
     assert "no password supplied" in message
-    assert elapsed < 2
+    assert elapsed < AT_ONCE_SECONDS
 
 
 def test_unknown_database_is_refused_at_once(postgres_server: Any) -> None:
     message, elapsed = refusal(at(postgres_server.url("nowhere")))
     assert 'database "nowhere" does not exist: create it' in message
-    assert elapsed < 2
+    assert elapsed < AT_ONCE_SECONDS
 
 
 def test_user_who_may_not_create_tables_is_told_so(postgres_server: Any) -> None:
     postgres_server.execute("CREATE ROLE guest LOGIN PASSWORD 'sesame'")
     message, elapsed = refusal(at(postgres_server.url(user="guest", password="sesame")))
     assert "forbids (permission denied for schema public): grant it to user guest" in message
-    assert elapsed < 4
+    assert elapsed < AT_ONCE_SECONDS
 
 
 def test_option_that_the_driver_does_not_know_is_refused_at_once(postgres_url: str) -> None:
     message, elapsed = refusal(at(postgres_url + "?colour=red"))
     assert "colour" in message
-    assert elapsed < 2
+    assert elapsed < AT_ONCE_SECONDS
 
 
 def test_options_of_the_url_go_before_ours(postgres_url: str) -> None:
@@ -228,33 +232,36 @@ def test_stopped_server_is_asked_again_and_then_named(
         postgres_server.start()
     assert f"127.0.0.1:{postgres_server.port}/shared within" in message
     assert "(Connection refused): start it" in message
-    assert 0.4 < elapsed < 3
+    assert 0.4 < elapsed < AT_ONCE_SECONDS
 
 
 def test_server_that_starts_late_is_waited_for(postgres_server: Any, postgres_url: str) -> None:
     postgres_server.stop()
     with ThreadPoolExecutor(1) as pool:
-        opening = pool.submit(open_study_storage, at(postgres_url))
+        opening = pool.submit(open_study_storage, at(postgres_url), patience_seconds=60.0)
         time.sleep(0.7)
         assert not opening.done()
         postgres_server.start()
-        opening.result(15).engine.dispose()
+        opening.result(90).engine.dispose()
 
 
 @pytest.mark.slow
-def test_host_that_never_answers_is_given_up_within_fifteen_seconds() -> None:
+def test_host_that_never_answers_is_given_up_after_the_patience() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
-        message, elapsed = refusal(at(f"postgresql://u:sesame@127.0.0.1:{port}/d"))
+        url = f"postgresql://u:sesame@127.0.0.1:{port}/d"
+        message, elapsed = refusal(at(url), patience_seconds=10.0)
     assert f"postgresql://u@127.0.0.1:{port}/d" in message
-    assert 8 < elapsed < 15
+    assert 8 < elapsed < 40
 
 
 def test_name_server_that_never_answers_does_not_hold_the_start(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("psycopg2.connect", lambda *_, **__: time.sleep(20))
+    answered = threading.Event()
+    monkeypatch.setattr("psycopg2.connect", lambda *_, **__: answered.wait(120))
     monkeypatch.setattr("storage.studies.CONNECT_SECONDS", 0.2)
     message, elapsed = refusal(at("postgresql://u:sesame@h/d"), patience_seconds=0.2)
+    answered.set()
     assert "accepts no connection" in message
-    assert elapsed < 2
+    assert elapsed < AT_ONCE_SECONDS
