@@ -27,7 +27,7 @@ Raw = Annotated[Path, typer.Option(help="Image stack.")]
 Mask = Annotated[Path, typer.Option(help="Mask stack.")]
 VoxelSize = Annotated[
     str | None,
-    typer.Option("--voxel-size-nm", metavar="Z,Y,X", help="Where the files do not say."),
+    typer.Option("--voxel-size-nm", metavar="Z,Y,X", help="In place of what the files say."),
 ]
 Window = Annotated[
     int | None,

@@ -45,10 +45,14 @@ class Hyperparameters:
         1e-7, 1e-16, 10.0, "Smoothing against division by zero.", optimizer=_ADAM
     )
     momentum: float = _number(
-        0.9, 0.0, 0.999999, "Share of the last step that is repeated.", optimizer=("sgd",)
+        0.9, 0.0, 0.999999, "Share of the last step that is added to the next.", optimizer=("sgd",)
     )
     weight_decay: float = _number(
-        0.004, 0.0, 10.0, "Share by which a rate of 1 shrinks weights.", optimizer=("adamw",)
+        0.004,
+        0.0,
+        10.0,
+        "Share of weights that a step takes, times its rate.",
+        optimizer=("adamw",),
     )
     schedule: str = _word(
         "cosine",
@@ -59,7 +63,7 @@ class Hyperparameters:
         0.0, 0.0, 0.9, "Share of the run in which the learning rate rises from 0."
     )
     ema_momentum: float = _number(
-        0.0, 0.0, 0.99999, "Of the moving average of weights that predicts; 0 for the weights."
+        0.0, 0.0, 0.99999, "Of the moving average of weights that is judged and kept; 0 for none."
     )
     batch_size: int = _number(8, 1, 4096, "Tiles in one step.")
     loss: str = _word(
@@ -79,7 +83,7 @@ class Hyperparameters:
         "Whether convolutions see a section, or a stack of them that is segmented as a whole.",
     )
     depth: int = _number(5, 1, 8, "How often the resolution is halved on the way to the centre.")
-    filters: int = _number(32, 1, 1024, "Of the first level; each one below has twice as many.")
+    filters: int = _number(32, 1, 1024, "At the first level; each one below has twice as many.")
     outer_levels: int = _number(
         0,
         -2,
@@ -155,7 +159,7 @@ class Hyperparameters:
         0.0, 0.0, 1.0, "Share of tiles that are centred on foreground.", tile_placement=("random",)
     )
     flip_probability: float = _number(
-        0.5, 0.0, 1.0, "Of a mirrored tile, along each axis; along z as well in 3D."
+        0.5, 0.0, 1.0, "Chance of a mirrored tile, for each axis; in 3D for z as well."
     )
     flip_axes: str = _word(
         "both",
@@ -163,16 +167,16 @@ class Hyperparameters:
         "Which way tiles are mirrored in the plane.",
         flip_probability=0,
     )
-    rotation_probability: float = _number(1.0, 0.0, 1.0, "Of a turned tile.")
+    rotation_probability: float = _number(1.0, 0.0, 1.0, "Chance of a turned tile.")
     rotation_degrees: float = _number(
         180.0, 0.0, 180.0, "Largest angle, either way.", rotation_probability=0
     )
-    zoom_probability: float = _number(1.0, 0.0, 1.0, "Of a scaled tile.")
+    zoom_probability: float = _number(1.0, 0.0, 1.0, "Chance of a scaled tile.")
     zoom: float = _number(
         0.1, 0.0, 0.9, "Factors from 1 / (1 + zoom) to 1 + zoom.", zoom_probability=0
     )
     shift_probability: float = _number(
-        0.0, 0.0, 1.0, "Of a tile moved out of its cell.", tile_placement=("grid",)
+        0.0, 0.0, 1.0, "Chance of a tile moved out of its cell.", tile_placement=("grid",)
     )
     shift: float = _number(
         0.1,
@@ -182,14 +186,14 @@ class Hyperparameters:
         tile_placement=("grid",),
         shift_probability=0,
     )
-    elastic_probability: float = _number(0.0, 0.0, 1.0, "Of an elastically deformed tile.")
+    elastic_probability: float = _number(0.0, 0.0, 1.0, "Chance of an elastically deformed tile.")
     elastic_alpha: float = _number(
         120.0, 0.0, 10000.0, "Factor on the smoothed displacements.", elastic_probability=0
     )
     elastic_sigma: float = _number(
         10.0, 1.0, 200.0, "Width of that smoothing, in voxels.", elastic_probability=0
     )
-    brightness_probability: float = _number(1.0, 0.0, 1.0, "Of a brighter or darker tile.")
+    brightness_probability: float = _number(1.0, 0.0, 1.0, "Chance of a brighter or darker tile.")
     brightness: float = _number(
         0.1,
         0.0,
@@ -197,15 +201,15 @@ class Hyperparameters:
         "Largest shift, in units of the volume's intensity range.",
         brightness_probability=0,
     )
-    contrast_probability: float = _number(1.0, 0.0, 1.0, "Of a changed contrast.")
+    contrast_probability: float = _number(1.0, 0.0, 1.0, "Chance of a changed contrast.")
     contrast: float = _number(
         0.1, 0.0, 0.9, "Largest relative change of contrast.", contrast_probability=0
     )
-    blur_probability: float = _number(0.0, 0.0, 1.0, "Of a tile out of focus.")
+    blur_probability: float = _number(0.0, 0.0, 1.0, "Chance of a tile out of focus.")
     blur_sigma: float = _number(
         1.0, 0.0, 10.0, "Largest width of the Gaussian, in voxels.", blur_probability=0
     )
-    noise_probability: float = _number(0.0, 0.0, 1.0, "Of a tile with Gaussian noise.")
+    noise_probability: float = _number(0.0, 0.0, 1.0, "Chance of a tile with Gaussian noise.")
     noise: float = _number(
         0.05,
         0.0,
