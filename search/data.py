@@ -84,6 +84,13 @@ def _load(config: Config, table: DataConfig) -> StudyVolume:
 
 def _split(config: Config, table: DataConfig, volume: Volume) -> StudyVolume:
     wanted = table.split(config.split)
+    # What is said of all volumes counts for those that hold something out.
+    said = wanted if len(config.volumes) == 1 else table
+    if wanted.holdout is None and said.holdout_gap is not None:
+        raise InputError(
+            f"holdout_gap = {said.holdout_gap}: expected a holdout beside it, got none; name its "
+            "sections, or leave the gap out"
+        )
     split = split_sections(
         len(volume.raw),
         validation=wanted.validation,

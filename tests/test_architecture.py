@@ -28,6 +28,7 @@ IMPORTERS = {
         "trainer/device.py",
         "trainer/activation_map.py",
         "trainer/saved_model.py",
+        "trainer/weight_average.py",
     },
     "bioimageio": {"trainer/bioimageio_package.py"},
     "onnx": {"trainer/onnx_model.py"},

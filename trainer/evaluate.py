@@ -30,7 +30,7 @@ from trainer.precision_recall import PrecisionRecall
 from trainer.prediction import prepare_prediction, smallest_object_here
 from trainer.section_scores import SectionScore, score_sections, summarize, worst_sections
 from trainer.table import to_csv
-from trainer.trained_sections import find_trained_sections, find_validation_sections
+from trainer.trained_sections import find_guard_gap, find_trained_sections, find_validation_sections
 from trainer.volume import Volume, load_volume
 
 _RECORD = "evaluation.json"
@@ -224,6 +224,14 @@ def _describe(scored: range, model: Model, volume: Volume) -> Iterator[str]:
         yield (
             f"the model was trained on sections {known.start} to {known.stop - 1} of this volume: "
             "what it does with new data, held-out sections tell (--sections FIRST,END)"
+        )
+    between = max(scored.start - trained.stop, trained.start - scored.stop)
+    gap = find_guard_gap(model.card, volume)
+    if trained and 0 <= between < gap:
+        yield (
+            f"{between} sections, fewer than the gap of {gap}, lie between those scored and those "
+            f"that the model learned from ({trained.start} to {trained.stop - 1}): neighbouring "
+            "sections are almost copies, and the scores are a little too good"
         )
     chosen = _shared(scored, find_validation_sections(model.card, volume))
     if chosen and not known:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -22,6 +23,8 @@ _LEAST_BATCH = 2
 """For a single image oneDNN takes convolutions that are half as fast."""
 _LARGE_VOXELS = 1 << 26
 """Above it, all channels counted, a section is enough: it is cut into windows anyway."""
+_AHEAD_VOXELS = 1 << 24
+"""Above it an input is not made ahead: two of them would take memory that it gains little by."""
 
 
 class Network(Protocol):
@@ -66,8 +69,7 @@ def predict_sections(
     else:
         slabs = _batches(wanted, _batch_size(raw.shape[1] * raw.shape[2], grid.section_offsets))
     slabs = (slab for slab in slabs if asked.intersection(slab.seen[slab.kept]))
-    inputs = _inputs(raw, intensity, grid.section_offsets, slabs, visible)
-    for slab, images in inputs if _is_large(raw, grid) else ahead(inputs):
+    for slab, images in _inputs(raw, intensity, grid.section_offsets, slabs, visible):
         output = mean_over_views(lambda seen: _predict(network, seen, grid.halvings), images, views)
         if np.isnan(output).any():
             raise Diverged("the network's probabilities are no longer numbers")
@@ -80,18 +82,19 @@ def _inputs(
     raw: Sections,
     intensity: Intensity,
     offsets: Sequence[int],
-    slabs: Iterable[Slab],
+    slabs: Iterator[Slab],
     visible: Sequence[int],
 ) -> Iterator[tuple[Slab, np.ndarray]]:
-    """Each slab with what the network sees of it."""
-    for slab in slabs:
-        yield slab, intensity.scale(_stack(raw, slab.seen, offsets, visible))
-
-
-def _is_large(raw: Sections, grid: InputGrid | Hyperparameters) -> bool:
-    """Whether the input of one prediction is as much as there should be at a time."""
-    sections = grid.tile_sections if grid.is_3d else len(grid.section_offsets)
-    return raw.shape[1] * raw.shape[2] * sections > _LARGE_VOXELS
+    """Each slab with what the network sees of it, made ahead where there is room for two."""
+    first = next(slabs, None)
+    if first is None:
+        return
+    made = (
+        (slab, intensity.scale(_stack(raw, slab.seen, offsets, visible)))
+        for slab in chain([first], slabs)
+    )
+    voxels = raw.shape[1] * raw.shape[2] * len(first.seen) * len(offsets)
+    yield from made if voxels > _AHEAD_VOXELS else ahead(made)
 
 
 def _batch_size(voxels: int, offsets: Sequence[int]) -> int:

@@ -64,18 +64,18 @@ def split_sections(
     Raises:
         InputError: a range lies outside the volume or nothing is left to train or validate on.
     """
-    beside = gap if holdout_gap is None else holdout_gap
-    if sections < 1 or min(gap, beside) < 0:
-        least = min(gap, beside)
-        raise InputError(
-            f"gap = {least} in {sections} sections; 0 or more in 1 or more are expected"
-        )
+    own, beside = ("gap", gap) if holdout_gap is None else ("holdout_gap", holdout_gap)
+    for name, sought in (("gap", gap), (own, beside)):
+        if sections < 1 or sought < 0:
+            raise InputError(
+                f"{name} = {sought} in {sections} sections; 0 or more in 1 or more are expected"
+            )
     kept = None if holdout is None else _block(holdout, "holdout", sections)
     free = _without([range(sections)], kept, beside)
     available = _largest(free)
     if isinstance(validation, tuple):
         chosen = _block(validation, "validation", sections)
-        _check_apart(chosen, kept, beside)
+        _check_apart(chosen, kept, own, beside)
     else:
         chosen = _last(available, validation)
     train = _largest(_without(free, chosen, gap))
@@ -83,10 +83,11 @@ def split_sections(
         raise InputError(
             f"no section is left to {'train' if chosen else 'validate'} on: of {sections} sections "
             f"holdout takes {_shown(kept)}, validation {_shown(chosen)} and the gap {gap} on each "
-            "side of a block; give a smaller gap or block, or more sections"
+            f"side of a block{'' if beside == gap else f', {beside} beside the holdout'}; give a "
+            "smaller gap or block, or more sections"
         )
-    own = None if kept is None or beside == gap else beside
-    return Split(train, chosen, kept, gap, available, own)
+    differs = kept is not None and beside != gap
+    return Split(train, chosen, kept, gap, available, beside if differs else None)
 
 
 def fold_sections(split: Split, folds: int) -> tuple[Split, ...]:
@@ -178,7 +179,7 @@ def _block(bounds: tuple[int, int], name: str, sections: int) -> range:
     return range(start, stop)
 
 
-def _check_apart(validation: range, holdout: range | None, gap: int) -> None:
+def _check_apart(validation: range, holdout: range | None, name: str, gap: int) -> None:
     if holdout is None:
         return
     between = max(holdout.start - validation.stop, validation.start - holdout.stop)
@@ -186,7 +187,7 @@ def _check_apart(validation: range, holdout: range | None, gap: int) -> None:
         near = f"lie {between} sections apart" if between >= 0 else "overlap"
         raise InputError(
             f"validation {_shown(validation)} and holdout {_shown(holdout)} {near}; "
-            f"a gap of {gap} is expected between them: move one of them or give a smaller gap"
+            f"a gap of {gap} is expected between them: move one of them or give a smaller {name}"
         )
 
 

@@ -26,6 +26,12 @@ def find_validation_sections(card: Mapping[str, Any], volume: Volume) -> range:
     return range(0) if known is None else range(*known["validation"])
 
 
+def find_guard_gap(card: Mapping[str, Any], volume: Volume) -> int:
+    """How many sections of this very volume lie between two that share little; 0 if unknown."""
+    known = _find(card, volume)
+    return 0 if known is None else int(known.get("gap", 0))
+
+
 def _find(card: Mapping[str, Any], volume: Volume) -> Mapping[str, Any] | None:
     """What the card says of the volume, as its file has it."""
     data = card.get("data") or {}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 if TYPE_CHECKING:
     import keras
@@ -33,19 +35,20 @@ class WeightAverage:
         self.network = copy
         self._pairs = list(zip(copy.weights, network.weights, strict=True))
         self._momentum = momentum
+        self._move = _compiled(self._pairs)
         self.begin()
 
     def begin(self) -> None:
         """Takes the network's weights as they are."""
         for mean, weight in self._pairs:
-            mean.assign(weight)
+            # A copy: JAX would share the array, and gives the network's up with every step.
+            mean.assign(np.asarray(weight).copy())
 
     def update(self, steps: int) -> None:
         """Takes the weights of a step in, of which there were so many before it."""
         # The random weights at the beginning are soon forgotten.
         momentum = min(self._momentum, (1 + steps) / (10 + steps))
-        for mean, weight in self._pairs:
-            mean.assign(mean + (1 - momentum) * (weight - mean))
+        self._move(np.float32(1 - momentum))
 
     @property
     def variables(self) -> dict[str, Any]:
@@ -55,4 +58,22 @@ class WeightAverage:
 
 def best_weight(state: Mapping[str, Any], path: str) -> Any:
     """The weight that predictions are made with, of a session's state: its mean, if it has one."""
-    return state.get(f"{_PREFIX}{path}", state.get(f"model/{path}"))
+    mean = f"{_PREFIX}{path}"
+    return state[mean] if mean in state else state[f"model/{path}"]
+
+
+def _compiled(pairs: Sequence[tuple[Any, Any]]) -> Callable[[np.float32], None]:
+    """Moves every mean by a share of its way to the weight."""
+    import keras
+
+    def move(share: Any) -> None:
+        for mean, weight in pairs:
+            mean.assign(mean + share * (weight - mean))
+
+    if keras.backend.backend() != "tensorflow":
+        return move
+    import tensorflow as tf
+
+    # One call in place of some hundred, each of which costs more than what it computes.
+    compiled = tf.function(move, autograph=False)
+    return lambda share: compiled(tf.constant(share))

@@ -64,6 +64,8 @@ def test_the_held_out_sections_may_have_a_gap_of_their_own(files: Files) -> None
     assert data.to_json()["holdout_gap"] == 1
     assert "held out 16 to 19, gap 2, 1 beside the held out" in data.describe()[1]
     assert "holdout_gap" not in files.load(split=blocks).to_json()
+    refusal = files.refusal(split={"gap": 2, "holdout_gap": 0})
+    assert "holdout_gap = 0: expected a holdout beside it, got none" in refusal
 
 
 def test_what_is_kept_with_the_study_tells_the_data_again(files: Files) -> None:

@@ -44,6 +44,13 @@ def test_one_volume_is_one_volume(data: dict[str, Any]) -> None:
     assert "training sections: 0 to 4\n" in readme(data)
 
 
+def test_held_out_sections_that_resemble_those_learned_from_are_told() -> None:
+    near = "gives the true one, but for 0 sections beside them that were left out, not 1."
+    assert near in readme({"volumes": [SECOND, FIRST | {"holdout_gap": 0}]})
+    for data in (FIRST, FIRST | {"holdout_gap": 4}):
+        assert "on sections held out gives the true one.\n" in readme(data)
+
+
 def test_scores_finalists_and_training_are_told_in_words() -> None:
     card = {
         "validation": {
@@ -68,5 +75,5 @@ def test_scores_finalists_and_training_are_told_in_words() -> None:
 def test_only_hyperparameters_that_matter_are_listed() -> None:
     text = readme({"sha256": "aa"})
     assert "learning_rate = 0.001" in text
-    assert "momentum" not in text
+    assert " momentum" not in text
     assert "Objects below" not in text

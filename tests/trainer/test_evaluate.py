@@ -247,6 +247,30 @@ def test_sections_that_the_model_was_trained_on_are_named(
     assert any(note.startswith("scored sections") for note in notes) == (block is not None)
 
 
+@pytest.mark.parametrize(("holdout_gap", "near"), [(None, False), (0, True), (1, False)])
+def test_sections_next_to_those_that_the_model_learned_from_are_named(
+    files: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    holdout_gap: int | None,
+    near: bool,
+) -> None:
+    raw = np.random.default_rng(0).integers(0, 255, (10, 20, 31)).astype(np.uint8)
+    here = Volume(raw, (raw > 128).astype(np.uint8), None)
+    write_stack(tmp_path / "raw.tif", here.raw, None)
+    write_stack(tmp_path / "mask.tif", here.mask, None)
+    data = {"sha256": here.sha256, "train": [0, 5], "validation": [6, 7], "holdout": [8, 10]}
+    data |= {"gap": 1, **({} if holdout_gap is None else {"holdout_gap": holdout_gap})}
+    trained = replace(model(), card={"data": data, "train_on": "all"})
+    monkeypatch.setattr(evaluate_module, "load_model", lambda folder, precision: trained)
+    block = range(8, 10)
+    notes = evaluate_files(
+        files["model"], tmp_path / "raw.tif", tmp_path / "mask.tif", sections=block
+    )["notes"]
+    line = "0 sections, fewer than the gap of 1, lie between those scored"
+    assert any(note.startswith(line) for note in notes) == near
+
+
 @pytest.mark.parametrize("at", ["the volume", "its file"])
 def test_sections_that_the_model_was_chosen_on_are_named(
     files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str

@@ -73,8 +73,16 @@ def test_at_least_one_section_validates() -> None:
         ({"gap": 1, "validation": (0, 4), "holdout": (3, 6)}, "overlap"),
         ({"gap": 2, "validation": (0, 3), "holdout": (4, 6)}, "1 sections apart"),
         ({"gap": -1}, "gap = -1"),
-        ({"gap": 1, "holdout_gap": -2}, "gap = -2"),
-        ({"gap": 0, "holdout": (6, 9), "holdout_gap": 2, "validation": (3, 5)}, "1 sections apart"),
+        ({"gap": 1, "holdout_gap": -2}, "holdout_gap = -2"),
+        (
+            {"gap": 0, "holdout": (6, 9), "holdout_gap": 2, "validation": (3, 5)},
+            "1 sections apart; a gap of 2 is expected between them: move one of them or give a "
+            "smaller holdout_gap",
+        ),
+        (
+            {"gap": 0, "holdout": (4, 6), "holdout_gap": 4},
+            "the gap 0 on each side of a block, 4 beside the holdout",
+        ),
         ({"gap": 1, "validation": 0.0}, "a share between 0 and 1"),
         ({"gap": 1, "validation": 1.5}, "a share between 0 and 1"),
     ],
