@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import chain
 from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from trainer.ahead import ahead
 from trainer.errors import Diverged
 from trainer.hyperparameters import Hyperparameters
 from trainer.input_grid import InputGrid
@@ -23,8 +21,6 @@ _LEAST_BATCH = 2
 """For a single image oneDNN takes convolutions that are half as fast."""
 _LARGE_VOXELS = 1 << 26
 """Above it, all channels counted, a section is enough: it is cut into windows anyway."""
-_AHEAD_VOXELS = 1 << 24
-"""Above it an input is not made ahead: two of them would take memory that it gains little by."""
 
 
 class Network(Protocol):
@@ -68,33 +64,17 @@ def predict_sections(
         network, slabs = SlabNetwork(network), plan_slabs(visible, grid.tile_sections)
     else:
         slabs = _batches(wanted, _batch_size(raw.shape[1] * raw.shape[2], grid.section_offsets))
-    slabs = (slab for slab in slabs if asked.intersection(slab.seen[slab.kept]))
-    for slab, images in _inputs(raw, intensity, grid.section_offsets, slabs, visible):
+    for slab in slabs:
+        kept = slab.seen[slab.kept]
+        if not asked.intersection(kept):
+            continue
+        images = intensity.scale(_stack(raw, slab.seen, grid.section_offsets, visible))
         output = mean_over_views(lambda seen: _predict(network, seen, grid.halvings), images, views)
         if np.isnan(output).any():
             raise Diverged("the network's probabilities are no longer numbers")
-        for number, probability in zip(slab.seen[slab.kept], output[slab.kept], strict=True):
+        for number, probability in zip(kept, output[slab.kept], strict=True):
             if number in asked:
                 yield number, to_uint8(probability)
-
-
-def _inputs(
-    raw: Sections,
-    intensity: Intensity,
-    offsets: Sequence[int],
-    slabs: Iterator[Slab],
-    visible: Sequence[int],
-) -> Iterator[tuple[Slab, np.ndarray]]:
-    """Each slab with what the network sees of it, made ahead where there is room for two."""
-    first = next(slabs, None)
-    if first is None:
-        return
-    made = (
-        (slab, intensity.scale(_stack(raw, slab.seen, offsets, visible)))
-        for slab in chain([first], slabs)
-    )
-    voxels = raw.shape[1] * raw.shape[2] * len(first.seen) * len(offsets)
-    yield from made if voxels > _AHEAD_VOXELS else ahead(made)
 
 
 def _batch_size(voxels: int, offsets: Sequence[int]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import astuple, dataclass, replace
 from itertools import islice
 from typing import Any
@@ -73,10 +73,8 @@ class Prediction:
             "windows": self.windows and list(astuple(self.windows)),
         }
 
-    def sections(self, first: int = 0) -> Generator[np.ndarray]:
+    def sections(self, first: int = 0) -> Iterator[np.ndarray]:
         """Probabilities from section `first` on, uint8 (y, x) with 255 for 1.
-
-        The volume is read ahead by another thread, until this has ended or is closed.
 
         Raises:
             Diverged: The network gives no numbers.
@@ -88,7 +86,7 @@ class Prediction:
         begin = max(0, needed - self._model.z_median // 2)
         smoothed = median_of_sections(self._network_sections(begin), self._model.z_median)
         wanted = islice(smoothed, needed - begin, None)
-        yield from wanted if whole else restore_sections(wanted, count, self.shape, first)
+        return wanted if whole else restore_sections(wanted, count, self.shape, first)
 
     def _network_sections(self, begin: int) -> Iterator[np.ndarray]:
         from trainer.predict import predict_sections

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -171,12 +170,10 @@ def _predict_into(
     started = time.perf_counter()
     on_progress("predict", done, total)
     try:
-        # Closed before the volume is.
-        with closing(prediction.sections(done)) as sections:
-            for section in sections:
-                journal.append(section)
-                done += 1
-                on_progress("predict", done, total)
+        for section in prediction.sections(done):
+            journal.append(section)
+            done += 1
+            on_progress("predict", done, total)
     except (KeyboardInterrupt, InputError):
         if done:
             say(f"interrupted after section {done} of {total}: the same command goes on from there")
