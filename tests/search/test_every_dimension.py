@@ -24,6 +24,7 @@ from trainer.training_volume import TrainingVolume
 from trainer.volume import Volume
 
 SMALL = {
+    "ema_momentum": [0.0, 0.9],
     "batch_size": [2, 4],
     "filters": [4, 8],
     "depth": {"low": 2, "high": 3},

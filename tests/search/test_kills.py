@@ -25,7 +25,7 @@ Build = Callable[..., FaultRig]
 def test_a_signal_ends_a_search_that_goes_on_later(
     build: Build, number: signal.Signals, signals: int
 ) -> None:
-    rig = build(trials=4, epoch_seconds=1.0)
+    rig = build(trials=4, epochs=4, epoch_seconds=1.0)
     process = rig.start()
     rig.wait_until(lambda: rig.epochs_written() >= 1)
     for _ in range(signals):
@@ -40,7 +40,7 @@ def test_a_signal_ends_a_search_that_goes_on_later(
 
 
 def test_a_short_night_of_random_kills_loses_nothing(build: Build) -> None:
-    rig = build(trials=40, epochs=3, epoch_seconds=0.1, retries=100, pruner="asha")
+    rig = build(trials=24, epochs=3, epoch_seconds=0.1, retries=100, pruner="asha")
     chance = random.Random(7)
     lives, killed, next_at = 0, 0, 5
     code: int | None = None
@@ -53,7 +53,7 @@ def test_a_short_night_of_random_kills_loses_nothing(build: Build) -> None:
             workers = rig.workers()
             if not workers or rig.trials_ended() < next_at:
                 continue
-            next_at += chance.randint(4, 7)
+            next_at += chance.randint(3, 5)
             victim = process if chance.random() < 0.3 else chance.choice(workers)
             # A worker may have ended by itself since.
             with contextlib.suppress(psutil.NoSuchProcess):

@@ -257,8 +257,7 @@ def test_a_first_epoch_that_is_worked_on_is_waited_for(start: Callable[..., RayW
         workers.begin(_assignment(trial))
     assert {event.trial for event in _next_two(workers)} == {COMPUTES, SLEEPS}
     # From here on: starting a process takes as long as the machine lets it.
-    # The watch over its memory alone costs an idle process a hundredth of a core.
-    workers._patience = Patience(least_seconds=4.0, times=0.0, first_seconds=2.0, busy_share=0.1)
+    workers._patience = Patience(least_seconds=4.0, times=0.0, first_seconds=2.0)
     for trial in (COMPUTES, SLEEPS):
         workers.advance(trial)
     ends = {event.trial: event.outcome for event in _next_two(workers)}
