@@ -228,10 +228,7 @@ def test_sections_that_the_model_was_trained_on_are_named(
     block: range | None,
     known: str,
 ) -> None:
-    raw = np.random.default_rng(0).integers(0, 255, (10, 20, 31)).astype(np.uint8)
-    here = Volume(raw, (raw > 128).astype(np.uint8), None)
-    write_stack(tmp_path / "raw.tif", here.raw, None)
-    write_stack(tmp_path / "mask.tif", here.mask, None)
+    here = written(tmp_path)
     blocks = {"train": [0, 5], "validation": [6, 7], "holdout": [8, 10], "gap": 1}
     blocks |= {"holdout_gap": card.pop("holdout_gap")} if "holdout_gap" in card else {}
     data = {"sha256": card.pop("sha256", here.sha256), "voxel_size_nm": None, **blocks}
@@ -247,6 +244,15 @@ def test_sections_that_the_model_was_trained_on_are_named(
     assert any(note.startswith("scored sections") for note in notes) == (block is not None)
 
 
+def written(folder: Path) -> Volume:
+    """Ten sections of noise, in files as well."""
+    raw = np.random.default_rng(0).integers(0, 255, (10, 20, 31)).astype(np.uint8)
+    here = Volume(raw, (raw > 128).astype(np.uint8), None)
+    write_stack(folder / "raw.tif", here.raw, None)
+    write_stack(folder / "mask.tif", here.mask, None)
+    return here
+
+
 @pytest.mark.parametrize(("holdout_gap", "near"), [(None, False), (0, True), (1, False)])
 def test_sections_next_to_those_that_the_model_learned_from_are_named(
     files: dict[str, Path],
@@ -255,10 +261,7 @@ def test_sections_next_to_those_that_the_model_learned_from_are_named(
     holdout_gap: int | None,
     near: bool,
 ) -> None:
-    raw = np.random.default_rng(0).integers(0, 255, (10, 20, 31)).astype(np.uint8)
-    here = Volume(raw, (raw > 128).astype(np.uint8), None)
-    write_stack(tmp_path / "raw.tif", here.raw, None)
-    write_stack(tmp_path / "mask.tif", here.mask, None)
+    here = written(tmp_path)
     data = {"sha256": here.sha256, "train": [0, 5], "validation": [6, 7], "holdout": [8, 10]}
     data |= {"gap": 1, **({} if holdout_gap is None else {"holdout_gap": holdout_gap})}
     trained = replace(model(), card={"data": data, "train_on": "all"})
@@ -275,10 +278,7 @@ def test_sections_next_to_those_that_the_model_learned_from_are_named(
 def test_sections_that_the_model_was_chosen_on_are_named(
     files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
 ) -> None:
-    raw = np.random.default_rng(0).integers(0, 255, (10, 20, 31)).astype(np.uint8)
-    here = Volume(raw, (raw > 128).astype(np.uint8), None)
-    write_stack(tmp_path / "raw.tif", here.raw, None)
-    write_stack(tmp_path / "mask.tif", here.mask, None)
+    here = written(tmp_path)
     data = {"sha256": here.sha256, "train": [0, 5], "validation": [6, 8]}
     if at == "its file":
         # It was resampled: what was trained on is twice as many sections.
