@@ -1,8 +1,8 @@
 """Records the learning curves that `benchmarks.search_quality` replays.
 
-`python -m benchmarks.record_curves --raw RAW --mask MASK --out FILE` trains every row to the end
-and writes the file after each, so that it goes on where it was stopped. Rows are trained side by
-side, one on each core.
+`python -m benchmarks.record_curves --raw RAW --mask MASK --seed SEED` trains every row to the end
+with this seed and writes the file after each, so that it goes on where it was stopped. Rows are
+trained side by side, one on each core. The rows are the same with every seed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ class Recording:
     epochs: int
     tiles_per_epoch: int
     sampled: int
+    points_seed: int
+    """Of the points, which tables of several training seeds share."""
     seed: int
+    """Of the training."""
 
 
 _volume: Volume | None = None
@@ -73,7 +76,7 @@ def record_all(recording: Recording, out: Path, prepare: Sequence[Path], process
     """Trains what the file does not hold yet, and writes it after each row."""
     table = _begin(recording, out)
     known = {row["name"] for row in table["rows"]}
-    rows = list(list_rows(recording.sampled, filters=recording.filters, seed=recording.seed))
+    rows = list(list_rows(recording.sampled, filters=recording.filters, seed=recording.points_seed))
     order = {row.name: index for index, row in enumerate(rows)}
     left = [(row, recording) for row in rows if row.name not in known]
     # A process grows with every network that it builds.
@@ -98,7 +101,8 @@ def _begin(recording: Recording, out: Path) -> dict[str, Any]:
         "space": {**SPACE, "filters": recording.filters},
         "volume": "EPFL hippocampus, training half, 165 x 768 x 1024",
         "split": {"train": TRAIN, "validation": VALIDATION, "held_out": HELD_OUT},
-        "command": "python -m benchmarks.record_curves --raw RAW --mask MASK",
+        "command": "python -m benchmarks.record_curves --raw RAW --mask MASK "
+        f"--seed {recording.seed} --sampled {recording.sampled}",
     }
     if not out.exists():
         return {"about": {**about, "machine": describe_machine()}, "rows": []}
@@ -122,19 +126,26 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--raw", type=Path, required=True)
     parser.add_argument("--mask", type=Path, required=True)
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/data/curves.json"))
+    parser.add_argument("--out", type=Path, help="by default of the seed")
     parser.add_argument("--filters", type=int, default=4, help="of the first level; 32 in 2019")
     parser.add_argument("--epochs", type=int, default=9)
     parser.add_argument("--tiles", type=int, default=40, help="of 256 x 256, in an epoch")
-    parser.add_argument("--sampled", type=int, default=46, help="points of Sobol'")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--sampled", type=int, default=110, help="points of Sobol'")
+    parser.add_argument("--points-seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of the training")
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
     options = parser.parse_args()
     recording = Recording(
-        options.filters, options.epochs, options.tiles, options.sampled, options.seed
+        options.filters,
+        options.epochs,
+        options.tiles,
+        options.sampled,
+        options.points_seed,
+        options.seed,
     )
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    record_all(recording, options.out, (options.raw, options.mask), options.processes)
+    out = options.out or Path("benchmarks/data") / f"curves_{options.seed}.json"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    record_all(recording, out, (options.raw, options.mask), options.processes)
     return 0
 
 

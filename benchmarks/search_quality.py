@@ -1,10 +1,12 @@
 """What each strategy finds for the same number of training tiles, on recorded learning curves.
 
 `python -m benchmarks.search_quality` prints its progress on stderr and one JSON object as the last
-line of stdout. Configurations of one space were each trained once to their full budget. A strategy
-proposes, and its proposal visits the nearest row of that table which it has not visited yet
-(`benchmarks/curve_table.py` states the distance), Ray Tune's proposals as well. All begin with the
-single changes that one value at a time consists of, and may train as many tiles as that one takes.
+line of stdout. Configurations of one space were each trained to their full budget, once for each
+table. A strategy proposes, and its proposal visits the nearest row of a table which it has not
+visited yet (`benchmarks/curve_table.py` states the distance), Ray Tune's proposals as well. All
+begin with the single changes that one value at a time consists of, and may train as many tiles as
+that one takes. The seeds take the tables in turn; one value at a time, which draws nothing, is
+replayed once on each.
 """
 
 from __future__ import annotations
@@ -29,47 +31,67 @@ from search.config import load_config
 from trainer.errors import InputError
 
 _HERE = Path(__file__).resolve().parent
-_TABLE = _HERE / "data" / "curves.json"
+_DATA = _HERE / "data"
 _CONFIG = _HERE.parent / "configs" / "hippocampus.toml"
 _BASELINE = "one_at_a_time"
 _RAY_TUNE = "ray_tune_asha"
 _TENTHS = range(1, 11)
 
 Courses = Mapping[str, Sequence[Course]]
-"""By the name of the strategy, one from each seed."""
+"""By the name of the strategy, one from each seed; of one value at a time one from each table."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the program, and returns its exit code."""
     options = _parse(arguments)
     try:
-        table = load_curve_table(options.table)
+        tables = load_tables(options.table)
         require_ray_tune()
         be_quiet()
         # Whatever a library prints is kept out of what is read.
         with redirect_stdout(sys.stderr):
-            result = measure(table, range(options.seeds), options.slots, _say)
+            result = measure(tables, range(options.seeds), options.slots, _say)
     except (CannotMeasure, InputError) as error:
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
-    line = json.dumps({**result, "table": options.table.name})
+    line = json.dumps({**result, "tables": [each.name for each in options.table]})
     if options.out:
         options.out.write_text(line + "\n", encoding="utf-8")
     print(line)
     return 0
 
 
+def load_tables(paths: Sequence[Path]) -> list[CurveTable]:
+    """Reads tables of the same size.
+
+    Raises:
+        InputError: One cannot be read, or is of another size than the first.
+    """
+    tables = [load_curve_table(path) for path in paths]
+    for path, table in zip(paths, tables, strict=True):
+        if _size(table) != _size(tables[0]):
+            raise InputError(
+                f"{path}: expected a table of rows, epochs and tiles an epoch as {paths[0]} has "
+                f"them ({_size(tables[0])}), got {_size(table)}; record it to its end"
+            )
+    return tables
+
+
+def _size(table: CurveTable) -> tuple[int, int, int]:
+    return len(table.rows), table.epochs, table.tiles_per_epoch
+
+
 def measure(
-    table: CurveTable, seeds: Sequence[int], slots: int, say: Callable[[str], None]
+    tables: Sequence[CurveTable], seeds: Sequence[int], slots: int, say: Callable[[str], None]
 ) -> dict[str, Any]:
     """Replays every strategy: one trial at a time, and this project's also on several slots."""
-    started, machine = time.monotonic(), describe_machine()
+    started, machine, table = time.monotonic(), describe_machine(), tables[0]
     epochs = len(table.one_at_a_time()) * table.epochs
-    courses = replay_all(table, seeds, slots=1, epochs=epochs, say=say)
-    ray_tune = _replay_ray_tune(table, seeds, epochs, say)
-    several = replay_all(table, seeds, slots=slots, epochs=epochs, say=say)
+    courses = replay_all(tables, seeds, slots=1, epochs=epochs, say=say)
+    ray_tune = _replay_ray_tune(tables, seeds, epochs, say)
+    several = replay_all(tables, seeds, slots=slots, epochs=epochs, say=say)
     return {
         "default": default_strategy(),
         **summarize({**courses, _RAY_TUNE: ray_tune}),
@@ -84,7 +106,7 @@ def measure(
 
 
 def replay_all(
-    table: CurveTable,
+    tables: Sequence[CurveTable],
     seeds: Sequence[int],
     *,
     slots: int,
@@ -92,8 +114,12 @@ def replay_all(
     say: Callable[[str], None],
 ) -> dict[str, list[Course]]:
     """Replays this project's strategies, each from every seed; one value at a time has none."""
-    baseline = follow(table, replay_one_at_a_time(table, slots=slots), epochs=epochs)
-    courses = {_BASELINE: [baseline]}
+    courses = {
+        _BASELINE: [
+            follow(table, replay_one_at_a_time(table, slots=slots), epochs=epochs)
+            for table in tables
+        ]
+    }
     for name, strategy in STRATEGIES.items():
         courses[name] = [
             follow(
@@ -101,7 +127,7 @@ def replay_all(
                 replay(table, strategy, seed=seed, slots=slots, epochs=epochs),
                 epochs=epochs,
             )
-            for seed in seeds
+            for seed, table in zip(seeds, cycle(tables), strict=False)
         ]
         _tell(name, courses[name], slots, say)
     return courses
@@ -110,7 +136,7 @@ def replay_all(
 def summarize(courses: Courses) -> dict[str, Any]:
     """Means over the seeds, with their standard errors, and who is how fast.
 
-    What to reach is what one value at a time ended with: of the same seed, or of its only one.
+    What to reach is what one value at a time ended with: of the same seed, or on the same table.
     """
     goals, epochs = (
         _last([each.dice for each in courses[_BASELINE]]),
@@ -148,14 +174,14 @@ def default_strategy(config: Path = _CONFIG) -> str:
 
 
 def _replay_ray_tune(
-    table: CurveTable, seeds: Sequence[int], epochs: int, say: Callable[[str], None]
+    tables: Sequence[CurveTable], seeds: Sequence[int], epochs: int, say: Callable[[str], None]
 ) -> list[Course]:
     from benchmarks.replay_ray_tune import replay_ray_tune
 
     with own_ray(cpus=1):
         courses = [
             follow(table, replay_ray_tune(table, seed=seed, epochs=epochs), epochs=epochs)
-            for seed in seeds
+            for seed, table in zip(seeds, cycle(tables), strict=False)
         ]
     _tell(_RAY_TUNE, courses, 1, say)
     return courses
@@ -206,8 +232,15 @@ def _tell(name: str, courses: Sequence[Course], slots: int, say: Callable[[str],
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m benchmarks.search_quality", description=__doc__)
-    parser.add_argument("--table", type=Path, default=_TABLE, metavar="FILE")
-    parser.add_argument("--seeds", type=_positive, default=5, metavar="N", help="default: 5")
+    parser.add_argument(
+        "--table",
+        type=Path,
+        nargs="+",
+        default=sorted(_DATA.glob("curves*.json")),
+        metavar="FILE",
+        help="default: all of benchmarks/data",
+    )
+    parser.add_argument("--seeds", type=_positive, default=6, metavar="N", help="default: 6")
     parser.add_argument(
         "--slots", type=_positive, default=4, metavar="K", help="of the second replay; default: 4"
     )

@@ -199,6 +199,35 @@ def test_strategies_are_summed_up_over_their_seeds() -> None:
     assert told["best_by_tenth"]["one_at_a_time"] == [0.5] * 7 + [0.8] * 3
 
 
+def test_seeds_take_the_tables_in_turn_and_each_is_measured_by_its_own(
+    table: CurveTable, path: Path, tmp_path: Path
+) -> None:
+    better = build_whole()
+    for row in better["rows"]:
+        row["dice"] = [value + 1 for value in row["dice"]]
+    other = tmp_path / "better.json"
+    other.write_text(json.dumps(better))
+    tables = search_quality.load_tables([path, other])
+    courses = search_quality.replay_all(tables, range(3), slots=1, epochs=45, say=lambda line: None)
+    assert [course.dice[-1] > 1 for course in courses["one_at_a_time"]] == [False, True]
+    assert [course.dice[-1] > 1 for course in courses["random"]] == [False, True, False]
+    told = search_quality.summarize(courses)
+    # One value at a time on the better table is no goal for a seed on the other.
+    assert told["seeds_that_reach_it"]["one_at_a_time"] == 2
+    goals = [course.dice[-1] for course in courses["one_at_a_time"]]
+    assert told["seeds_that_reach_it"]["random"] == sum(
+        course.dice[-1] >= goals[seed % 2] for seed, course in enumerate(courses["random"])
+    )
+
+
+def test_a_table_that_was_not_recorded_to_its_end_is_refused(path: Path, tmp_path: Path) -> None:
+    whole = build_whole()
+    short = tmp_path / "short.json"
+    short.write_text(json.dumps({**whole, "rows": whole["rows"][:30]}))
+    with pytest.raises(InputError, match=r"\(40, 9, 100\).*got \(30, 9, 100\)"):
+        search_quality.load_tables([path, short])
+
+
 def test_the_default_is_what_the_configs_use() -> None:
     assert search_quality.default_strategy() in STRATEGIES
 
@@ -207,8 +236,8 @@ def test_the_result_is_the_last_line(
     path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # Ray Tune's side needs a Ray of its own, and is tried below.
-    def no_ray_tune(table: CurveTable, seeds: Any, epochs: int, say: Any) -> list[Course]:
-        return [follow(table, [(0, 1)], epochs=epochs) for _ in seeds]
+    def no_ray_tune(tables: list[CurveTable], seeds: Any, epochs: int, say: Any) -> list[Course]:
+        return [follow(tables[0], [(0, 1)], epochs=epochs) for _ in seeds]
 
     monkeypatch.setattr(search_quality, "_replay_ray_tune", no_ray_tune)
     monkeypatch.setattr(search_quality, "be_quiet", lambda: None)
