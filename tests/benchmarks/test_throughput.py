@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks import (
     execution_modes,
+    new_data,
     prediction,
     prediction_sides,
     sharing,
@@ -19,6 +20,7 @@ from benchmarks import (
     training_sides,
 )
 from benchmarks.training_task import build_tiles, build_volume
+from trainer.phantom import build_phantom
 
 
 def test_sides_are_compared_turn_by_turn() -> None:
@@ -150,3 +152,17 @@ def _resetting(measure: Callable[..., Any]) -> Callable[..., Any]:
         return measure(sides, blocks)
 
     return reset
+
+
+def test_the_second_half_is_the_same_tissue_under_another_microscope() -> None:
+    volume = build_phantom(40, 100, 120, seed=1)
+    first, second = new_data.cut_halves(volume)
+    for half in (first, second):
+        assert len(half.volume.raw) == 20
+        assert max(half.train) + 5 < min(half.validation)
+        assert max(half.validation) < 20
+    np.testing.assert_array_equal(first.volume.raw, volume.raw[:20])
+    assert second.volume.raw.shape == second.volume.mask.shape == (20, 80, 96)
+    assert 40 <= second.volume.raw.min() < second.volume.raw.max() <= 190
+    shares = [half.mean() for half in (second.volume.mask, volume.mask[20:])]
+    assert shares[0] == pytest.approx(shares[1], rel=0.05)
