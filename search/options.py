@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -99,3 +100,22 @@ def parse_windows(window: int | None, overlap: float | None, blend: str | None) 
 def print_json(value: Any) -> None:
     """Prints a result as one JSON value."""
     sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+
+
+def refuse_without_labels(given: Mapping[str, Any]) -> None:
+    """Refuses what probabilities alone do not depend on.
+
+    Args:
+        given: Options by their names; None for those that are not given.
+
+    Raises:
+        InputError: One is given.
+    """
+    from trainer.errors import InputError
+
+    for name, value in given.items():
+        if value is not None:
+            raise InputError(
+                f"{name}: only objects depend on it, and probabilities alone are written; "
+                "add --labels"
+            )

@@ -20,6 +20,7 @@ from search.options import (
     parse_voxel_size,
     parse_windows,
     print_json,
+    refuse_without_labels,
 )
 
 # Nothing heavy is imported here: `--help` answers at once.
@@ -48,22 +49,25 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Score a model on a volume."""
+    from search.prediction_view import PredictionView
     from search.presentation import present_evaluation
     from trainer.evaluate import evaluate_files
 
-    scores = evaluate_files(
-        model,
-        raw,
-        mask,
-        out=out,
-        voxel_size_nm=parse_voxel_size(voxel_size_nm),
-        sections=parse_sections(sections),
-        objects=objects,
-    )
+    with PredictionView() as view:
+        scores = evaluate_files(
+            model,
+            raw,
+            mask,
+            out=out,
+            voxel_size_nm=parse_voxel_size(voxel_size_nm),
+            sections=parse_sections(sections),
+            objects=objects,
+            on_progress=view.show,
+        )
     if as_json:
         print_json(scores)
     else:
-        present_evaluation(scores)
+        present_evaluation(scores, out)
 
 
 @app.command()
@@ -88,6 +92,13 @@ def predict(
     window: Window = None,
     overlap: Overlap = None,
     blend: Blend = None,
+    z_median: Annotated[
+        int | None, typer.Option(help="Sections of the median along z, 1 for none; else as tuned.")
+    ] = None,
+    float32: Annotated[
+        bool,
+        typer.Option("--float32", help="Compute and write float32, 0 to 1: slower, and larger."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Segment a volume of any size; an interrupted run goes on where it stopped."""
@@ -97,8 +108,10 @@ def predict(
     from trainer.prediction import PredictionOptions
     from trainer.segmentation import SegmentationOptions, segment_file
 
+    if not (labels or split_touching):
+        refuse_without_labels({"--threshold": threshold, "--smallest-object": smallest_object})
     options = SegmentationOptions(
-        PredictionOptions(views=views, windows=parse_windows(window, overlap, blend)),
+        PredictionOptions(views, z_median, parse_windows(window, overlap, blend), float32),
         labels="watershed" if split_touching else "components" if labels else None,
         threshold=threshold,
         smallest_object_voxels=smallest_object,

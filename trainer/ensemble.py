@@ -32,14 +32,18 @@ def combine(models: Sequence[Model]) -> Model:
     ranks = {len(model.network.input_shape) for model in models}
     if len(models) < 2 or len(ranks) > 1:
         got = f"{len(models)}" if len(models) < 2 else "2D and 3D together"
-        raise InputError(f"ensemble: expected two or more models of 2D or of 3D, got {got}")
+        raise InputError(
+            f"ensemble: expected two or more models of 2D or of 3D, got {got}; take others"
+        )
     members = tuple(
         hyperparameters
         for model in models
         for hyperparameters in (model.members or (model.hyperparameters,))
     )
     if len(members) != len(models):
-        raise InputError("ensemble: expected single models, got an ensemble among them")
+        raise InputError(
+            "ensemble: expected single models, got an ensemble among them; leave it out"
+        )
     network = average([model.network for model in models], members)
     return replace(models[0], network=network, members=members)
 

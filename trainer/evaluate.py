@@ -27,7 +27,7 @@ from trainer.object_rows import ObjectRow, list_objects
 from trainer.output_folder import OutputFolder
 from trainer.overlay import draw_overlays, encode_png
 from trainer.precision_recall import PrecisionRecall
-from trainer.prediction import prepare_prediction, smallest_object_here
+from trainer.prediction import OnProgress, prepare_prediction, smallest_object_here
 from trainer.section_scores import SectionScore, score_sections, summarize, worst_sections
 from trainer.table import to_csv
 from trainer.trained_sections import find_guard_gap, find_trained_sections, find_validation_sections
@@ -109,14 +109,21 @@ class Evaluation:
         }
 
 
-def evaluate(model: Model, volume: Volume, sections: range | None = None) -> Evaluation:
+def evaluate(
+    model: Model,
+    volume: Volume,
+    sections: range | None = None,
+    *,
+    on_progress: OnProgress = lambda stage, done, total: None,
+) -> Evaluation:
     """Predicts a volume as `unet-search predict` does, and compares it with the mask.
 
     Args:
         model: With its own settings.
         volume: Image and mask.
-        sections: To be scored, as if they were a volume of their own whose first section is 0; the
-            others are no more than what lies around them. All by default.
+        sections: To be scored, as if they were a volume of their own; the others are no more than
+            what lies around them. All by default.
+        on_progress: Told how far the prediction is.
 
     Raises:
         InputError: The voxel size is too far from the model's, or there are no such sections.
@@ -127,6 +134,7 @@ def evaluate(model: Model, volume: Volume, sections: range | None = None) -> Eva
     probability = np.empty(volume.raw.shape, np.uint8)
     for number, section in enumerate(islice(prepared.sections(block.start), len(block))):
         probability[number] = section
+        on_progress("predict", number + 1, len(block))
     model = replace(model, smallest_object_voxels=smallest_object_here(model, size))
     kept, histogram = model.without_small_objects(probability), PooledHistogram()
     for section, mask in zip(kept, volume.mask, strict=True):
@@ -146,8 +154,8 @@ def evaluate(model: Model, volume: Volume, sections: range | None = None) -> Eva
         instances_3d=score_overlaps([whole]),
         instances_3d_iou_075=score_overlaps([whole], iou=0.75),
         panoptic_quality_3d=panoptic_quality([whole]),
-        sections=score_sections(volume.mask, prediction, by_section),
-        objects=list_objects(whole),
+        sections=score_sections(volume.mask, prediction, by_section, block.start),
+        objects=list_objects(whole, first=block.start),
         probability=probability,
         prediction=prediction,
         notes=prepared.notes,
@@ -179,6 +187,7 @@ def evaluate_files(
     voxel_size_nm: Sequence[float] | None = None,
     sections: range | None = None,
     objects: str = "objects",
+    on_progress: OnProgress = lambda stage, done, total: None,
 ) -> dict[str, Any]:
     """Scores a model folder on a volume in files.
 
@@ -191,6 +200,7 @@ def evaluate_files(
         voxel_size_nm: Of the volume, (z, y, x), where the files do not say.
         sections: To be scored; all by default.
         objects: What the mask marks, in the plural, for the page.
+        on_progress: Told how far the prediction is.
 
     Raises:
         InputError: A file cannot be used, in one line.
@@ -203,7 +213,7 @@ def evaluate_files(
     loaded = load_model(model, precision=configure_device().precision)
     if folder is not None:
         folder.prepare()
-    evaluation = evaluate(loaded, volume, scored)
+    evaluation = evaluate(loaded, volume, scored, on_progress=on_progress)
     notes = [*volume.notes, *evaluation.notes, *_describe(scored, loaded, volume)]
     volume = _cut(volume, scored)
     scores = evaluation.to_mapping() | {
@@ -240,10 +250,7 @@ def _describe(scored: range, model: Model, volume: Volume) -> Iterator[str]:
             "this volume: their scores are a little too good"
         )
     if len(scored) < len(volume.raw):
-        yield (
-            f"scored sections {scored.start} to {scored.stop - 1} of the volume; section "
-            f"{scored.start} is counted as 0"
-        )
+        yield f"scored sections {scored.start} to {scored.stop - 1} of the volume"
 
 
 def _shared(one: range, other: range) -> range:
@@ -258,7 +265,10 @@ def build_files(evaluation: Evaluation, volume: Volume, subject: Subject) -> dic
         volume: What it was measured on.
         subject: The same in words.
     """
-    pictures = draw_overlays(volume, evaluation.prediction, worst_sections(evaluation.sections))
+    scores = evaluation.sections
+    pictures = draw_overlays(
+        volume, evaluation.prediction, worst_sections(scores), first=scores[0].section
+    )
     return {
         **{f"section-{number:04d}.png": encode_png(drawn) for number, drawn in pictures.items()},
         "sections.csv": to_csv(SectionScore, evaluation.sections),

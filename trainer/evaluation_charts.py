@@ -20,15 +20,16 @@ _FEW_DECADES = 1000
 
 def draw_dice_along_z(scores: Sequence[SectionScore], shown: Sequence[int]) -> bytes:
     """Draws every section's Dice, its mean, and the sections that are shown as pictures; SVG."""
+    numbers = np.array([s.section for s in scores])
     dice = np.array([np.nan if s.dice is None else s.dice for s in scores])
     with open_chart("section (z)", "Dice") as chart:
         axes = chart.axes
-        axes.plot(np.arange(len(dice)), dice, color=BLUE, marker=".", markersize=4, linewidth=1.2)
+        axes.plot(numbers, dice, color=BLUE, marker=".", markersize=4, linewidth=1.2)
         if np.isfinite(dice).any():
             mean = float(np.nanmean(dice))
             axes.axhline(mean, color=INK, linewidth=1, linestyle="--", label=f"mean {mean:.3f}")
-        worst = [section for section in shown if np.isfinite(dice[section])]
-        axes.plot(worst, dice[worst], "o", color=RED, markersize=7, label="shown below")
+        worst = np.isin(numbers, shown)
+        axes.plot(numbers[worst], dice[worst], "o", color=RED, markersize=7, label="shown below")
         axes.set_ylim(-0.02, 1.02)
         axes.legend(loc="lower right", ncols=2)
     return chart.svg

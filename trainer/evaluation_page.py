@@ -205,8 +205,9 @@ def _add_pictures(page: Page, evaluation: Evaluation, pictures: Mapping[int, np.
         "Those with the most voxels wrong, some way apart, since neighbours are almost copies."
     )
     page.legend(overlay_legend())
+    scores = {score.section: score for score in evaluation.sections}
     for section, picture in pictures.items():
-        score = evaluation.sections[section]
+        score = scores[section]
         dice = "no foreground" if score.dice is None else f"Dice {score.dice:.3f}"
         page.figure(
             encode_jpeg(picture),

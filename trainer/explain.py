@@ -11,24 +11,29 @@ import cv2
 import numpy as np
 from scipy.special import expit
 
-from trainer.activation_map import LevelResponse, respond
+from trainer.activation_map import LevelResponse, count_bytes, respond
 from trainer.ensemble import first_member
 from trainer.errors import InputError
 from trainer.explanation_page import build_explanation_page
 from trainer.explanation_pictures import draw_filters, draw_map, draw_region
 from trainer.filters import Filter, strongest_filters
+from trainer.formats import open_source
+from trainer.hyperparameters import Hyperparameters
 from trainer.intensity import Intensity
-from trainer.model import Model, load_model
+from trainer.memory import check_memory
+from trainer.model import Model, load_card, load_model
 from trainer.neighbours import neighbours
 from trainer.output_folder import OutputFolder
 from trainer.overlay import encode_png
 from trainer.region import Region
-from trainer.stack import read_stack
+from trainer.sections import Sections
 from trainer.voxel_size import VoxelSize, is_alike, trained_voxel_size
 
 _RECORD = "explain.json"
 _FILES = ("explain.html", "section.png", "map-*.png", "filters-*.png")
 _LARGEST_SIDE = 1024  # gradients of all levels of a larger part would not fit everywhere
+_MOST_HALVINGS = 3  # of that side, where memory is short
+_BOX_ADVICE = "choose a smaller box, or use a machine with more memory"
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,22 +127,22 @@ class Explanation:
         }
 
 
-def explain(model: Model, raw: np.ndarray, section: int, region: Region) -> Explanation:
+def explain(model: Model, raw: Sections, section: int, region: Region) -> Explanation:
     """Looks for what the network went by in a region.
 
     Args:
         model: A single 2D U-Net, loaded in float32.
-        raw: The volume, (z, y, x).
+        raw: The volume, (z, y, x), or its sections by their number.
         section: Number of the section.
         region: In voxels of the section.
 
     Raises:
-        InputError: Section or region lie outside the volume, or the network is of another kind.
+        InputError: Section or region lie outside the volume, the network is of another kind, or
+            there is too little memory.
     """
     _check_place(raw, section, region)
-    height, width = raw.shape[1:]
-    window = region.window(height, width, _LARGEST_SIDE)
-    intensity = Intensity.measure(raw)
+    window = _choose_window(model, raw.shape, region)
+    intensity = Intensity.measure_sections(raw)
     shown = region.moved(window.y0, window.x0)
     image = _image(model, raw, section, window, intensity)
     answer = respond(model.network, image, shown.slices)
@@ -178,14 +183,15 @@ def explain_files(
 
     folder = OutputFolder(out, _RECORD, _FILES)
     folder.check()
-    stack = read_stack(raw, role="raw")
-    volume = stack.array
-    _check_place(volume, section, region)
-    configure_device()
-    loaded = load_model(model, stock=True)
-    explanation = explain(first_member(loaded), volume, section, region)
+    _check_kind(model)
+    with open_source(raw) as volume:
+        _check_place(volume, section, region)
+        configure_device()
+        loaded = load_model(model, stock=True)
+        explanation = explain(first_member(loaded), volume, section, region)
+        notes = list(_compare_voxels(trained_voxel_size(loaded.card), volume.voxel_size_nm))
+        notes += _compare_window(explanation, volume.shape)
     pictures = _draw(explanation)
-    notes = list(_compare_voxels(trained_voxel_size(loaded.card), stack.voxel_size_nm))
     notes += _compare_segmentation(loaded)
     if loaded.members:
         notes.append(f"the model is the mean of {len(loaded.members)} networks: this is the first")
@@ -217,15 +223,62 @@ def _compare_segmentation(model: Model) -> Iterator[str]:
         yield f"explained is what the network itself says; `predict` adds {', '.join(steps)}"
 
 
-def _check_place(raw: np.ndarray, section: int, region: Region) -> None:
+def _compare_window(explanation: Explanation, shape: tuple[int, ...]) -> Iterator[str]:
+    """What too little memory makes of an explanation."""
+    seen = explanation.window
+    if seen != explanation.region.window(shape[1], shape[2], _LARGEST_SIDE):
+        yield (
+            f"the network was shown {seen.y1 - seen.y0} x {seen.x1 - seen.x0} voxels (y x x) "
+            "around the box, since there is no memory for the gradients of more"
+        )
+
+
+def _check_kind(folder: Path) -> None:
+    """Refuses what cannot be explained before anything is read but the card."""
+    card = load_card(folder)
+    first, *_ = card.get("members") or (card["hyperparameters"],)
+    if Hyperparameters.from_mapping(first).is_3d:
+        raise InputError(
+            f"{folder}: expected a 2D network, whose filters and maps are of a section, got a 3D "
+            "one; write a 2D trial with `unet-search export CONFIG --trial N --out DIR` and "
+            "explain that"
+        )
+
+
+def _check_place(raw: Sections, section: int, region: Region) -> None:
     if not 0 <= section < len(raw):
         raise InputError(f"--section: expected 0 to {len(raw) - 1}, got {section}")
     height, width = raw.shape[1:]
     region.check_within(height, width)
 
 
+def _choose_window(model: Model, shape: tuple[int, ...], region: Region) -> Region:
+    """The section or a part around the box, smaller where there is no memory for its gradients.
+
+    Raises:
+        InputError: There is too little for the box alone.
+    """
+    refusal: InputError | None = None
+    for side in (_LARGEST_SIDE >> halvings for halvings in range(_MOST_HALVINGS + 1)):
+        window = region.window(shape[1], shape[2], side)
+        try:
+            check_memory(_count_bytes(model, window), _BOX_ADVICE)
+        except InputError as error:
+            refusal = error
+        else:
+            return window
+    raise InputError(f"--box: {refusal}")
+
+
+def _count_bytes(model: Model, window: Region) -> int:
+    step = model.hyperparameters.halvings
+    sides = (window.y1 - window.y0, window.x1 - window.x0)
+    height, width = (-(-side // step) * step for side in sides)
+    return count_bytes(model.network, height, width)
+
+
 def _image(
-    model: Model, raw: np.ndarray, section: int, window: Region, intensity: Intensity
+    model: Model, raw: Sections, section: int, window: Region, intensity: Intensity
 ) -> np.ndarray:
     """The window with its neighbours as channels, mirrored to a size that the network takes."""
     hyperparameters = model.hyperparameters

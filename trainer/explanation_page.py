@@ -79,7 +79,8 @@ def _add_maps(page: Page, explanation: Explanation, pictures: Mapping[str, np.nd
         "speak for foreground in the box: if they lie on the object and its membrane, the network "
         "went by the object itself; if they lie elsewhere, by its surroundings, or by features "
         "that the whole section has. A map is no proof: it shows what the score is sensitive to. "
-        "Each is scaled to its own strongest place."
+        "Each is scaled to its own strongest place: the brightness of two maps cannot be "
+        "compared."
     )
     for level in explanation.levels:
         if level.activation_map is not None:
@@ -95,7 +96,7 @@ def _map_caption(explanation: Explanation, level: LevelExplanation) -> str:
         return start + "The map is empty: nothing at this level speaks for foreground in the box."
     return start + (
         f"{level.share_in_region:.1%} of the map lies within the box, which is "
-        f"{explanation.area_share:.1%} of the section."
+        f"{explanation.area_share:.1%} of the section. The map is scaled to its own strongest place."
     )
 
 
@@ -124,7 +125,9 @@ def _filters_caption(level: LevelExplanation) -> str:
     side = patch_side(level.response.factor)
     return (
         f"{_place(level)}: the {len(level.filters)} of {level.response.response.shape[-1]} filters "
-        f"that stand out most. Bright is a strong response; patches are {side} × {side} voxels."
+        "that stand out most. Bright is a strong response, on a scale of each map's own, which the "
+        "bar beside it shows: the brightness of two maps cannot be compared. Patches are "
+        f"{side} × {side} voxels."
     )
 
 

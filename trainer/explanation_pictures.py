@@ -90,7 +90,9 @@ def draw_filters(
     for row, each in enumerate(filters):
         axes = _bare(figure.add_subplot(grid[row, 1]), f"filter {each.number}: response")
         rows, columns = (cells * factor for cells in each.response.shape)
-        axes.imshow(each.response, cmap=_MAP, extent=(0, columns, rows, 0))
+        shown = axes.imshow(each.response, cmap=_MAP, extent=(0, columns, rows, 0))
+        # Each map has a scale of its own, or the weak ones would be black.
+        figure.colorbar(shown, ax=axes, fraction=0.05, pad=0.02).ax.tick_params(labelsize=7)
         axes.set(xlim=(0, gray.shape[1]), ylim=(gray.shape[0], 0))
         _outline(axes, region)
         for column, peak in enumerate(each.peaks):

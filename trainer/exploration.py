@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,7 +13,7 @@ from trainer.contrast import Contrast, find_levels, level_of, measure_contrast
 from trainer.data_checks import check_data
 from trainer.decorrelation import Curve, measure_decorrelation
 from trainer.exposure import Brightness, measure_brightness
-from trainer.finding import Finding
+from trainer.finding import Finding, Unchecked
 from trainer.objects import Objects, empty_tile_share, measure_objects
 from trainer.section_correlation import (
     Correlation,
@@ -66,6 +67,7 @@ class Exploration:
         from_first: The same for the first section alone.
         guard_gap: Sections to leave out between training and validation.
         findings: What is wrong with the data.
+        unchecked: Checks that say nothing of it.
     """
 
     raw: np.ndarray
@@ -80,6 +82,7 @@ class Exploration:
     from_first: Correlation
     guard_gap: int
     findings: list[Finding]
+    unchecked: list[Unchecked]
 
     def to_mapping(self) -> dict[str, Any]:
         """The numbers as JSON can hold them; what cannot be known is null."""
@@ -106,6 +109,7 @@ class Exploration:
             "findings": [
                 asdict(finding) | {"sections": list(finding.sections)} for finding in self.findings
             ],
+            "not_checked": [asdict(each) for each in self.unchecked],
         }
 
 
@@ -133,6 +137,7 @@ def measure_volume(
     announce("correlating sections, plain and augmented")
     curves, profiles = measure_decorrelation(raw), thinned_profiles(raw)
     announce("checking the data")
+    findings, unchecked = check_data(raw, mask)
     return Exploration(
         raw=raw,
         mask=mask,
@@ -145,7 +150,8 @@ def measure_volume(
         curves=curves,
         from_first=correlate_with_first(profiles),
         guard_gap=measure_guard_gap(raw),
-        findings=check_data(raw, mask),
+        findings=findings,
+        unchecked=unchecked,
     )
 
 
@@ -181,24 +187,28 @@ def _annotation_row(
         keys = (
             "foreground_fraction", "objects_2d", "objects_3d", "objects_3d_at_border",
             "mean_area_voxels", "mean_area_nm2", "mean_volume_voxels", "mean_volume_nm3",
-            "areas_voxels", "volumes_voxels", "tile_size", "empty_tile_share", "threshold_dice",
-            "threshold", "threshold_foreground", "dice_of_everything", "histogram_overlap",
+            "areas_voxels", "areas_nm2", "volumes_voxels", "volumes_nm3", "tile_size",
+            "empty_tile_share", "threshold_dice", "threshold", "threshold_foreground",
+            "dice_of_everything", "histogram_overlap",
         )  # fmt: skip
         return dict.fromkeys(keys)
     objects, contrast = annotation.objects, annotation.contrast
     area, volume = float(objects.areas.mean()), float(objects.volumes.mean())
-    z, y, x = voxel_size_nm or (np.nan,) * 3
+    nm2 = math.prod(voxel_size_nm[1:]) if voxel_size_nm else None
+    nm3 = math.prod(voxel_size_nm) if voxel_size_nm else None
     return {
         "foreground_fraction": float(annotation.share.mean()),
         "objects_2d": len(objects.areas),
         "objects_3d": len(objects.volumes),
         "objects_3d_at_border": objects.at_border,
         "mean_area_voxels": area,
-        "mean_area_nm2": area * y * x if voxel_size_nm else None,
+        "mean_area_nm2": nm2 and area * nm2,
         "mean_volume_voxels": volume,
-        "mean_volume_nm3": volume * z * y * x if voxel_size_nm else None,
+        "mean_volume_nm3": nm3 and volume * nm3,
         "areas_voxels": _distribution(objects.areas),
+        "areas_nm2": nm2 and _distribution(objects.areas * nm2),
         "volumes_voxels": _distribution(objects.volumes),
+        "volumes_nm3": nm3 and _distribution(objects.volumes * nm3),
         "tile_size": annotation.tile_size,
         "empty_tile_share": annotation.empty_tiles,
         "threshold_dice": contrast.dice,

@@ -58,7 +58,10 @@ def draw_intensities(contrast: Contrast) -> Figure:
     dice.axhline(contrast.dice_of_all, color=_MARK, linewidth=1, linestyle=":", label="everything")
     dice.set(xlabel="threshold, grey value", ylabel="Dice", ylim=(0, 1))
     for axes in (histogram, dice):
-        axes.axvline(contrast.threshold, color=_MARK, linestyle="--", linewidth=1)
+        axes.axvline(
+            contrast.threshold, color=_MARK, linestyle="--", linewidth=1,
+            label=f"best threshold, {contrast.threshold:.4g}",
+        )  # fmt: skip
         axes.legend(frameon=False)
         _tidy(axes)
     return figure

@@ -21,7 +21,7 @@ from trainer.exploration_page import Picture
 from trainer.section_correlation import Correlation
 from trainer.section_pictures import draw_deformations, draw_prism, draw_sections
 from trainer.split import largest_gap
-from trainer.surfaces import draw_surfaces
+from trainer.surfaces import draw_surfaces, find_surfaces
 
 _DPI = 110
 _INTERVALS = (
@@ -102,19 +102,20 @@ def _mask_exhibits(exploration: Exploration) -> Iterator[Exhibit]:
         _size_sentence(annotation),
         draw_object_sizes(annotation.objects, edges, unit),
     )  # fmt: skip
+    surfaces = find_surfaces(annotation.objects.labels)
     yield (
         "surfaces", "Surfaces of the objects",
-        "Each object in a colour of its own, coarser than it is. Flat faces at the border are "
-        f"cuts by the volume: {annotation.objects.at_border} of "
-        f"{len(annotation.objects.volumes)} objects touch it.",
-        draw_surfaces(annotation.objects.labels, edges, unit),
+        f"{surfaces.describe()} Flat faces at the border are cuts by the volume: "
+        f"{annotation.objects.at_border} of {len(annotation.objects.volumes)} objects touch it.",
+        draw_surfaces(surfaces, edges, unit),
     )  # fmt: skip
     contrast = annotation.contrast
     yield (
         "intensities", "Grey values inside and outside",
         f"The two histograms share {contrast.overlap:.0%} of their area. The best threshold, "
-        f"{contrast.threshold:.4g}, with what is {contrast.foreground_is} as foreground, reaches a "
-        f"Dice of {contrast.dice:.3f}; calling everything foreground, {contrast.dice_of_all:.3f}. "
+        f"{contrast.threshold:.4g} (dashed), with what is {contrast.foreground_is} as foreground, "
+        f"reaches a Dice of {contrast.dice:.3f}; calling everything foreground (dotted), "
+        f"{contrast.dice_of_all:.3f}. "
         "A network has to be better than that.",
         draw_intensities(contrast),
     )  # fmt: skip

@@ -58,6 +58,7 @@ def explore_files(
         table_rows(facts),
         [(finding.check, finding.message) for finding in exploration.findings],
         pictures,
+        [(each.check, each.reason) for each in exploration.unchecked],
     )
     with _explained(out), replace_folder(out) as new:
         for picture in pictures:

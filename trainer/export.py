@@ -14,6 +14,7 @@ from trainer.card import describe_model, write_readme
 from trainer.errors import InputError
 from trainer.intensity import Intensity
 from trainer.model import (
+    NETWORK_FILE,
     ONNX_FILE,
     PACKAGE_ENDING,
     README_FILE,
@@ -72,7 +73,7 @@ def export_model(
 def _write_networks(
     model: Model, folder: Path, gray: np.ndarray
 ) -> tuple[np.ndarray, dict[str, float]]:
-    """Writes ONNX and SavedModel.
+    """Writes ONNX and SavedModel beside Keras's file.
 
     Returns:
         The probabilities of the test, and how far each format's are from them at most.
@@ -82,6 +83,7 @@ def _write_networks(
     write_onnx(model.network, folder / ONNX_FILE)
     write_saved_model(model.network, folder / SAVED_MODEL)
     found = {
+        NETWORK_FILE: _predict_keras(folder / NETWORK_FILE, images),
         ONNX_FILE: predict_onnx(folder / ONNX_FILE, images),
         SAVED_MODEL: predict_saved_model(folder / SAVED_MODEL, images),
     }
@@ -93,6 +95,13 @@ def _write_networks(
                 f"{difference:g} apart"
             )
     return expected, apart
+
+
+def _predict_keras(path: Path, images: np.ndarray) -> np.ndarray:
+    """As somebody does who has Keras alone."""
+    import keras
+
+    return np.asarray(keras.saving.load_model(path, compile=False)(images, training=False))
 
 
 def _check_backend() -> None:

@@ -1,4 +1,4 @@
-"""Something about the data that a person should look at."""
+"""What the checks of the data have to say to a person."""
 
 from __future__ import annotations
 
@@ -19,6 +19,19 @@ class Finding:
     check: str
     sections: tuple[int, ...]
     message: str
+
+
+@dataclass(frozen=True)
+class Unchecked:
+    """A check that says nothing, for good or ill, since this volume does not allow it.
+
+    Attributes:
+        check: Its name, as of its findings.
+        reason: Why, to stand behind "not checked: ".
+    """
+
+    check: str
+    reason: str
 
 
 def list_sections(sections: Sequence[int]) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 from trainer.errors import InputError
 
 _IDENTITY = "identity.json"
-_SECTIONS = "sections.u8"
+_SECTIONS = "sections.bin"
 
 
 class Journal:
@@ -27,6 +27,8 @@ class Journal:
 
     Attributes:
         folder: Where it lies.
+        shape: Of the volume, (z, y, x).
+        dtype: Of the probabilities.
         resumed_at: Sections that an earlier attempt left.
         chosen: As it was given, or as it was for the sections that are there.
     """
@@ -35,6 +37,7 @@ class Journal:
         self,
         output: Path,
         shape: tuple[int, int, int],
+        dtype: np.dtype[Any],
         identity: Mapping[str, Any],
         chosen: Mapping[str, Any],
     ) -> None:
@@ -43,6 +46,7 @@ class Journal:
         Args:
             output: What will be written in the end.
             shape: Of the volume, (z, y, x).
+            dtype: Of the probabilities.
             identity: All that the sections depend on, as JSON; of another one nothing is kept.
             chosen: What this machine would choose; sections that are there hold to their own.
 
@@ -51,9 +55,9 @@ class Journal:
                 write there.
         """
         self.folder = output.with_name(f".{output.name}.partial")
-        self.shape, self.dtype = shape, np.dtype(np.uint8)
+        self.shape, self.dtype = shape, dtype
         self._output = output
-        self._section_bytes = shape[1] * shape[2]
+        self._section_bytes = shape[1] * shape[2] * dtype.itemsize
         try:
             self._file = self._take()
         except OSError as error:
@@ -88,7 +92,7 @@ class Journal:
             InputError: The disk does not take it.
         """
         try:
-            left = np.ascontiguousarray(section, np.uint8).data.cast("B")
+            left = np.ascontiguousarray(section, self.dtype).data.cast("B")
             while left:
                 left = left[self._file.write(left) :]
         except OSError as error:
@@ -97,7 +101,7 @@ class Journal:
     def read(self, first: int, stop: int) -> np.ndarray:
         """Sections from `first` up to but not with `stop`, (z, y, x)."""
         self._file.seek(first * self._section_bytes)
-        sections = np.empty((stop - first, *self.shape[1:]), np.uint8)
+        sections = np.empty((stop - first, *self.shape[1:]), self.dtype)
         left = sections.data.cast("B")
         while left:
             left = left[self._file.readinto(left) or len(left) :]

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from scipy import stats
 
-from trainer.finding import Finding
+from trainer.finding import Finding, Unchecked
 
 _SHIFTS = range(-3, 4)
 _LARGEST_CLAIM = 2
@@ -15,11 +15,12 @@ _BLUR_SIGMA = 1.5
 _SECTIONS = 160
 _BLOCK_SECTIONS = 8
 _LEAST_BLOCKS = 4
+_LEAST_SECTIONS = 2 * _LEAST_BLOCKS
 # Of a test that takes part only where the profile over the shifts already peaks beside zero.
 _CHANCE = 0.01
 
 
-def find_mask_shift(raw: np.ndarray, mask: np.ndarray) -> list[Finding]:
+def find_mask_shift(raw: np.ndarray, mask: np.ndarray | None) -> list[Finding | Unchecked]:
     """Finds a mask that is one or two sections off.
 
     The outline of an object lies on something special in the image: a steep edge, or the middle of
@@ -30,11 +31,13 @@ def find_mask_shift(raw: np.ndarray, mask: np.ndarray) -> list[Finding]:
 
     Args:
         raw: Grey values, (z, y, x).
-        mask: 0 or 1, uint8, (z, y, x).
+        mask: 0 or 1, uint8, (z, y, x), or None where there is none.
     """
+    if mask is None:
+        return [Unchecked("mask shift", "there is no mask")]
     strengths = measure_alignment(raw, mask)
-    if strengths.shape[1] < 2 * _LEAST_BLOCKS:
-        return []
+    if strengths.shape[1] < _LEAST_SECTIONS:
+        return [Unchecked("mask shift", _describe_lack(strengths.shape[1]))]
     means = strengths.mean(axis=1)
     best = int(np.abs(means).argmax())
     shift = _SHIFTS[best]
@@ -77,6 +80,13 @@ def measure_alignment(raw: np.ndarray, mask: np.ndarray) -> np.ndarray:
             [(float(gradient[outlines[z + shift]].mean()) - mean) / deviation for shift in _SHIFTS]
         )
     return np.array(columns, dtype=np.float64).reshape(-1, len(_SHIFTS)).T
+
+
+def _describe_lack(usable: int) -> str:
+    return (
+        f"it takes {_LEAST_SECTIONS} sections with foreground in the {max(_SHIFTS)} masks before "
+        f"and after them as well, the volume has {usable}"
+    )
 
 
 def _peaks(strengths: np.ndarray, best: int) -> bool:

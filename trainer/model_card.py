@@ -88,6 +88,37 @@ def _is_windows(value: Any) -> bool:
     )
 
 
+def _is_data(value: Any) -> bool:
+    """Whether what it says of volumes can be read; what it does not say is not asked for."""
+    if not isinstance(value, dict):
+        return False
+    volumes = value.get("volumes") or [value]
+    return isinstance(volumes, list) and all(map(_is_volume, volumes))
+
+
+def _is_volume(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return False
+    file = value.get("file")
+    return (file is None or _is_volume(file)) and all(
+        fits(value[key]) for key, fits in _OF_A_VOLUME.items() if key in value
+    )
+
+
+def _is_block(value: Any) -> bool:
+    """Whether it is the first section and the end of some."""
+    return isinstance(value, list) and len(value) == 2 and all(map(_is_count, value))
+
+
+_OF_A_VOLUME: Mapping[str, Callable[[Any], bool]] = {
+    "sha256": lambda value: isinstance(value, str),
+    "train": _is_block,
+    "validation": _is_block,
+    "holdout": lambda value: value is None or _is_block(value),
+    "gap": _is_count,
+    "holdout_gap": lambda value: value is None or _is_count(value),
+}
+
 _CHECKS: Mapping[str, Callable[[Any], bool]] = {
     "format": lambda value: value == CARD_FORMAT,
     "sha256": lambda value: isinstance(value, str),
@@ -95,6 +126,6 @@ _CHECKS: Mapping[str, Callable[[Any], bool]] = {
     "members": lambda value: value is None or _are_members(value),
     "hyperparameters": lambda value: isinstance(value, dict),
     "threshold": lambda value: type(value) in (int, float) and 0 <= value <= 1,
-    "data": lambda value: value is None or isinstance(value, dict),
+    "data": lambda value: value is None or _is_data(value),
     "postprocessing": _is_postprocessing,
 }

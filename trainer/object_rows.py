@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ class ObjectRow:
         kind: `true` or `false` (predicted, and no object of the truth).
         number: From 1, of the components of its kind of mask.
         voxels: Its size.
-        z: Of its centre of mass, in voxels.
+        z: Of its centre of mass, in voxels of the volume.
         y: The same.
         x: The same.
         best_iou: With the component of the other mask that fits it best; 0 where none meets it.
@@ -35,13 +35,20 @@ class ObjectRow:
     found: bool
 
 
-def list_objects(overlap: Overlap, *, iou: float = 0.5) -> list[ObjectRow]:
-    """Every true object of a volume, the largest first, then predicted ones without a partner."""
+def list_objects(overlap: Overlap, *, iou: float = 0.5, first: int = 0) -> list[ObjectRow]:
+    """Every true object of a volume, the largest first, then predicted ones without a partner.
+
+    Args:
+        overlap: Of the truth and the prediction.
+        iou: From which on an object is found.
+        first: The number of the first section.
+    """
     true = _rows("true", overlap.true_sizes, overlap.true_centres, overlap.true_ious, iou)
     guessed = _rows(
         "false", overlap.guessed_sizes, overlap.guessed_centres, overlap.guessed_ious, iou
     )
-    return [*true, *(row for row in guessed if not row.found)]
+    rows = [*true, *(row for row in guessed if not row.found)]
+    return [replace(row, z=row.z + first) for row in rows]
 
 
 def _rows(

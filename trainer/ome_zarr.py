@@ -48,11 +48,11 @@ def write_image(
 
     Args:
         folder: Is made.
-        stream: Of uint8.
+        stream: Of uint8 with 255 for 1, or of float32.
         voxel_size_nm: Edges of a voxel, z, y, x, or None.
         about: Kept beside the metadata of OME-Zarr.
     """
-    image = zarr.create_group(folder, zarr_format=3)
+    image, most = zarr.create_group(folder, zarr_format=3), _most(stream.dtype)
     levels = _write_levels(image, stream, _mean)
     image.attrs[_OURS] = dict(about)
     image.attrs["ome"] = {
@@ -64,7 +64,7 @@ def write_image(
                     "label": "probability",
                     "color": "FFFFFF",
                     "active": True,
-                    "window": {"min": 0, "max": 255, "start": 0, "end": 255},
+                    "window": {"min": 0, "max": most, "start": 0, "end": most},
                 }
             ]
         },
@@ -135,11 +135,16 @@ def _shrunk(
         yield from shrink(np.pad(slab, odd, mode="edge"))
 
 
+def _most(dtype: np.dtype[Any]) -> int:
+    """What a probability of 1 is written as."""
+    return 1 if dtype.kind == "f" else 255
+
+
 def _mean(slab: np.ndarray) -> np.ndarray:
     z, y, x = slab.shape
     pairs = slab.reshape(z // 2, 2, y // 2, 2, x // 2, 2)
-    mean: np.ndarray = np.rint(pairs.mean(axis=(1, 3, 5), dtype=np.float32))
-    return mean.astype(slab.dtype)
+    mean: np.ndarray = pairs.mean(axis=(1, 3, 5), dtype=np.float32)
+    return mean if slab.dtype.kind == "f" else np.rint(mean).astype(slab.dtype)
 
 
 def _first(slab: np.ndarray) -> np.ndarray:

@@ -53,7 +53,7 @@ def draw_overlay(gray: np.ndarray, truth: np.ndarray, prediction: np.ndarray) ->
 
 
 def draw_overlays(
-    volume: Volume, prediction: np.ndarray, sections: Iterable[int]
+    volume: Volume, prediction: np.ndarray, sections: Iterable[int], first: int = 0
 ) -> dict[int, np.ndarray]:
     """Draws overlays of some sections, scaled to the volume's range of intensities.
 
@@ -61,17 +61,17 @@ def draw_overlays(
         volume: With raw and mask.
         prediction: 0 or 1, (z, y, x).
         sections: Their numbers.
+        first: The number of the volume's first section.
 
     Returns:
         RGB pictures, uint8 (y, x, 3), by section.
     """
-    intensity = Intensity.measure(volume.raw)
-    return {
-        section: draw_overlay(
-            intensity.to_gray(volume.raw[section]), volume.mask[section], prediction[section]
-        )
-        for section in sections
-    }
+    intensity, drawn = Intensity.measure(volume.raw), {}
+    for section in sections:
+        index = section - first
+        gray = intensity.to_gray(volume.raw[index])
+        drawn[section] = draw_overlay(gray, volume.mask[index], prediction[index])
+    return drawn
 
 
 def encode_png(picture: np.ndarray) -> bytes:

@@ -39,8 +39,9 @@ def predict_sections(
     sections: Sequence[int] | None = None,
     block: Sequence[int] | None = None,
     views: int = 1,
+    rounded: bool = True,
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Yields (section number, probability), probability as uint8 (y, x) with 255 for 1.
+    """Yields (section number, probability), probability as (y, x), uint8 with 255 for 1.
 
     A section is mirrored to the next multiple of the network's `halvings` and cut back, so that
     its size does not matter to the network. A 3D network sees as many sections at once as the
@@ -54,6 +55,7 @@ def predict_sections(
         sections: The sections to predict; all by default.
         block: The sections that it may see; by default those that it predicts.
         views: 8 for the mean over flips and quarter turns.
+        rounded: To 256 steps; else float32 from 0 to 1.
 
     Raises:
         Diverged: The network gives no numbers.
@@ -74,7 +76,7 @@ def predict_sections(
             raise Diverged("the network's probabilities are no longer numbers")
         for number, probability in zip(kept, output[slab.kept], strict=True):
             if number in asked:
-                yield number, to_uint8(probability)
+                yield number, to_uint8(probability) if rounded else to_float32(probability)
 
 
 def _batch_size(voxels: int, offsets: Sequence[int]) -> int:
@@ -105,6 +107,12 @@ def _predict(network: Network, images: np.ndarray, halvings: int) -> np.ndarray:
     padded = np.pad(images, margins, mode=mode) if any(map(sum, margins)) else images
     output: np.ndarray = network.predict_on_batch(padded)
     return output[:, :height, :width, 0]
+
+
+def to_float32(probability: np.ndarray) -> np.ndarray:
+    """Probabilities of 0 to 1 as they are, of a network in any precision."""
+    kept: np.ndarray = np.clip(probability, 0.0, 1.0, dtype=np.float32)
+    return kept
 
 
 def to_uint8(probability: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import astuple, dataclass, replace
 from itertools import islice
 from typing import Any
@@ -21,6 +21,9 @@ from trainer.views import VIEWS
 from trainer.voxel_size import VoxelSize, is_alike, trained_voxel_size
 from trainer.windows import WindowedNetwork, Windows, choose_windows, count_room
 
+OnProgress = Callable[[str, int, int], None]
+"""Told what is being done, how many sections of it are done, and of how many."""
+
 _LONGEST_MEDIAN = 99
 
 
@@ -33,11 +36,14 @@ class PredictionOptions:
         z_median: Sections of the median along z, an odd number.
         windows: How a section is divided; where the model says nothing it is whole as far as
             memory allows.
+        float32: Whether probabilities are float32, 0 to 1, and not uint8 with 255 for 1. A model
+            that is loaded for it computes in float32 too.
     """
 
     views: int | None = None
     z_median: int | None = None
     windows: Windows | None = None
+    float32: bool = False
 
 
 AS_TUNED = PredictionOptions()
@@ -51,11 +57,13 @@ class Prediction:
         shape: Of the volume, (z, y, x).
         notes: Sentences for the user on what is done to it.
         windows: How a section is divided; None where it is whole.
+        dtype: Of probabilities, float32 from 0 to 1 or uint8 with 255 for 1.
     """
 
     shape: tuple[int, int, int]
     notes: tuple[str, ...]
     windows: Windows | None
+    dtype: np.dtype[Any]
     _model: Model
     _raw: Sections
     _intensity: Intensity
@@ -71,10 +79,11 @@ class Prediction:
             "views": self._model.views,
             "z_median_sections": self._model.z_median,
             "windows": self.windows and list(astuple(self.windows)),
+            "dtype": self.dtype.name,
         }
 
     def sections(self, first: int = 0) -> Iterator[np.ndarray]:
-        """Probabilities from section `first` on, uint8 (y, x) with 255 for 1.
+        """Probabilities from section `first` on, (y, x) of `dtype`.
 
         Raises:
             Diverged: The network gives no numbers.
@@ -103,6 +112,7 @@ class Prediction:
             sections=range(begin, len(self._raw)),
             block=range(len(self._raw)),
             views=self._model.views,
+            rounded=self.dtype == np.uint8,
         )
         return (section for _, section in predicted)
 
@@ -138,7 +148,8 @@ def prepare_prediction(
     if isinstance(raw, Source) and seen == shape:
         raw.remember(reach)
     resampled = raw if seen == shape else Resampled(raw, seen, reach)
-    return Prediction(shape, notes, windows, model, resampled, intensity, most_voxels)
+    dtype = np.dtype(np.float32 if options.float32 else np.uint8)
+    return Prediction(shape, notes, windows, dtype, model, resampled, intensity, most_voxels)
 
 
 def _reach(model: Model) -> int:

@@ -87,7 +87,8 @@ def restore_sections(
     """Probabilities at the shape that the volume had, section by section.
 
     Args:
-        sections: uint8 (y, x), the first of them is the first that section `first` needs.
+        sections: uint8 or float32 (y, x), the first of them is the first that section `first`
+            needs. What comes back is of the same type.
         count: How many sections there are at the network's voxel size.
         shape: Of the volume, (z, y, x).
         first: The section to begin with.
@@ -102,7 +103,9 @@ def restore_sections(
             next_number += 1
         for number in [number for number in known if number < needed[0][0]]:
             del known[number]
-        yield np.rint(_mix([(known[source], weight) for source, weight in needed])).astype(np.uint8)
+        near = [(known[source], weight) for source, weight in needed]
+        mixed, dtype = _mix(near), near[0][0].dtype
+        yield mixed if dtype.kind == "f" else np.rint(mixed).astype(dtype)
 
 
 def axis_weights(source: int, target: int) -> list[list[tuple[int, float]]]:

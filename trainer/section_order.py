@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from trainer.finding import Finding, list_sections
+from trainer.finding import Finding, Unchecked, list_sections
 from trainer.section_correlation import correlate_neighbours, thinned_profiles
 
 # By so many times its own scatter neighbours have to resemble each other more than next neighbours
 # do, or their order cannot be told from the pictures.
 _CLEAR_STEP = 2.0
+_LEAST_SECTIONS = 4
 
 
-def find_swapped(raw: np.ndarray) -> list[Finding]:
+def find_swapped(raw: np.ndarray) -> list[Finding | Unchecked]:
     """Finds pairs of neighbouring sections that fit better the other way round.
 
     In a row a, b, c, d, sections b and c are compared with those beside the pair: they look
@@ -23,9 +24,9 @@ def find_swapped(raw: np.ndarray) -> list[Finding]:
         raw: Grey values, (z, y, x).
     """
     near, far, step = _similarities(raw)
-    if len(raw) < 4 or step <= 0:
-        return []
-    findings = []
+    if reason := _obstacle(len(raw), step):
+        return [Unchecked("swapped", reason)]
+    findings: list[Finding | Unchecked] = []
     for z in range(len(raw) - 1):
         below = far[z - 1] - near[z - 1] if z > 0 else np.nan
         above = far[z] - near[z + 1] if z + 2 < len(raw) else np.nan
@@ -43,7 +44,7 @@ def find_swapped(raw: np.ndarray) -> list[Finding]:
     return findings
 
 
-def find_spoiled(raw: np.ndarray) -> list[Finding]:
+def find_spoiled(raw: np.ndarray) -> list[Finding | Unchecked]:
     """Finds sections that resemble their neighbours less than those resemble each other.
 
     A section between two others resembles both more than they do each other, unless it is noisy,
@@ -53,8 +54,8 @@ def find_spoiled(raw: np.ndarray) -> list[Finding]:
         raw: Grey values, (z, y, x).
     """
     near, far, step = _similarities(raw)
-    if len(raw) < 4 or step <= 0:
-        return []
+    if reason := _obstacle(len(raw), step):
+        return [Unchecked("spoiled", reason)]
     best = np.fmax(near[:-1], near[1:])
     spoiled = (np.flatnonzero(best + step / 2 < far) + 1).tolist()
     if not spoiled:
@@ -68,6 +69,18 @@ def find_spoiled(raw: np.ndarray) -> list[Finding]:
             "validation and holdout",
         )
     ]
+
+
+def _obstacle(sections: int, step: float) -> str | None:
+    """Why an order cannot be told, where it cannot."""
+    if sections < _LEAST_SECTIONS:
+        return f"it takes {_LEAST_SECTIONS} sections, the volume has {sections}"
+    if step <= 0:
+        return (
+            "sections do not clearly resemble the next one more than the one after it, so their "
+            "order cannot be told from the images"
+        )
+    return None
 
 
 def _similarities(raw: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:

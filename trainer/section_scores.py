@@ -17,7 +17,7 @@ class SectionScore:
     """One section. A score is None where there is nothing that it could be a share of.
 
     Attributes:
-        section: Its number, from 0.
+        section: Its number in the volume, from 0.
         dice: None where neither the truth nor the prediction holds foreground.
         iou: The same.
         precision: None where nothing is predicted.
@@ -51,11 +51,18 @@ class SectionScore:
 
 
 def score_sections(
-    truth: NDArray[Any], prediction: NDArray[Any], overlaps: Sequence[Overlap]
+    truth: NDArray[Any], prediction: NDArray[Any], overlaps: Sequence[Overlap], first: int = 0
 ) -> list[SectionScore]:
-    """Scores section by section; masks are (z, y, x), overlaps those of `measure_sections`."""
+    """Scores section by section.
+
+    Args:
+        truth: (z, y, x).
+        prediction: The same.
+        overlaps: Those of `measure_sections`.
+        first: The number of the first section.
+    """
     triples = zip(truth, prediction, overlaps, strict=True)
-    return [_score(number, *triple) for number, triple in enumerate(triples)]
+    return [_score(number, *triple) for number, triple in enumerate(triples, start=first)]
 
 
 def summarize(scores: Sequence[SectionScore]) -> dict[str, Any]:

@@ -17,8 +17,10 @@ from trainer.journal import Journal
 from trainer.labels import Kind, LabelledVolume, LabelOptions, check_label_memory
 from trainer.memory import check_memory
 from trainer.model import CARD_FILE, Model, load_model
+from trainer.predict import to_uint8
 from trainer.prediction import (
     AS_TUNED,
+    OnProgress,
     Prediction,
     PredictionOptions,
     prepare_prediction,
@@ -30,9 +32,6 @@ from trainer.source import check_section
 from trainer.volume import checked_voxel_size
 from trainer.voxel_size import VoxelSize
 from trainer.windows import Windows
-
-OnProgress = Callable[[str, int, int], None]
-"""Told what is being done, how many sections of it are done, and of how many."""
 
 
 @dataclass(frozen=True)
@@ -77,17 +76,18 @@ def predict(
         on_progress: Told how far it is.
 
     Returns:
-        uint8 of the array's shape, 255 for 1. Foreground is where it reaches
-        `round(255 * model.threshold)`.
+        uint8 of the array's shape, 255 for 1, or float32 where the options say so. Foreground is
+        where it reaches `round(255 * model.threshold)`, or of float32 `model.threshold`.
 
     Raises:
         InputError: The array or a setting cannot be used, in one line.
     """
     raw = _checked_array(array)
     size = None if voxel_size_nm is None else checked_voxel_size(voxel_size_nm)
-    loaded = model if isinstance(model, Model) else _load(Path(model))
+    loaded = model if isinstance(model, Model) else _load(Path(model), options)
     prediction = prepare_prediction(loaded, raw, size, options)
-    probability = np.empty(raw.shape, np.uint8)
+    check_memory(raw.size * prediction.dtype.itemsize)
+    probability = np.empty(raw.shape, prediction.dtype)
     for number, section in enumerate(prediction.sections()):
         probability[number] = section
         on_progress("predict", number + 1, len(raw))
@@ -126,7 +126,7 @@ def segment_file(
     sink = Sink(output, source, labels=options.labels is not None)
     output = sink.output
     with open_source(source, role="volume") as volume:
-        loaded = _at_threshold(_load(model), options.threshold)
+        loaded = _at_threshold(_load(model, options.prediction), options.threshold)
         given = options.voxel_size_nm
         size = volume.voxel_size_nm if given is None else checked_voxel_size(given)
         prediction = prepare_prediction(loaded, volume, size, options.prediction)
@@ -138,7 +138,7 @@ def segment_file(
             say(note)
         identity = _identity(loaded, source, volume, prediction, options.prediction)
         chosen = {"windows": prediction.settings["windows"]}
-        with Journal(output, prediction.shape, identity, chosen) as journal:
+        with Journal(output, prediction.shape, prediction.dtype, identity, chosen) as journal:
             # Memory that is free now may suggest others than the sections that are there have.
             prediction = replace(prediction, windows=_windows(journal.chosen["windows"]))
             pace = _predict_into(journal, prediction, on_progress, say)
@@ -197,7 +197,7 @@ def _labels(
     smallest = smallest_object_here(model, size) if given is None else given
     return LabelledVolume(
         # Small objects are left out of the whole: here the end of a large one may seem small.
-        lambda first, stop: journal.read(first, stop) >= model.level,
+        lambda first, stop: _in_steps(journal.read(first, stop)) >= model.level,
         journal.shape,
         LabelOptions(options.labels, smallest, size or (1.0, 1.0, 1.0)),
         lambda done: on_progress("find objects", done, total),
@@ -227,13 +227,24 @@ def _write(
     sink.write(journal.folder, streams[0], streams[1] if labels else None, size, about)
 
 
-def _load(folder: Path) -> Model:
+def _in_steps(probability: np.ndarray) -> np.ndarray:
+    """Objects are the same whichever type probabilities are written in."""
+    return probability if probability.dtype == np.uint8 else to_uint8(probability)
+
+
+def _load(folder: Path, options: PredictionOptions) -> Model:
     # What is wrong with the folder is said before TensorFlow starts.
     if not (folder / CARD_FILE).is_file():
         return load_model(folder)
+    return load_model(folder, precision=_precision(options))
+
+
+def _precision(options: PredictionOptions) -> str:
+    """What a network computes in."""
     from trainer.device import configure_device
 
-    return load_model(folder, precision=configure_device().precision)
+    precision = configure_device().precision
+    return "float32" if options.float32 else precision
 
 
 def _at_threshold(model: Model, given: float | None) -> Model:
@@ -258,6 +269,8 @@ def _identity(
     return {
         **replace(prediction, windows=asked.windows).settings,
         "network": model.card.get("sha256"),
+        # Another machine may be fast in another one.
+        "precision": _precision(asked),
         "source": fingerprint(source, volume),
     }
 
@@ -283,5 +296,4 @@ def _checked_array(array: np.ndarray) -> np.ndarray:
             check_section(section, number, role="volume")
     except InputError as error:
         raise InputError(f"array: {error}") from None
-    check_memory(raw.size)
     return raw

@@ -81,7 +81,7 @@ class Sink:
 
         Args:
             folder: On the same disk; what is written lies here until it is whole.
-            probability: uint8.
+            probability: uint8 with 255 for 1, or float32.
             labels: Of the same shape, where they are wanted.
             voxel_size_nm: Edges of a voxel, z, y, x, or None.
             about: Kept in the metadata of an OME-Zarr.

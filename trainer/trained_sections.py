@@ -23,7 +23,7 @@ def find_trained_sections(card: Mapping[str, Any], volume: Volume) -> range:
 def find_validation_sections(card: Mapping[str, Any], volume: Volume) -> range:
     """The sections of this very volume that the model was chosen and tuned on, or none."""
     known = _find(card, volume)
-    return range(0) if known is None else range(*known["validation"])
+    return range(0) if known is None else range(*known.get("validation", (0, 0)))
 
 
 def find_guard_gap(card: Mapping[str, Any], volume: Volume) -> int:
@@ -44,12 +44,14 @@ def _find(card: Mapping[str, Any], volume: Volume) -> Mapping[str, Any] | None:
 
 def _trained(card: Mapping[str, Any], known: Mapping[str, Any], sections: int) -> range:
     if card.get("train_on") != "all":
-        return range(*known["train"])
-    held = known["holdout"]
+        return range(*known.get("train", (0, 0)))
+    if "validation" not in known:
+        return range(0)
+    held = known.get("holdout")
     split = split_sections(
         sections,
         validation=(known["validation"][0], known["validation"][1]),
-        gap=known["gap"],
+        gap=known.get("gap", 0),
         holdout=held and (held[0], held[1]),
         holdout_gap=known.get("holdout_gap"),
     )

@@ -77,6 +77,13 @@ def test_a_prediction_needs_a_model(call: Call, tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tif", "mito.toml"]
 
 
+@pytest.mark.parametrize("option", ["--threshold", "--smallest-object"])
+def test_what_only_objects_depend_on_is_refused_without_them(call: Call, option: str) -> None:
+    message = refusal(call("predict", "m", "a.tif", "b.tif", option, "1"))
+    assert message.startswith(f"{option}: only objects depend on it")
+    assert message.endswith("add --labels")
+
+
 def test_what_a_prediction_wrote_is_shown(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     written = {
         "output": "out.zarr",
@@ -86,6 +93,7 @@ def test_what_a_prediction_wrote_is_shown(call: Call, monkeypatch: pytest.Monkey
         "voxel_size_nm": [5.0, 5.0, 5.0],
         "seconds": 31.4,
         "voxels_per_second": 4_200_000,
+        "threshold": 0.45,
     }
     asked: list[Any] = []
 
@@ -99,16 +107,19 @@ def test_what_a_prediction_wrote_is_shown(call: Call, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(segmentation, "segment_file", segment_file)
     given = ("predict", "m", "a.tif", "out.zarr", "--split-touching", "--window", "256")
-    answer = call(*given, "--blend", "mean", "--voxel-size-nm", "5,5,5")
+    more = ("--z-median", "1", "--float32", "--threshold", "0.45")
+    answer = call(*given, "--blend", "mean", "--voxel-size-nm", "5,5,5", *more)
     assert answer.code == 0
     assert answer.out.splitlines() == [
         "probabilities: out.zarr (165 x 768 x 1024, voxels 5 x 5 x 5 nm; 31 s, "
         "4.20 million voxels a second)",
-        "labels: out.zarr/labels/instances (46 objects)",
+        "labels: out.zarr/labels/instances (46 objects, where the probability reaches 0.45)",
     ]
     assert answer.err == "a note\n"
     options = asked[0][3]
     assert (options.labels, options.voxel_size_nm) == ("watershed", (5.0, 5.0, 5.0))
+    assert (options.prediction.z_median, options.prediction.float32) == (1, True)
+    assert options.threshold == 0.45
     windows = options.prediction.windows
     assert (windows.size, windows.overlap, windows.blend) == (256, 0.5, "mean")
     assert json.loads(call(*given, "--json").out) == written

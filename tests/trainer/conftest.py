@@ -66,8 +66,11 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> Callable[[Model], Model]:
     from trainer import segmentation
 
     def hold(given: Model) -> Model:
-        monkeypatch.setattr(segmentation, "_load", lambda folder: given)
+        monkeypatch.setattr(segmentation, "_load", lambda folder, options: given)
         return given
+
+    # Asking the device would start a framework.
+    monkeypatch.setattr(segmentation, "_precision", lambda options: "float32")
 
     hold(model())
     return hold

@@ -45,10 +45,10 @@ def test_one_volume_is_one_volume(data: dict[str, Any]) -> None:
 
 
 def test_held_out_sections_that_resemble_those_learned_from_are_told() -> None:
-    near = "gives the true one, but for 0 sections beside them that were left out, not 1."
+    near = "gives the true score, but for 0 sections beside them that were left out, not 1."
     assert near in readme({"volumes": [SECOND, FIRST | {"holdout_gap": 0}]})
     for data in (FIRST, FIRST | {"holdout_gap": 4}):
-        assert "on sections held out gives the true one.\n" in readme(data)
+        assert "on sections held out gives the true score.\n" in readme(data)
 
 
 def test_scores_finalists_and_training_are_told_in_words() -> None:
@@ -69,6 +69,8 @@ def test_scores_finalists_and_training_are_told_in_words() -> None:
     )
     assert "| 4 | 0.7500 | 0.5000 |  | 1 |" in text
     assert "- trained on: all sections but those held out\n" in text
+    assert "its threshold was not chosen: it is one half; `unet-search evaluate`" in text
+    assert "chosen on the validation sections, which" in readme({"sha256": "aa"})
     assert not re.search(r"[{}\[\]']", text.partition("## Data")[2].partition("## Limits")[0])
 
 

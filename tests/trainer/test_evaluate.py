@@ -174,7 +174,8 @@ def test_it_scores_what_predict_writes(
     hp = replace(HP, section_channels=channels)
     known = Model(Echo(), hp, 0.55, card, z_median=3, smallest_object_voxels=40)
     monkeypatch.setattr(evaluate_module, "load_model", lambda folder, precision: known)
-    monkeypatch.setattr("trainer.segmentation._load", lambda folder: known)
+    monkeypatch.setattr("trainer.segmentation._load", lambda folder, options: known)
+    monkeypatch.setattr("trainer.segmentation._precision", lambda options: "float32")
     monkeypatch.setattr("trainer.intensity._SAMPLE_SECTIONS", 7)
     smooth = ndimage.gaussian_filter(np.random.default_rng(2).random((11, 40, 50)), 2)
     raw = np.clip((smooth - smooth.min()) * 900, 0, 255).astype(np.uint8)
@@ -200,7 +201,15 @@ def test_some_sections_are_scored_as_a_volume_amid_the_others() -> None:
     scored = evaluate(known, whole, range(4, 7))
     np.testing.assert_array_equal(scored.probability, evaluate(known, whole).probability[4:7])
     assert scored.scores.voxels == 3 * 20 * 31
-    assert [each.section for each in scored.sections] == [0, 1, 2]
+    # Under the numbers that they have in the volume.
+    assert [each.section for each in scored.sections] == [4, 5, 6]
+    assert scored.section_summary["dice_min_section"] in (4, 5, 6)
+    assert {round(each.z) for each in scored.objects} <= {4, 5, 6}
+    cut = replace(whole, raw=raw[4:7], mask=whole.mask[4:7])
+    subject = Subject("model", "raw.tif", cut.raw.shape, None, "objects", ())
+    names = {name for name in build_files(scored, cut, subject) if name.endswith(".png")}
+    assert names <= {f"section-{number:04d}.png" for number in (4, 5, 6)}
+    assert names
 
 
 @pytest.mark.parametrize("block", [range(2, 2), range(-1, 2), range(1, 4), range(3, 1)])

@@ -19,7 +19,9 @@ from trainer.export import export_model
 from trainer.hyperparameters import Hyperparameters
 from trainer.intensity import Intensity
 from trainer.model import CARD_FILE, Model, load_model
+from trainer.prediction import PredictionOptions
 from trainer.publication import Author, Citation, Publication
+from trainer.segmentation import predict
 from trainer.specimen import cut_specimen
 from trainer.volume import Volume
 
@@ -221,7 +223,7 @@ def bioimageio_verdict(description: Path) -> str:
 @pytest.mark.slow
 @LEAVES_FILES_OPEN
 def test_a_3d_network_is_exported_in_every_format(
-    device: Any, phantom: Volume, tmp_path: Path
+    device: Any, phantom: Volume, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = build(DEEP, 2)
     gray = cut_specimen(model, phantom, range(8, 24))
@@ -234,6 +236,12 @@ def test_a_3d_network_is_exported_in_every_format(
     with ZipFile(tmp_path / "model/deep.bioimage.io.zip") as archive:
         archive.extractall(tmp_path / "package")
     assert bioimageio_verdict(tmp_path / "package/rdf.yaml") == "passed"
+    raw = phantom.raw[:13, :32, :48]
+    probability = run_the_readme(tmp_path / "model", "onnxruntime", raw, monkeypatch)
+    np.testing.assert_allclose(
+        probability[:8], predict(raw[:8], model, options=PredictionOptions(float32=True)), atol=1e-3
+    )
+    assert probability.shape == raw.shape
 
 
 @pytest.mark.slow
@@ -249,10 +257,9 @@ def test_onnxruntime_and_numpy_alone_predict_as_the_model_does(
         check=True,
     )
     found = np.load(tmp_path / "p.npy")
-    expected = load_model(exported).predict(raw) / 255
+    expected = predict(raw, exported, options=PredictionOptions(float32=True))
     assert expected.std() > 0.01
-    # Half a step of the 256 that `predict` rounds to.
-    np.testing.assert_allclose(found, expected, atol=0.5 / 255 + 1e-3)
+    np.testing.assert_allclose(found, expected, atol=1e-3)
 
 
 @pytest.mark.slow
@@ -284,19 +291,25 @@ def test_the_sizes_of_the_onnx_file_are_dynamic_and_named(exported: Path) -> Non
 def test_the_lines_in_the_readme_run(
     ensemble: Model, exported: Path, phantom: Volume, monkeypatch: Any, library: str
 ) -> None:
-    readme = (exported / "README.md").read_text()
-    code = next(part for part in readme.split("```python")[1:] if f"import {library}" in part)
-    monkeypatch.chdir(exported)
-    names = {"volume": phantom.raw[:3]}
-    exec(code.split("```")[0], names)
-    probability = np.asarray(names["probability"])[..., 0]
+    probability = run_the_readme(exported, library, phantom.raw[:3], monkeypatch)
     np.testing.assert_allclose(probability, ensemble.predict(phantom.raw[:3]) / 255, atol=3e-3)
+
+
+def run_the_readme(folder: Path, library: str, volume: np.ndarray, monkeypatch: Any) -> np.ndarray:
+    """The probabilities (z, y, x) that its lines come to."""
+    readme = (folder / "README.md").read_text()
+    code = next(part for part in readme.split("```python")[1:] if f"import {library}" in part)
+    monkeypatch.chdir(folder)
+    names: dict[str, Any] = {"volume": volume}
+    exec(code.split("```")[0], names)
+    return np.asarray(names["probability"])[..., 0]
 
 
 @pytest.mark.slow
 def test_the_card_answers_what_is_asked_first(exported: Path, card: dict[str, Any]) -> None:
     assert card["weights"] > 1000
     assert card["publication"]["license"] == "CC-BY-4.0"
+    assert set(card["largest_difference"]) == {"model.keras", "model.onnx", "saved_model"}
     assert max(card["largest_difference"].values()) < 1e-3
     assert [each["depth"] for each in card["members"]] == [1, 2]
     assert {name.split("/")[0] for name in card["hashes"]} == {

@@ -16,7 +16,7 @@ SHAPE = (4, 2, 3)
 
 
 def begin(output: Path, identity: str = "a", **chosen: Any) -> Journal:
-    return Journal(output, SHAPE, {"of": identity}, chosen)
+    return Journal(output, SHAPE, np.dtype(np.uint8), {"of": identity}, chosen)
 
 
 def section(value: int) -> np.ndarray:

@@ -58,7 +58,7 @@ def test_an_interrupted_prediction_goes_on_where_it_stopped(
     assert told[-1] == line
     assert names(tmp_path) == [".a.tif.partial", "raw.tif", "whole.tif"]
     # Half a section that was being written when the power went.
-    with (tmp_path / ".a.tif.partial" / "sections.u8").open("ab") as file:
+    with (tmp_path / ".a.tif.partial" / "sections.bin").open("ab") as file:
         file.write(b"half")
     written = segment(raw, tmp_path / "a.tif", voxel_size_nm=here)
     assert written["resumed_at"] == stops_at
@@ -66,10 +66,15 @@ def test_an_interrupted_prediction_goes_on_where_it_stopped(
     assert names(tmp_path) == ["a.tif", "raw.tif", "whole.tif"]
 
 
-def test_another_setting_begins_anew(raw: Path, tmp_path: Path, loaded: Any) -> None:
-    loaded(model(Brightness(fails_at=13)))
+@pytest.mark.parametrize(
+    "earlier", [PredictionOptions(windows=Windows(16)), PredictionOptions(float32=True)]
+)
+def test_another_setting_begins_anew(
+    raw: Path, tmp_path: Path, loaded: Any, earlier: PredictionOptions
+) -> None:
+    loaded(model(Brightness(fails_at=9)))
     with pytest.raises(KeyboardInterrupt):
-        segment(raw, tmp_path / "a.tif", prediction=PredictionOptions(windows=Windows(16)))
+        segment(raw, tmp_path / "a.tif", prediction=earlier)
     loaded(model())
     assert segment(raw, tmp_path / "a.tif")["resumed_at"] == 0
 

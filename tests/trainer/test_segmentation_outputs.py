@@ -14,8 +14,8 @@ from segmentation_rig import SIZE, Brightness, model, names, read, segment, volu
 from trainer import segmentation as module
 from trainer.errors import InputError
 from trainer.formats import open_source
-from trainer.prediction import smallest_object_here
-from trainer.segmentation import segment_file
+from trainer.prediction import PredictionOptions, smallest_object_here
+from trainer.segmentation import predict, segment_file
 from trainer.stack import write_stack
 
 
@@ -29,6 +29,25 @@ def test_a_file_is_predicted_to_each_format(raw: Path, tmp_path: Path, name: str
         assert found.voxel_size_nm == pytest.approx(SIZE)
     assert written["shape"] == [13, 24, 31]
     assert names(tmp_path) == sorted([name, "raw.tif"])
+
+
+@pytest.mark.usefixtures("loaded")
+@pytest.mark.parametrize("here", [SIZE, (10.0, 4.0, 8.0)])
+@pytest.mark.parametrize("name", ["out.tif", "out.ome.tif", "out.zarr"])
+def test_probabilities_are_written_unrounded_where_they_are_asked_for(
+    raw: Path, tmp_path: Path, name: str, here: Any
+) -> None:
+    fine = PredictionOptions(float32=True)
+    same: dict[str, Any] = {"voxel_size_nm": here, "labels": "components", "threshold": 0.7}
+    written = segment(raw, tmp_path / name, prediction=fine, **same)
+    found = read(tmp_path / name)
+    rounded = segment(raw, tmp_path / "b.tif", **same)
+    steps = read(tmp_path / "b.tif")
+    assert (found.dtype, steps.dtype) == (np.float32, np.uint8)
+    # Half a step by rounding; what is resampled is rounded more than once.
+    assert 0.2 / 255 < np.abs(found - steps / 255).max() < 1.5 / 255
+    assert written["objects"] == rounded["objects"] > 1
+    assert np.array_equal(found, predict(read(raw), model(), voxel_size_nm=here, options=fine))
 
 
 @pytest.mark.usefixtures("loaded")
