@@ -143,7 +143,7 @@ def main() -> int:
         options.points_seed,
         options.seed,
     )
-    out = options.out or Path("benchmarks/data") / f"curves_{options.seed}.json"
+    out = options.out or Path("runs") / f"curves_{options.seed}.json"
     out.parent.mkdir(parents=True, exist_ok=True)
     record_all(recording, out, (options.raw, options.mask), options.processes)
     return 0

@@ -116,7 +116,7 @@ def _describe_model(
         "covers": ["cover.png"],
         "documentation": README_FILE,
         "inputs": [_describe_input(model, card, sources)],
-        "outputs": [_describe_output(model, sources)],
+        "outputs": [_describe_output(model, card, sources)],
         "weights": {"onnx": {**sources[ONNX_FILE], "opset_version": opset_of(files[ONNX_FILE])}},
         # Beside and not among the weights: those who read the package need neither Keras nor a
         # version of the format that knows it.
@@ -180,7 +180,7 @@ def _describe_input(
             "type": "space",
             "id": axis.name,
             "size": {"min": axis.smallest, "step": axis.step},
-            **({"description": f"{sizes[axis.name]:g} nm a voxel"} if axis.name in sizes else {}),
+            **_scale(axis.name, sizes),
         }
         for axis in axes
     ]
@@ -201,13 +201,22 @@ def _describe_input(
     }
 
 
-def _describe_output(model: Model, sources: Mapping[str, Any]) -> dict[str, Any]:
+def _scale(axis: str, sizes: Mapping[str, float]) -> dict[str, Any]:
+    """The edge of a voxel along an axis, where it is known."""
+    return {"unit": "nanometer", "scale": sizes[axis]} if axis in sizes else {}
+
+
+def _describe_output(
+    model: Model, card: Mapping[str, Any], sources: Mapping[str, Any]
+) -> dict[str, Any]:
+    sizes = _voxel_sizes(card)
     spatial = [
         {
             "type": "space",
             "id": axis.name,
             "size": {"tensor_id": INPUT, "axis_id": axis.name},
             "halo": axis.halo,
+            **_scale(axis.name, sizes),
         }
         for axis in spatial_axes(model)
     ]

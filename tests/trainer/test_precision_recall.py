@@ -32,7 +32,7 @@ def average_precision_by_hand(voxels: list[tuple[int, bool]]) -> float:
 
 @settings(deadline=None)
 @given(voxels=VOXELS)
-def test_average_precision_is_scikit_learns(voxels: list[tuple[int, bool]]) -> None:
+def test_average_precision_is_what_scikit_learn_defines(voxels: list[tuple[int, bool]]) -> None:
     voxels = [*voxels, (77, True)]
     assert curve(voxels).average_precision == pytest.approx(average_precision_by_hand(voxels))
 
