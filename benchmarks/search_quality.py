@@ -95,6 +95,7 @@ def measure(
     return {
         "default": default_strategy(),
         **summarize({**courses, _RAY_TUNE: ray_tune}),
+        "share_that_finds_the_best_row": find_shares({**courses, _RAY_TUNE: ray_tune}, tables),
         "seeds": len(seeds),
         "tiles": epochs * table.tiles_per_epoch,
         "rows": len(table.rows),
@@ -162,6 +163,20 @@ def summarize(courses: Courses) -> dict[str, Any]:
         "best_by_tenth": _by_tenth(dice, _mean),
         "best_by_tenth_standard_error": _by_tenth(dice, _standard_error),
         "heldout_by_tenth": _by_tenth(heldout, _mean),
+    }
+
+
+def find_shares(courses: Courses, tables: Sequence[CurveTable]) -> dict[str, float]:
+    """The share of seeds whose choice in the end is the best that its table holds."""
+    best = [max(row.dice[-1] for row in table.rows) for table in tables]
+    return {
+        name: round(
+            statistics.fmean(
+                run.dice[-1] >= goal for run, goal in zip(runs, cycle(best), strict=False)
+            ),
+            4,
+        )
+        for name, runs in courses.items()
     }
 
 

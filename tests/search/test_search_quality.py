@@ -214,6 +214,12 @@ def test_seeds_take_the_tables_in_turn_and_each_is_measured_by_its_own(
     told = search_quality.summarize(courses)
     # One value at a time on the better table is no goal for a seed on the other.
     assert told["seeds_that_reach_it"]["one_at_a_time"] == 2
+    best = [max(row.dice[-1] for row in each.rows) for each in tables]
+    shares = search_quality.find_shares(courses, tables)
+    assert shares["random"] == pytest.approx(
+        sum(course.dice[-1] == best[seed % 2] for seed, course in enumerate(courses["random"])) / 3,
+        abs=1e-4,
+    )
     goals = [course.dice[-1] for course in courses["one_at_a_time"]]
     assert told["seeds_that_reach_it"]["random"] == sum(
         course.dice[-1] >= goals[seed % 2] for seed, course in enumerate(courses["random"])
