@@ -9,26 +9,29 @@ from typing import Any
 
 from search.config import Config
 from search.data import StudyData, load_data
+from search.disk import estimate_disk_bytes
 from search.errors import no_room
-from search.estimate import count_repeats, estimate_cost, estimate_hours, estimate_price
-from search.pruners import most_paused, rungs
+from search.estimate import count_repeats, estimate_hours, estimate_parts, estimate_price
+from search.first_runs import first_runs
+from search.memory_watch import room_bytes
+from search.pruners import rungs
+from search.rehearsal import rehearse
 from search.strategy import describe_strategy
 from search.study import build_study_sampler
 from search.timing import Timing, time_networks
 from storage.database import database_from_environment
 from storage.studies import open_study_storage
-from trainer.device import configure_device
-from trainer.errors import InputError
-
-_BYTES_PER_PARAMETER = 12
-"""Of a checkpoint: a weight and Adam's two means, float32."""
+from trainer.device import Device, configure_device
+from trainer.errors import InputError, TooLarge
+from trainer.footprint import check_footprint, count_weights
+from trainer.hyperparameters import Hyperparameters
 
 
 def check(config: Config) -> dict[str, Any]:
     """Validates config, data, database and device, and times epochs to estimate the price.
 
-    The estimate is for a network from the middle of the space, on this machine; where that one
-    does not fit into its memory, for the smallest.
+    The estimate is for the network called default, on this machine; where that one does not fit
+    into its memory, for the smallest. The most that a search can take is by the longest epoch.
 
     Raises:
         InputError: The config or the data cannot be used.
@@ -45,7 +48,6 @@ def check(config: Config) -> dict[str, Any]:
     slots = max(1, cluster.slots) if cluster else _slots(config, device.gpus)
     timings = time_networks(config, data, device)
     timing = _typical(timings)
-    epoch_seconds, parameters = timing.epoch_seconds or 0.0, timing.parameters
     slots_of_a_node = cluster.slots_of_a_node(workers.cpus_per_trial) if cluster else None
     study = config.study
     return {
@@ -57,30 +59,62 @@ def check(config: Config) -> dict[str, Any]:
         "nodes": cluster and list(cluster.nodes),
         "rungs": rungs(study.pruner, epochs=study.epochs_per_trial, patience=study.patience_epochs),
         "networks": [each.to_json() for each in timings],
-        "parameters": parameters,
-        "epoch_seconds": round(epoch_seconds, 2),
-        "hours": (
-            hours := estimate_hours(
-                config,
-                epoch_seconds,
-                slots,
-                slots_of_a_node=slots_of_a_node,
-            )
-        ),
-        "cost": estimate_cost(config, hours["search_expected"] * slots),
+        "parameters": timing.parameters,
+        "epoch_seconds": round(timing.epoch_seconds or 0.0, 2),
         "finalists": {**config.finalists.model_dump(), "repeats": count_repeats(config)},
-        "price": estimate_price(config, epoch_seconds, slots),
-        "disk_bytes": 2 * parameters * _BYTES_PER_PARAMETER * _checkpointed(config, slots),
+        **_forecast(config, timings, slots, slots_of_a_node),
+        "disk_bytes": estimate_disk_bytes(
+            config, _kept_weights(config, data, device, timing), slots
+        ),
     }
 
 
-def _checkpointed(config: Config, slots: int) -> int:
-    """Trials that have checkpoints at a time, the final training's included, at most."""
-    study = config.study
-    kept = config.kept_trials() + count_repeats(config)
-    final = config.final.seeds if config.final else 0
-    paused = most_paused(study.pruner, epochs=study.epochs_per_trial, keep_paused=study.keep_paused)
-    return slots + kept + final + min(paused, config.budget.trials or paused)
+def _forecast(
+    config: Config, timings: Sequence[Timing], slots: int, slots_of_a_node: int | None
+) -> dict[str, Any]:
+    """What the search, its repeats and its final training would take and cost."""
+    seconds = _typical(timings).epoch_seconds or 0.0
+    rehearsal = rehearse(config, seconds, slots)
+    each = rehearsal.epochs_each if rehearsal else ()
+    price = estimate_price(config, seconds, slots, epochs_each=each)
+    return {
+        "rehearsal": rehearsal and rehearsal.to_json(),
+        "hours": estimate_hours(
+            config,
+            seconds,
+            slots,
+            slots_of_a_node=slots_of_a_node,
+            longest_seconds=max(timing.epoch_seconds or 0.0 for timing in timings),
+            epochs_each=each,
+        ),
+        "cost": {name: price["search"][name] for name in ("device_hours", "money")},
+        "parts": estimate_parts(
+            config, seconds, slots, slots_of_a_node=slots_of_a_node, epochs_each=each
+        ),
+        "price": price,
+    }
+
+
+def _kept_weights(config: Config, data: StudyData, device: Device, timing: Timing) -> int:
+    """Weights of the largest of the networks that checkpoints are known to be of.
+
+    That is the default one and those that the search begins with, where they fit into memory.
+    """
+    space = config.build_space().for_voxels(data.voxel_size_nm)
+    gigabytes = config.workers.memory_gb_per_trial
+    room = room_bytes(None if gigabytes is None else round(gigabytes * 1e9), device)
+    runs = first_runs(config, space, data.earlier)
+    fitting = [run for run in runs if _fits(run, device.precision, room)]
+    return max([timing.parameters, *map(count_weights, fitting)])
+
+
+def _fits(run: Hyperparameters, precision: str, room: int | None) -> bool:
+    try:
+        if room is not None:
+            check_footprint(run, precision, room)
+    except TooLarge:
+        return False
+    return True
 
 
 def _typical(timings: Sequence[Timing]) -> Timing:

@@ -15,7 +15,8 @@ from search.budget import Budget
 from search.study import describe_identity
 
 _SEEDS = 2**32
-_RETIRED = "another training has taken its place"
+RETIRED = "another training has taken its place"
+"""Reason of a trial that was ended before it began, for others to be run."""
 
 
 def describe_plan(search: optuna.Study, trial: FrozenTrial, **terms: Any) -> str:
@@ -60,7 +61,7 @@ def enqueue_plan(
 ) -> None:
     """Enqueues a trial of the plan, or what goes on from one that had to make room for others."""
     ended = planned(study, plan, TrialState.FAIL)
-    if ended and ended[-1].user_attrs.get(lineage.REASON) == _RETIRED:
+    if ended and ended[-1].user_attrs.get(lineage.REASON) == RETIRED:
         lineage.enqueue_after(study, ended[-1])
     else:
         study.enqueue_trial(dict(params), user_attrs={lineage.PLAN: plan, **attributes})
@@ -75,12 +76,20 @@ def retire_others(study: optuna.Study, plans: Collection[str]) -> None:
     """
     for trial in study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
         if trial.user_attrs.get(lineage.PLAN) not in plans:
-            study._storage.set_trial_user_attr(trial._trial_id, lineage.REASON, _RETIRED)
+            study._storage.set_trial_user_attr(trial._trial_id, lineage.REASON, RETIRED)
             study._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
 
 
-def waiting_budget(study: optuna.Study) -> Budget:
-    """The budget that is spent when all that waits has ended."""
+def waiting_budget(study: optuna.Study, price_per_device_hour: float | None) -> Budget:
+    """The budget that is spent when all that waits has ended.
+
+    Args:
+        study: Whose trials wait.
+        price_per_device_hour: No limit, but what they cost is shown by it.
+    """
     counted = sum(map(lineage.counts_towards_budget, study.get_trials(deepcopy=False)))
     waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-    return Budget(trials=counted + sum(not lineage.is_continuation(trial) for trial in waiting))
+    return Budget(
+        trials=counted + sum(not lineage.is_continuation(trial) for trial in waiting),
+        price_per_device_hour=price_per_device_hour,
+    )

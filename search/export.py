@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -11,17 +10,18 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from search.config import Config
-from search.data import StudyData, load_data
+from search.data import load_data
+from search.members import choose_members
 from search.objectives import dice_of
 from search.provenance import describe_software
 from search.results import FINALISTS, WINNER, best_trials, model_folder
 from search.study import check_space, described_data
 from search.trial_model import Source, build_trial_model
-from storage.checkpoints import CheckpointStore
 from trainer.device import configure_device
 from trainer.ensemble import combine
 from trainer.errors import InputError
@@ -34,6 +34,7 @@ from trainer.specimen import cut_specimen
 _MEMBERS = 3
 """Of an ensemble, where the config does not say."""
 _SHOWN = 5
+_SPECIMEN = "the package's test tensor and cover picture"
 _WRITERS = ("keras", "tf2onnx", "onnx", "onnxruntime", "bioimageio.spec")
 
 
@@ -55,7 +56,7 @@ def export_trial(
         ensemble: The best trials as one model, so many as `[export]` says, or 3.
 
     Returns:
-        The card, and the names of the files.
+        The card, whose `notes` say what is not as one may think, and the names of the files.
 
     Raises:
         InputError: No such trial at full budget, its checkpoint is not kept, or the folder cannot
@@ -68,16 +69,19 @@ def export_trial(
     if ensemble and number is not None:
         raise InputError("--ensemble: expected no --trial beside it; leave one of the two out")
     check_replaceable(out)
+    notes: list[str] = []
     if number is not None:
         model = _of_trial(config, study, number)
     elif ensemble or config.export.ensemble:
-        model = _ensemble(config, study)
+        model, notes = _ensemble(config, study)
     else:
         model = _winner(config, study)
+    specimen, told = _specimen(config, study, model)
+    facts = {**_facts(config, study), "notes": [*notes, *told]}
     card = export_model(
-        replace(model, card={**model.card, **_facts(config, study)}),
+        replace(model, card={**model.card, **facts}),
         out,
-        _specimen(config, model),
+        specimen,
         config.export.build_publication(study.study_name),
         name=study.study_name,
     )
@@ -114,26 +118,19 @@ def _build(config: Config, study: optuna.Study, trial: FrozenTrial) -> Model:
     return build_trial_model(Source(config, study, trial), trial, described_data(study))
 
 
-def _ensemble(config: Config, study: optuna.Study) -> Model:
+def _ensemble(config: Config, study: optuna.Study) -> tuple[Model, list[str]]:
     """The best trials whose checkpoints are kept, tuned on the validation sections together."""
-    wanted = config.export.ensemble or _MEMBERS
-    store = CheckpointStore(config.checkpoints)
-    ranked = best_trials(study, config, len(study.get_trials(deepcopy=False)))
-    readable = (trial for trial in ranked if store.load(trial.number) is not None)
-    kept = list(itertools.islice(readable, wanted))
+    check_space(config, study)
+    members = choose_members(config, study, config.export.ensemble or _MEMBERS)
     # Without a number in the config two are an ensemble as well.
-    if len(kept) < (config.export.ensemble or 2):
-        raise InputError(
-            f"--ensemble: expected {wanted} trials at full budget with their checkpoints, found "
-            f"{len(kept)}; search on, or set export.ensemble to fewer"
-        )
+    members.check(config.export.ensemble or 2)
     data = load_data(config)
     if json.loads(json.dumps(data.to_json())) != described_data(study):
         raise InputError(
             "data: expected the volumes and the split that the study was made with, to tune the "
             "ensemble's threshold on, got others; name the study's own"
         )
-    model = combine([_build(config, study, trial) for trial in kept])
+    model = combine([_build(config, study, trial) for trial in members.trials])
     fast = in_precision(model, configure_device().precision)
     tuned = tune(
         fast,
@@ -142,19 +139,31 @@ def _ensemble(config: Config, study: optuna.Study) -> Model:
     validation = asdict(tuned.scores) | {
         "of": "this ensemble, on sections that it did not train on"
     }
-    card = {**model.card, "trial": [trial.number for trial in kept], "validation": validation}
-    return replace(tuned.model, network=model.network, card=card)
+    card = {**model.card, "trial": members.numbers, "validation": validation}
+    return replace(tuned.model, network=model.network, card=card), members.describe()
 
 
-def _specimen(config: Config, model: Model) -> Any:
-    """A cut of the study's validation sections, or of a phantom where its files are gone."""
+def _specimen(config: Config, study: optuna.Study, model: Model) -> tuple[np.ndarray, list[str]]:
+    """A cut of the validation sections, or of a phantom, and what there is to say of it."""
     try:
-        data: StudyData = load_data(config)
-    except InputError:
+        first = load_data(config).volumes[0]
+    except InputError as error:
         phantom = build_phantom(24, 256, 256, seed=0)
-        return cut_specimen(model, phantom, range(24))
-    first = data.volumes[0]
-    return cut_specimen(model, first.volume, first.split.validation)
+        note = f"{_SPECIMEN} are of a synthetic phantom, as the data cannot be read: {error}"
+        return cut_specimen(model, phantom, range(24)), [note]
+    specimen = cut_specimen(model, first.volume, first.split.validation)
+    return specimen, _compare(first.volume.sha256, described_data(study))
+
+
+def _compare(found: str, data: Mapping[str, Any]) -> list[str]:
+    """Whether the file of the first volume is the one that the study was made with."""
+    known = (data.get("volumes") or [data])[0].get("sha256")
+    if known in (None, found):
+        return []
+    return [
+        f"{_SPECIMEN} are of another volume than the model's: its SHA-256 is {found[:12]}, that "
+        f"of the study's {known[:12]}"
+    ]
 
 
 def _facts(config: Config, study: optuna.Study) -> dict[str, Any]:

@@ -77,7 +77,7 @@ def final_terms(config: Config, study: optuna.Study) -> Terms:
     """The terms of the final training; its budget is the trials that wait."""
     if config.final is None:
         raise ValueError("a config without [final] has no final training")
-    budget = waiting_budget(study)
+    budget = waiting_budget(study, config.budget.price_per_device_hour)
     waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
     epochs = _length(config, waiting)
     return Terms(

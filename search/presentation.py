@@ -14,7 +14,9 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from search.best_view import describe_best, describe_collapse, describe_model
 from search.change_table import ChangeRow, table_of
+from search.check_view import describe_check, show_hours
 from search.config import Config
 from search.data import Unseen
 from search.forecast import Forecast
@@ -23,9 +25,8 @@ from search.results import describe_repeats
 from search.run import Result
 from search.runner import DICE_BY_VOLUME
 from search.shown_value import show_value
+from search.sibling import describe_sibling
 from search.terminal import OUT, say
-from trainer.errors import InputError
-from trainer.model import load_card
 
 _LOGS_SHOWN = 3
 
@@ -58,7 +59,9 @@ def present_result(result: Result, config: Config, again: Sequence[str]) -> None
     winner = result.winner
     if winner is not None:
         attributes = winner.user_attrs
-        OUT.print(f"best trial: {winner.number}", markup=False)
+        found = describe_collapse(attributes)
+        nothing = f" ({found}: it has learned nothing)" if found else ""
+        OUT.print(f"best trial: {winner.number}{nothing}", markup=False)
         for name, value in winner.params.items():
             OUT.print(f"    {name} = {show_value(value)}", markup=False)
         OUT.print(
@@ -78,22 +81,12 @@ def present_result(result: Result, config: Config, again: Sequence[str]) -> None
     if result.changes:
         _present_changes(result.changes)
     if result.model is not None:
-        OUT.print(f"model: {result.model}{_scored_anew(result.model)}", markup=False)
+        OUT.print(f"model: {result.model}", markup=False)
+        for line in describe_model(result.model):
+            OUT.print(f"    {line}", markup=False)
     OUT.print("next:", markup=False)
     for line in _next_commands(result, again):
         OUT.print(f"    {line}", markup=False)
-
-
-def _scored_anew(model: Path) -> str:
-    """What the card says of the model itself, which was trained after the search."""
-    try:
-        card = load_card(model)
-        scores = card["validation"]
-        told = f"Dice {scores['dice']:.4f} at threshold {card['threshold']:.2f}: {scores['of']}"
-    except (InputError, LookupError, TypeError, ValueError):
-        # Whoever uses the model is told what is wrong with its card.
-        return ""
-    return f"\n    the model: {told}"
 
 
 def _present_changes(changes: Sequence[ChangeRow]) -> None:
@@ -106,67 +99,8 @@ def _present_changes(changes: Sequence[ChangeRow]) -> None:
 
 def present_check(facts: Mapping[str, Any]) -> None:
     """Shows what a search would do and cost."""
-    for line in facts["notes"]:
+    for line in describe_check(facts):
         OUT.print(line, markup=False)
-    device, hours = facts["device"], facts["hours"]
-    rungs = "; ".join(_epochs(bracket) or "none" for bracket in facts["rungs"])
-    lines = [
-        f"database: {facts['database']}",
-        f"device: {device['name']}, {device['precision']}, {device['slots']} trials at a time",
-        *(_node(node) for node in facts["nodes"] or ()),
-        f"rungs: after epoch {rungs}" if rungs else "rungs: none, every trial runs to its end",
-        *map(_network, facts["networks"]),
-        f"search: about {_hours(hours['search_expected'])}, at most "
-        f"{_hours(hours['search_at_most'])}; final training: about {_hours(hours['final'])}",
-        *_finalists(facts["finalists"], hours["finalists"]),
-        *(_price(name, row) for name, row in facts["price"].items()),
-        f"disk: about {facts['disk_bytes'] / 1e6:.0f} MB of checkpoints",
-    ]
-    for line in lines:
-        OUT.print(line, markup=False)
-
-
-def _finalists(planned: Mapping[str, Any], hours: float) -> list[str]:
-    if not planned["repeats"]:
-        return []
-    return [
-        f"finalists: {planned['repeats']} trials at full length, beside the budget: about "
-        f"{_hours(hours)}"
-    ]
-
-
-def _epochs(bracket: Sequence[int]) -> str:
-    if len(bracket) > 2 and list(bracket) == list(range(bracket[0], bracket[-1] + 1)):
-        return f"{bracket[0]} and every one to {bracket[-1]}"
-    return ", ".join(map(str, bracket))
-
-
-def _network(timing: Mapping[str, Any]) -> str:
-    size = f"an epoch of the {timing['network']} network ({timing['parameters']:,} parameters)"
-    if timing["epoch_seconds"] is None:
-        return f"{size}: does not fit into memory ({timing['reason']})"
-    return f"{size}: {timing['epoch_seconds']:.1f} s"
-
-
-def _price(name: str, row: Mapping[str, Any]) -> str:
-    what = {
-        "search": "this search",
-        "grid": "a full grid",
-        "one_at_a_time": "one change at a time",
-    }[name]
-    trials = "" if row["trials"] is None else f"{row['trials']:,} trials, "
-    money = "" if row["money"] is None else f" for {row['money']:,.2f} in money"
-    return (
-        f"price of {what}: {trials}about {_hours(row['hours'])}, "
-        f"{row['device_hours']:,.2f} device hours{money}"
-    )
-
-
-def _node(node: Mapping[str, Any]) -> str:
-    return (
-        f"node {node['address']}: {node['cpus']:g} CPUs, {node['gpus']:g} GPUs; same versions, "
-        "same data, same runs folder"
-    )
 
 
 def present_simulation(forecast: Forecast) -> None:
@@ -178,10 +112,10 @@ def present_simulation(forecast: Forecast) -> None:
     lines = [
         f"{forecast.trials} trials on {forecast.slots} slots: {counts}{again}; "
         f"{forecast.epochs} epochs",
-        f"time: {_hours(forecast.virtual_hours)}, {hours}"
+        f"time: {show_hours(forecast.virtual_hours)}, {hours}"
         + ("" if forecast.cost is None else f" for {forecast.cost:.2f} in money"),
         f"slots stood idle {forecast.idle_share:.1%} of the time while there were trials to begin, "
-        f"and {forecast.tail_idle_share:.1%} of the last {_hours(forecast.tail_hours)}",
+        f"and {forecast.tail_idle_share:.1%} of the last {show_hours(forecast.tail_hours)}",
         f"ended: {forecast.reason} (simulated in {forecast.wall_seconds:.1f} s)",
     ]
     for line in lines:
@@ -197,7 +131,9 @@ def present_status(row: Mapping[str, Any]) -> None:
             trial["state"],
             _dice(trial["value"]),
             str(trial["epochs"]),
-            Text(trial["reason"] or ""),
+            Text(
+                "; ".join(filter(None, (trial["reason"], describe_collapse(trial["user_attrs"]))))
+            ),
         )
     OUT.print(table)
     _present_logs(row["trials"])
@@ -214,6 +150,8 @@ def present_status(row: Mapping[str, Any]) -> None:
         f"{_money(budget)}",
         markup=False,
     )
+    if row["finalists"]:
+        OUT.print(describe_sibling(row["finalists"]), markup=False)
 
 
 def _of(limit: float | None) -> str:
@@ -222,17 +160,8 @@ def _of(limit: float | None) -> str:
 
 def present_best(rows: Sequence[Mapping[str, Any]]) -> None:
     """Shows the best trials."""
-    if not rows:
-        OUT.print("no trial has reached its full budget yet")
-    for row in rows:
-        params = ", ".join(f"{name} = {show_value(value)}" for name, value in row["params"].items())
-        model = f"  model: {row['model']}{_scored_anew(Path(row['model']))}" if row["model"] else ""
-        # Of two objectives the second; the first is the Dice.
-        others = "".join(f", {value:,.6g}" for value in row["values"][1:])
-        repeats = f", repeated {describe_repeats(row['repeats'])}" if row["repeats"] else ""
-        told = f"trial {row['number']}: Dice {row['value']:.4f}{others}{repeats}{model}"
-        OUT.print(told, markup=False)
-        OUT.print(f"    {params}", markup=False)
+    for line in describe_best(rows):
+        OUT.print(line, markup=False)
 
 
 def present_export(card: Mapping[str, Any], out: Path) -> None:
@@ -242,6 +171,8 @@ def present_export(card: Mapping[str, Any], out: Path) -> None:
     say(f"{what} written to {out}:")
     for name in card["files"]:
         say(f"    {name}  {_size(out / name)}")
+    for note in card["notes"]:
+        say(note)
     if not card["publication"]["authors"]:
         say("before you publish it: [export] of the config takes authors, licence and citations")
 
@@ -252,8 +183,8 @@ def _size(path: Path) -> str:
     return f"{kilobytes / 1e3:.1f} MB" if kilobytes >= 1e3 else f"{kilobytes:.0f} kB"
 
 
-def present_evaluation(scores: Mapping[str, Any]) -> None:
-    """Shows a model's scores on a volume."""
+def present_evaluation(scores: Mapping[str, Any], out: Path | None) -> None:
+    """Shows a model's scores on a volume, and where the page is."""
     for note in scores["notes"]:
         say(note)
     OUT.print(
@@ -276,6 +207,8 @@ def present_evaluation(scores: Mapping[str, Any]) -> None:
             f"panoptic quality {scores[f'panoptic_quality_{key}']:.3f})",
             markup=False,
         )
+    if out is not None:
+        say(f"written to {out}: open {out / 'evaluation.html'}")
 
 
 def present_explanation(facts: Mapping[str, Any], out: Path) -> None:
@@ -305,6 +238,8 @@ def present_exploration(facts: Mapping[str, Any], out: Path) -> None:
         OUT.print(f"{name}: {value}", markup=False)
     for finding in facts["findings"]:
         OUT.print(f"{finding['check']}: {finding['message']}", markup=False)
+    for each in facts["not_checked"]:
+        OUT.print(f"{each['check']}: not checked: {each['reason']}", markup=False)
     OUT.print(f"page: {out / PAGE_FILE}", markup=False)
 
 
@@ -321,7 +256,13 @@ def present_prediction(written: Mapping[str, Any]) -> None:
         markup=False,
     )
     if written["labels"]:
-        OUT.print(f"labels: {written['labels']} ({written['objects']} objects)", markup=False)
+        OUT.print(
+            f"labels: {written['labels']} ({written['objects']} objects, where the probability "
+            f"reaches {written['threshold']:g})",
+            markup=False,
+        )
+    else:
+        say(f"foreground is what reaches {written['threshold']:g}; --labels writes the objects")
 
 
 def _present_logs(trials: Sequence[Mapping[str, Any]]) -> None:
@@ -376,11 +317,3 @@ def _program() -> str:
 
 def _dice(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
-
-
-def _hours(value: float | None) -> str:
-    if value is None:
-        return "an unknown time"
-    if 0 < value * 60 < 1.5:
-        return "1 minute"
-    return f"{value * 60:.0f} minutes" if value < 2 else f"{value:.1f} hours"

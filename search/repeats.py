@@ -85,7 +85,8 @@ class Repeats:
 
     def terms(self, study: optuna.Study) -> Terms:
         """The search's own, until all that wait have ended."""
-        config, budget = self._config, waiting_budget(study)
+        config = self._config
+        budget = waiting_budget(study, config.budget.price_per_device_hour)
         return Terms(
             epochs=config.study.epochs_per_trial,
             tiles_per_epoch=config.study.tiles_per_epoch,

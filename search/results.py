@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,16 @@ from search import lineage
 from search.budget import Budget, Spent
 from search.config import Config
 from search.objectives import dice_of, has_two, pareto_front
+from search.sibling import sibling_row
 from search.standing import DEVICE_SECONDS_SPENT, SECONDS_SPENT
 from search.trial_log import read_log_tail
 from storage.checkpoints import CheckpointStore
-from trainer.model import CARD_FILE
+from trainer.errors import InputError
+from trainer.model import CARD_FILE, load_card
 
 _LOG_LINES = 5
+_OF_MODEL = ("threshold", "postprocessing", "validation")
+"""What `best` tells of a model as its card has it: the search knows only of a trial's own."""
 WINNER = "winner"
 """Study attribute: number of the trial that the model was made from."""
 FINALISTS = "finalists"
@@ -34,7 +39,7 @@ def ranked(study: optuna.Study, config: Config) -> list[FrozenTrial]:
     return sorted(candidates, key=lambda trial: (-(dice_of(trial) or 0.0), trial.number))
 
 
-def best_trials(study: optuna.Study, config: Config, top: int) -> list[FrozenTrial]:
+def best_trials(study: optuna.Study, config: Config, top: int | None = None) -> list[FrozenTrial]:
     """Trials at full budget, best first; once named, the winner leads.
 
     Of a study with two objectives, the winner and those of the Pareto front: no other trial is
@@ -51,24 +56,23 @@ def best_rows(study: optuna.Study, config: Config, top: int) -> list[dict[str, A
     """The best trials as `best --json` prints them."""
     winner = study.user_attrs.get(WINNER)
     repeats = {each["number"]: each for each in study.user_attrs.get(FINALISTS, [])}
-    rows = []
-    for trial in best_trials(study, config, top):
-        model = model_folder(config) if trial.number == winner else None
-        there = model is not None and (model / CARD_FILE).is_file()
-        rows.append(
-            {
-                "number": trial.number,
-                "value": dice_of(trial),
-                "values": trial.values,
-                "state": trial.state.name,
-                "params": trial.params,
-                "epochs": trial.last_step or 0,
-                "user_attrs": trial.user_attrs,
-                "model": str(model) if there else None,
-                "repeats": _repeats_of(repeats.get(trial.number)),
-            }
-        )
-    return rows
+    listed = best_trials(study, config)
+    return [
+        {
+            "number": trial.number,
+            "value": dice_of(trial),
+            "values": trial.values,
+            "state": trial.state.name,
+            "params": trial.params,
+            "epochs": trial.last_step or 0,
+            "user_attrs": trial.user_attrs,
+            **_model_of(model_folder(config) if trial.number == winner else None),
+            "repeats": _repeats_of(repeats.get(trial.number)),
+            # How many there are of the Pareto front and the winner, be they shown or not.
+            "front": len(listed) if has_two(study) else None,
+        }
+        for trial in listed[:top]
+    ]
 
 
 def status_row(
@@ -103,6 +107,7 @@ def status_row(
             for trial in trials
         ],
         "budget": budget_row(study, budget, trials),
+        "finalists": sibling_row(study, budget),
     }
 
 
@@ -139,6 +144,18 @@ def describe_repeats(repeats: Mapping[str, Any]) -> str:
 def model_folder(config: Config) -> Path:
     """Where `run` writes the winner's model."""
     return config.folder / "model"
+
+
+def _model_of(folder: Path | None) -> dict[str, Any]:
+    """Where the model is, and what its card says of it: a trial without one has none of it."""
+    told: dict[str, Any] = dict.fromkeys(("model", *_OF_MODEL))
+    if folder is None or not (folder / CARD_FILE).is_file():
+        return told
+    # Whoever uses the model is told what is wrong with its card.
+    with suppress(InputError):
+        card = load_card(folder)
+        told |= {key: card.get(key) for key in _OF_MODEL}
+    return {**told, "model": str(folder)}
 
 
 def _repeats_of(finalist: Mapping[str, Any] | None) -> dict[str, Any] | None:

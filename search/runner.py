@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 _COLLAPSED_EPOCHS = 3
+"""Fewer end no trial, be it no longer itself: many a network begins so, above all where foreground
+is rare, and a trial that has failed would teach the sampler nothing. It is told as a fact."""
+COLLAPSED_TO = "collapsed_to"
+"""Trial attribute: the one class that its last epoch predicted, where it had no skill."""
 STARTED_FROM = "started_from"
 """Trial attribute: SHA-256 of the earlier model whose weights it began with."""
 DICE_BY_VOLUME = "dice_by_volume"
@@ -238,6 +242,7 @@ def _facts(metrics: EpochMetrics) -> dict[str, Any]:
     each = _by_volume(metrics)
     return {
         **({DICE_BY_VOLUME: each} if each else {}),
+        **({COLLAPSED_TO: metrics.collapsed_to} if metrics.collapsed_to else {}),
         "loss": round(metrics.loss, 6),
         "train_dice": round(metrics.train_dice, 6),
         "validation_loss": round(metrics.validation_loss, 6),

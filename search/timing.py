@@ -11,6 +11,7 @@ from search.config import Config
 from search.data import StudyData
 from search.errors import first_line
 from search.extremes import largest, smallest
+from search.first_runs import first_runs
 from search.guard import is_out_of_memory
 from search.memory_watch import room_bytes
 from trainer.device import Device
@@ -33,7 +34,8 @@ class Timing:
     """What an epoch of a network takes.
 
     Attributes:
-        network: `small`, `default` (from the middle of the space) or `largest`.
+        network: `small`, `default` (the first that is tried, or else one from the middle of the
+            space) or `largest`.
         parameters: Weights; nearly all of them where the network does not fit.
         epoch_seconds: Training and validation; None where it does not fit.
         reason: Why it does not fit.
@@ -50,16 +52,17 @@ class Timing:
 
 
 def time_networks(config: Config, data: StudyData, device: Device) -> list[Timing]:
-    """Times an epoch of the smallest, a middling and the largest network of a space.
+    """Times an epoch of the smallest, a typical and the largest network of a space.
 
     One that does not fit into memory is said not to.
     """
     space = config.build_space().for_voxels(data.voxel_size_nm)
+    known = first_runs(config, space, data.earlier)
     timed: dict[Hyperparameters, Timing] = {}
     timings = []
     for name, run in (
         ("small", smallest(space)),
-        ("default", space.middle()),
+        ("default", next(iter(known), space.middle())),
         ("largest", largest(space)),
     ):
         # Where no dimension changes the network, they are one and the same.

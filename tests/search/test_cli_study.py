@@ -16,7 +16,7 @@ import optuna
 import pytest
 from command_line import CONFIG, Call, refusal
 
-from search import presentation
+from search import best_view, export
 from search import run as run_module
 from search.config import load_config
 from search.data import Unseen, load_data
@@ -207,8 +207,34 @@ def test_the_status_is_printed_for_people_and_for_programs(call: Call, study: op
     assert "1 COMPLETE" in shown.out
     assert "1 of 4 trials, 3 epochs" in shown.out
     row = json.loads(call("status", "mito.toml", "--json").out)
+    assert row["finalists"] is None
     assert row["counts"]["COMPLETE"] == 1
     assert row["trials"][0]["epochs"] == 3
+
+
+def test_the_status_tells_repeats_and_final_training(call: Call, study: optuna.Study) -> None:
+    beside = optuna.create_study(study_name="mito/finalists", storage=study._storage)
+    beside.enqueue_trial({}, user_attrs={"finalist": 0})
+    beside.ask().report(0.5, 2)
+    shown = call("status", "mito.toml").out
+    assert "mito/finalists: repeats 1 RUNNING; running trial 0 after epoch 2; 0.00 " in shown
+    row = json.loads(call("status", "mito.toml", "--json").out)
+    assert row["finalists"]["repeats"] == {"RUNNING": 1}
+
+
+def test_a_trial_that_found_one_class_is_told_so(
+    call: Call, study: optuna.Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial = study.trials[0]
+    trial.user_attrs["collapsed_to"] = "background"
+    FakeRun.result = Result(Ending("done", "all done"), trial, None)
+    monkeypatch.setattr(run_module, "SearchRun", FakeRun)
+    shown = call("run", "mito.toml").out
+    assert "best trial: 0 (all background: it has learned nothing)" in shown
+    study.add_trial(trial)
+    line = next(each for each in call("status", "mito.toml").out.splitlines() if each[0] == "1")
+    assert line.split("  ")[-1].strip().endswith("all background")
+    assert "trial 1: Dice 0.7500, all background" in call("best", "mito.toml").out
 
 
 def test_the_best_are_printed_for_people_and_for_programs(call: Call, study: optuna.Study) -> None:
@@ -218,6 +244,20 @@ def test_the_best_are_printed_for_people_and_for_programs(call: Call, study: opt
     assert "learning_rate = " in shown.out
     (row,) = json.loads(call("best", "mito.toml", "--top", "1", "--json").out)
     assert (row["number"], row["value"], row["model"]) == (0, 0.75, None)
+
+
+def test_what_there_is_to_note_of_an_export_is_told(
+    call: Call, study: optuna.Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = {
+        "trial": [1, 0],
+        "files": [],
+        "notes": ["not a final training"],
+        "publication": {"authors": ["Ada"]},
+    }
+    monkeypatch.setattr(export, "export_trial", lambda *given, ensemble: card)
+    shown = call("export", "mito.toml", "--out", "out", "--ensemble")
+    assert (shown.code, shown.err) == (0, "trials 1, 0 written to out:\nnot a final training\n")
 
 
 class FakeRun:
@@ -262,10 +302,15 @@ def test_the_result_names_the_best_trial_its_model_and_what_to_type_next(
     model = Path("runs/mito/model")
     FakeRun.result = Result(Ending("done", "all done"), study.trials[0], model, unseen)
     monkeypatch.setattr(run_module, "SearchRun", FakeRun)
-    card = {"threshold": 0.4, "validation": {"dice": 0.9, "of": "this model, on unseen sections"}}
-    monkeypatch.setattr(presentation, "load_card", lambda folder: card)
+    card = {
+        "threshold": 0.4,
+        "validation": {"dice": 0.9, "of": "this model, on unseen sections"},
+        "postprocessing": {"views": 8, "z_median_sections": 3, "windows": None},
+    }
+    monkeypatch.setattr(best_view, "load_card", lambda folder: card)
     shown = call("run", "mito.toml").out
     assert "the model: Dice 0.9000 at threshold 0.40: this model, on unseen sections" in shown
+    assert "what follows the network: whole sections, the mean over 8 views, a median" in shown
     assert "best trial: 0" in shown
     assert "Dice 0.7500, precision 0.8000, recall 0.7000 at threshold 0.45" in shown
     assert "model: runs/mito/model" in shown

@@ -218,6 +218,18 @@ def test_an_ensemble_is_made_of_the_best_and_tuned_as_one(
     assert combined == [[1, 0]]
     assert (card["members"], card["threshold"], card["trial"]) == (2, 0.3, [1, 0])
     assert card["validation"]["dice"] == 0.95
+    (note,) = card["notes"]
+    assert "as the search trained them (trial 1 3 epochs, trial 0 3 epochs) and not of" in note
+
+
+def test_an_ensemble_is_made_of_the_finalists_first(
+    config: Any, study: optuna.Study, tmp_path: Path, combined: list[list[int]]
+) -> None:
+    keep(config, 0, 1)
+    rows = [{"number": 0, "value": 0.7, "mean": 0.8, "std": 0.01, "n": 3, "scores": []}]
+    study.set_user_attr("finalists", rows)
+    study.set_user_attr(WINNER, 0)
+    assert export_trial(config, study, tmp_path / "out", ensemble=True)["trial"] == [0, 1]
 
 
 def test_the_config_asks_for_an_ensemble_but_a_named_trial_stays_alone(
@@ -264,7 +276,25 @@ def test_a_model_whose_data_are_gone_is_shown_on_a_phantom(
 
     monkeypatch.setattr(export, "load_data", refuse)
     monkeypatch.setattr(export, "cut_specimen", lambda *taken: shown.append(taken))
-    export_trial(config, study, tmp_path / "out")
+    card = export_trial(config, study, tmp_path / "out")
     ((_, volume, sections),) = shown
     assert volume.raw.shape == (24, 256, 256)
     assert sections == range(24)
+    (note,) = card["notes"]
+    assert note.endswith(
+        "are of a synthetic phantom, as the data cannot be read: raw.tif: expected a stack, found "
+        "none"
+    )
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_another_file_at_the_same_path_is_told(
+    config: Any, study: optuna.Study, tmp_path: Path, several: bool
+) -> None:
+    assert export_trial(config, study, tmp_path / "same")["notes"] == []
+    data: dict[str, Any] = {"sha256": "0123456789abcdef"}
+    known = {"data": {"volumes": [data, DATA.to_json()]} if several else data}
+    study.set_user_attr("defined_by", json.dumps(known))
+    (note,) = export_trial(config, study, tmp_path / "other")["notes"]
+    assert f"another volume than the model's: its SHA-256 is {VOLUME.sha256[:12]}, " in note
+    assert note.endswith("that of the study's 0123456789ab")

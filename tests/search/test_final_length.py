@@ -113,5 +113,6 @@ def test_waves_of_final_trainings(seeds: int, slots: int, waves: int) -> None:
 def test_the_estimate_promises_what_the_run_will_do(scene: Scene) -> None:
     assert estimate_hours(scene.config, 3600.0, slots=1)["final"] == 1.0
     assert estimate_hours(scene.config, 36.0, slots=1)["final"] == 0.2
-    # As many epochs as a trial's one core has time for, on two cores.
-    assert estimate_hours(scene.config, 360.0, slots=2)["final"] == 0.5
+    # As many epochs as a trial's one core has time for, on two cores, which may be no faster.
+    hours = estimate_hours(scene.config, 360.0, slots=2)
+    assert (hours["final_at_least"], hours["final"]) == (0.5, 1.0)

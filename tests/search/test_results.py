@@ -8,6 +8,7 @@ import pytest
 from optuna.trial import TrialState
 from small_config import build_config
 
+from search import results
 from search.budget import Budget
 from search.config import Config
 from search.results import (
@@ -98,7 +99,11 @@ def test_rows_of_the_best_are_what_json_prints(study: optuna.Study, config: Conf
             "epochs": 2,
             "user_attrs": {"threshold": 0.4},
             "model": None,
+            "threshold": None,
+            "postprocessing": None,
+            "validation": None,
             "repeats": None,
+            "front": None,
         }
     ]
 
@@ -131,6 +136,36 @@ def test_the_model_stands_beside_the_winner_once_it_is_there(
     rows = best_rows(study, config, 10)
     assert rows[0]["model"] == str(tmp_path / "mito" / "model")
     assert {row["model"] for row in rows[1:]} == {None}
+
+
+def test_the_winner_has_what_follows_its_network_as_the_card_has_it(
+    study: optuna.Study, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study.set_user_attr(WINNER, 3)
+    model_folder(config).mkdir(parents=True)
+    (model_folder(config) / "model.json").touch()
+    after = {"views": 8, "z_median_sections": 3, "smallest_object_voxels": 27, "windows": None}
+    scores = {"dice": 0.91, "by_volume": {"old": {"dice": 0.95}, "new": {"dice": 0.85}}}
+    card = {"threshold": 0.37, "postprocessing": after, "validation": scores, "seed": 5}
+    monkeypatch.setattr(results, "load_card", lambda folder: card)
+    winner, other = best_rows(study, config, 2)
+    told = ("threshold", "postprocessing", "validation")
+    assert [winner[key] for key in told] == [0.37, after, scores]
+    assert [other[key] for key in told] == [None, None, None]
+    # The trial's own stay what they were.
+    assert winner["user_attrs"] == {"threshold": 0.4}
+
+
+def test_the_rows_of_two_objectives_tell_how_many_the_front_has(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two = optuna.create_study(directions=["maximize", "minimize"])
+    for size in range(7):
+        trial = two.ask()
+        two._storage.set_trial_intermediate_value(trial._trial_id, 2, 0.5)
+        trial.set_user_attr("threshold", 0.4)
+        two.tell(trial, (0.5 + size / 100, 10 + size))
+    assert [row["front"] for row in best_rows(two, config, 5)] == [7] * 5
 
 
 def test_a_study_without_trials_has_no_best(config: Config) -> None:

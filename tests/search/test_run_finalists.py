@@ -71,6 +71,17 @@ def test_each_part_of_a_search_is_shown_against_its_own_number_of_trials(
     assert last == {"mito": "4/4", "finalists": "6/6", "final": "7/7"}
 
 
+def test_repeats_and_final_training_show_what_they_cost(
+    scene: Scene, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene.run(budget={"price_per_device_hour": 2.0})
+    lines = capsys.readouterr().err.splitlines()
+    for title in ("finalists", "final training"):
+        shown = [line for line in lines if line.startswith(title) and ": trials " in line]
+        assert shown
+        assert all(", cost " in line for line in shown)
+
+
 def test_every_finalist_is_repeated_with_each_seed_on_each_fold(scene: Scene) -> None:
     scene.run(finalists={"seeds": 2})
     begun = scene.begun("repeats")

@@ -137,6 +137,27 @@ def test_three_collapsed_epochs_in_a_row_end_a_trial(build: Callable[..., TrialR
     assert failure.reason.startswith("collapsed to background for 3 epochs")
 
 
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_a_short_trial_that_collapsed_ends_with_that_as_a_fact(
+    build: Callable[..., TrialRunner], epochs: int
+) -> None:
+    runner = build(*["foreground"] * epochs)
+    runner.begin(replace(_assignment(), epochs=epochs))
+    report = _advance(runner, epochs)
+    assert isinstance(report, EpochReport)
+    assert report.facts["collapsed_to"] == "foreground"
+
+
+def test_a_trial_that_has_learned_after_all_is_told_no_collapse(
+    build: Callable[..., TrialRunner],
+) -> None:
+    runner = build("background", "background", None)
+    runner.begin(_assignment())
+    report = _advance(runner, 3)
+    assert isinstance(report, EpochReport)
+    assert "collapsed_to" not in report.facts
+
+
 def test_collapsed_epochs_are_counted_across_a_restart(
     build: Callable[..., TrialRunner],
 ) -> None:
