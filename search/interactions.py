@@ -46,7 +46,8 @@ def measure_interactions(runs: Sequence[Run], dimensions: Sequence[Dimension]) -
         return []
     columns = {each.name: _columns(each, scored) for each in dimensions}
     single = np.concatenate(list(columns.values()), axis=1)
-    alone = _explained(single, dice)
+    # What predicts worse than the mean explains nothing, and no pair makes that good.
+    alone = max(0.0, _explained(single, dice))
     pairs = itertools.combinations(columns, 2)
     found = [
         Interaction(

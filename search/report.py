@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.trial import TrialState
 
-from search.boundaries import find_crowded_edges
+from search.boundaries import check_edges
 from search.change_table import list_changes
 from search.config import Config
 from search.exhibits import SECTION
 from search.interactions import Interaction, measure_interactions
+from search.objectives import has_two
 from search.plan import ONE_AT_A_TIME
 from search.pruners import rungs
-from search.report_page import Findings, build_report_page
+from search.report_costs import read_costs
+from search.report_findings import Findings
+from search.report_front import SecondObjective, front_of
+from search.report_importances import measure_importances
+from search.report_page import build_report_page
 from search.report_runs import Run, best_first, read_runs
 from search.results import FINALISTS, WINNER, budget_row
 from search.space import Dimension
@@ -28,8 +31,7 @@ from trainer.output_folder import OutputFolder
 from trainer.overlay import to_jpeg
 
 _PAGE, _DATA = "report.html", "report.json"
-_PICTURES = 3
-_LEAST_FOR_IMPORTANCE = 4
+_PICTURES, _BEST = 3, 5
 
 
 def write_report(config: Config, study: optuna.Study, out: Path) -> dict[str, Any]:
@@ -67,14 +69,16 @@ def gather(config: Config, study: optuna.Study) -> Findings:
         rungs=_all_rungs(config),
         epochs=config.study.epochs_per_trial,
         budget=budget_row(study, config.build_budget(), study.get_trials(deepcopy=False)),
-        importances=_importances(study),
+        importances=measure_importances(study),
         interactions=_interactions(config, runs, always),
-        edges=find_crowded_edges(runs, space),
+        edges=check_edges(runs, space),
+        costs=read_costs(study, config),
         finalists=study.user_attrs.get(FINALISTS, []),
         changes=changes,
         pictures=_pictures(config, study, best_first(runs)[:_PICTURES]),
         data=described_data(study),
         winner=study.user_attrs.get(WINNER),
+        second=_second_objective(config, study),
     )
 
 
@@ -95,18 +99,10 @@ def _all_rungs(config: Config) -> list[int]:
     return sorted({rung for bracket in brackets for rung in bracket})
 
 
-def _importances(study: optuna.Study) -> dict[str, float]:
-    """By Optuna; none where too few runs were trained to their end, or all are alike."""
-    done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    if len(done) < _LEAST_FOR_IMPORTANCE or len({trial.values[0] for trial in done}) < 2:
-        return {}
-    with warnings.catch_warnings(), suppress(ValueError, RuntimeError):
-        warnings.simplefilter("ignore")
-        found: Mapping[str, float] = optuna.importance.get_param_importances(
-            study, target=lambda trial: trial.values[0]
-        )
-        return dict(found)
-    return {}
+def _second_objective(config: Config, study: optuna.Study) -> SecondObjective | None:
+    """The study says whether it has one; only its config is sure to have the name."""
+    name = config.study.second_objective or "second objective"
+    return SecondObjective(name) if has_two(study) else None
 
 
 def _pictures(config: Config, study: optuna.Study, runs: Sequence[Run]) -> dict[int, bytes]:
@@ -122,20 +118,27 @@ def _pictures(config: Config, study: optuna.Study, runs: Sequence[Run]) -> dict[
 
 def _facts(findings: Findings) -> dict[str, Any]:
     """The page's numbers for a program."""
-    ranked = best_first(list(findings.runs))
+    second, edges = findings.second, findings.edges
     return {
         "study": findings.study,
         "winner": findings.winner,
-        "best": [
-            {"number": r.number, "value": r.value, "params": dict(r.params)} for r in ranked[:5]
-        ],
+        "best": [_run_row(run, second) for run in best_first(findings.runs)[:_BEST]],
+        "second_objective": second and second.name,
+        "front": [_run_row(run, second) for run in front_of(findings.runs)],
         "importances": dict(findings.importances),
         "interactions": [
             {"dimensions": list(each.names), "strength": round(each.strength, 4)}
             for each in (findings.interactions or ())[:10]
         ],
-        "edges": [{"dimension": e.name, "end": e.end, "bound": e.bound} for e in findings.edges],
+        "edges": [{"dimension": e.name, "end": e.end, "bound": e.bound} for e in edges.edges],
+        "edges_untold": list(edges.untold),
         "finalists": list(findings.finalists),
         "changes": [row.to_json() for row in findings.changes],
         "budget": dict(findings.budget),
+        "costs": findings.costs.to_json(),
     }
+
+
+def _run_row(run: Run, second: SecondObjective | None) -> dict[str, Any]:
+    row = {"number": run.number, "value": run.value, "params": dict(run.params)}
+    return row if second is None else {**row, "second": run.second}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -12,6 +12,14 @@ from optuna.trial import FrozenTrial, TrialState
 from search import lineage
 from search.config import Config
 from search.objectives import dice_of
+
+Ending = Literal["trained to the end", "stopped early", "infeasible", "failed", "running"]
+"""How a run ended, infeasible ones apart from those that a rung stopped."""
+_ENDINGS: Mapping[TrialState, Ending] = {
+    TrialState.COMPLETE: "trained to the end",
+    TrialState.PRUNED: "stopped early",
+    TrialState.FAIL: "failed",
+}
 
 
 @dataclass(frozen=True)
@@ -26,6 +34,7 @@ class Run:
         value: The last one, where the run was trained to its end; only such runs compete.
         feasible: Whether it kept within the memory and the limits.
         facts: What else is known: loss, threshold, seconds.
+        second: The second objective of a run with a value, where the study has one.
     """
 
     number: int
@@ -35,6 +44,12 @@ class Run:
     value: float | None
     feasible: bool
     facts: Mapping[str, Any]
+    second: float | None = None
+
+    @property
+    def ending(self) -> Ending:
+        """How it ended, if it has."""
+        return _ENDINGS.get(self.state, "running") if self.feasible else "infeasible"
 
     @property
     def last(self) -> float | None:
@@ -54,7 +69,13 @@ def read_runs(study: optuna.Study, config: Config) -> list[Run]:
     ]
 
 
-def best_first(runs: list[Run]) -> list[Run]:
+def count_endings(runs: Sequence[Run]) -> dict[Ending, int]:
+    """How many runs ended in which way."""
+    endings = [run.ending for run in runs]
+    return {ending: endings.count(ending) for ending in get_args(Ending)}
+
+
+def best_first(runs: Sequence[Run]) -> list[Run]:
     """The runs that were trained to their end, the best first."""
     complete = [run for run in runs if run.value is not None]
     return sorted(complete, key=lambda run: (-(run.value or 0.0), run.number))
@@ -72,4 +93,5 @@ def _read(trial: FrozenTrial, epochs: int) -> Run:
         value=dice if complete else None,
         feasible=all(excess <= 0 for excess in trial.constraints.values()),
         facts=trial.user_attrs,
+        second=trial.values[1] if complete and len(trial.values) > 1 else None,
     )

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import math
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
@@ -10,22 +9,23 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
-from matplotlib.axes import Axes
 from optuna.trial import TrialState
 from small_config import build_config
 
 from search import lineage
-from search.boundaries import find_crowded_edges
+from search.boundaries import EdgeCheck
+from search.budget import Spent
 from search.change_table import build_change_table, list_changes, table_of
 from search.data import StudyData
 from search.interactions import LEAST_RUNS, measure_interactions
+from search.objectives import directions
 from search.report import gather, write_report
-from search.report_charts import draw_curves, draw_slices
+from search.report_page import build_report_page
 from search.report_runs import Run, best_first, read_runs
 from search.space import build_space
-from search.study import enqueue_starts
+from search.standing import write_spent
+from search.study import enqueue_starts, open_finalists
 from search.study_volume import StudyVolume
-from trainer.chart import BLUE, GOLD, MUTED
 from trainer.errors import InputError
 from trainer.split import Split
 from trainer.volume import Volume
@@ -68,6 +68,11 @@ def test_what_two_dimensions_do_to_each_other_is_found() -> None:
     assert all(each.strength < 0.2 for each in others)
 
 
+def test_no_pair_is_credited_with_what_single_effects_do_not_predict() -> None:
+    runs = drawn(LEAST_RUNS, lambda params: at(params)[0] * at(params)[1], seed=1)
+    assert measure_interactions(runs, SPACE.dimensions)[0].strength <= 1
+
+
 def test_what_each_does_by_itself_is_no_interaction() -> None:
     runs = drawn(40, lambda params: 0.5 + 0.3 * at(params)[0] - 0.2 * at(params)[1] ** 2)
     assert measure_interactions(runs, SPACE.dimensions)[0].strength < 0.05
@@ -87,49 +92,6 @@ def test_interactions_of_many_runs_need_no_matrix_of_runs_by_runs() -> None:
     tracemalloc.stop()
     assert set(first.names) == {"learning_rate", "dropout"}
     assert peak < 2000 * 2000 * 8 / 4
-
-
-def test_each_panel_of_slices_is_drawn_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn_at_once: list[int] = []
-    scatter = Axes.scatter
-
-    def count(self: Axes, x: Any, y: Any, **style: Any) -> Any:
-        drawn_at_once.append(len(x))
-        assert style["facecolors"][:2] == [BLUE, "none"]
-        return scatter(self, x, y, **style)
-
-    monkeypatch.setattr(Axes, "scatter", count)
-    runs = drawn(20, lambda params: params["dropout"])
-    runs[1] = replace(runs[1], value=None)
-    runs[2] = replace(runs[2], params={"loss": "bce"})
-    draw_slices(runs, SPACE.dimensions)
-    assert sorted(drawn_at_once) == [19, 19, 20]
-
-
-def test_curves_are_drawn_in_one_line_for_each_kind_of_run(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    lines: list[tuple[list[float], Any]] = []
-    plot = Axes.plot
-
-    def count(self: Axes, x: Any, y: Any, **style: Any) -> Any:
-        lines.append((y, style["color"]))
-        return plot(self, x, y, **style)
-
-    monkeypatch.setattr(Axes, "plot", count)
-    runs = [run(number, number / 10) for number in range(3)]
-    runs[1] = replace(runs[1], value=None)
-    draw_curves(runs, [1], runs[2])
-    gap = pytest.approx(math.nan, nan_ok=True)
-    assert lines == [([0.1, gap], MUTED), ([0.0, gap], BLUE), ([0.2, gap], GOLD)]
-
-
-def test_runs_that_crowd_at_an_edge_are_told() -> None:
-    runs = drawn(40, lambda params: params["dropout"])
-    edges = find_crowded_edges(runs, SPACE)
-    assert [(each.name, each.end, each.bound) for each in edges] == [("dropout", "high", 0.5)]
-    assert find_crowded_edges(drawn(40, lambda p: -abs(at(p)[1]) - abs(at(p)[0])), SPACE) == []
-    assert find_crowded_edges(runs[:2], SPACE) == []
 
 
 def test_changes_stand_beside_what_was_reported() -> None:
@@ -320,3 +282,188 @@ def test_a_folder_that_cannot_be_written_is_refused(
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="--out: expected a folder"):
         write_report(config, study, tmp_path / "file")
+
+
+def page_of(config: Any, study: optuna.Study, folder: Path) -> str:
+    write_report(config, study, folder)
+    return (folder / "report.html").read_text()
+
+
+def facts_of(folder: Path) -> dict[str, Any]:
+    facts: dict[str, Any] = json.loads((folder / "report.json").read_text())
+    return facts
+
+
+FIGURES = {
+    "importances": "How much each dimension decides",
+    "map": "which act together most",
+    "front": "Every run that was trained to its end;",
+}
+
+
+def test_without_enough_runs_the_page_says_that_it_cannot_tell_what_matters(
+    config: Any, tmp_path: Path
+) -> None:
+    study = optuna.create_study(study_name="mito", direction="maximize")
+    for index in range(3):
+        told(study, [0.1, 0.2, 0.3 + index / 10], rate=1e-4 * (index + 1))
+    page = page_of(config, study, tmp_path)
+    assert "What matters" in page
+    assert "Fewer than 4 runs were trained to their end" in page
+    assert FIGURES["importances"] not in page
+
+
+def test_what_few_runs_say_of_what_matters_is_called_noise(config: Any, tmp_path: Path) -> None:
+    study = optuna.create_study(study_name="mito", direction="maximize")
+    for index in range(9):
+        told(study, [0.1, 0.2, 0.3 + index / 20], rate=1e-4 * (index + 1))
+    page = page_of(config, study, tmp_path)
+    assert FIGURES["importances"] in page
+    assert "Only 9 runs were trained to their end: these numbers are mostly noise" in page
+    told(study, [0.1, 0.2, 0.9], rate=5e-3)
+    assert "mostly noise" not in page_of(config, study, tmp_path)
+
+
+def test_runs_that_are_all_alike_do_not_tell_what_matters(config: Any, tmp_path: Path) -> None:
+    study = optuna.create_study(study_name="mito", direction="maximize")
+    for index in range(5):
+        told(study, [0.1, 0.2, 0.3], rate=1e-4 * (index + 1))
+    assert "The runs do not differ in a way that tells" in page_of(config, study, tmp_path)
+
+
+@pytest.mark.parametrize("count", [LEAST_RUNS, 20])
+def test_the_pair_that_acts_together_most_is_mapped_where_runs_suffice(
+    config: Any, tmp_path: Path, count: int
+) -> None:
+    study = optuna.create_study(study_name="mito", direction="maximize")
+    space = config.build_space()
+    random = np.random.default_rng(0)
+    for _ in range(count):
+        rate, loss = 10 ** random.uniform(-4, -2), ("bce", "dice")[int(random.integers(2))]
+        study.enqueue_trial({"learning_rate": rate, "loss": loss})
+        trial = study.ask()
+        space.suggest(trial)
+        trial.report(dice := 0.5 + (np.log10(rate) + 3) * (0.2 if loss == "bce" else -0.2), 3)
+        trial.set_user_attr("threshold", 0.5)
+        study.tell(trial, dice)
+    page = page_of(config, study, tmp_path)
+    sentence = "Fewer than 20 runs have a Dice and values of learning_rate and loss: too few"
+    assert (FIGURES["map"] in page, sentence in page) == (count >= 20, count < 20)
+
+
+def test_too_few_runs_say_nothing_of_the_edges(config: Any, tmp_path: Path) -> None:
+    study = optuna.create_study(study_name="mito", direction="maximize")
+    told(study, [0.1, 0.2, 0.3], rate=1e-2)
+    page = page_of(config, study, tmp_path)
+    assert "Too few finished runs to say whether the best crowd" in page
+    assert "do not crowd" not in page
+    assert facts_of(tmp_path)["edges_untold"] == ["learning_rate"]
+
+
+def test_a_crowded_edge_stands_beside_what_chance_would_do(config: Any, tmp_path: Path) -> None:
+    study = optuna.create_study(study_name="mito", direction="maximize")
+    for index in range(3):
+        told(study, [0.1, 0.2, 0.3 + index / 10], rate=1e-2)
+    page = page_of(config, study, tmp_path)
+    assert "learning_rate: 3 of the 3 best runs lie near its high end, 0.01" in page
+    assert "where chance would put 0.3" in page
+    assert "do not crowd" not in page
+    edge = {"dimension": "learning_rate", "end": "high", "bound": 0.01}
+    assert facts_of(tmp_path)["edges"] == [edge]
+
+
+@pytest.mark.parametrize(
+    ("check", "ideas", "expected"),
+    [
+        (EdgeCheck(), False, "No dimension has three numbers or more"),
+        (EdgeCheck(told=["zoom"]), False, "The best runs do not crowd at an end of any range"),
+        (EdgeCheck(untold=["zoom"]), True, "Too few finished runs that the search drew itself to"),
+        (
+            EdgeCheck(told=["zoom"], untold=["depth"]),
+            False,
+            "list of numbers. Too few finished runs to say it of depth.",
+        ),
+    ],
+)
+def test_the_page_says_how_far_the_edges_were_looked_at(
+    study: optuna.Study, config: Any, check: EdgeCheck, ideas: bool, expected: str
+) -> None:
+    findings = gather(config, study)
+    facts = {"change": "baseline"} if ideas else {}
+    runs = [replace(each, facts={**each.facts, **facts}) for each in findings.runs]
+    page = build_report_page(replace(findings, runs=runs, edges=check)).decode()
+    assert expected in page
+
+
+@pytest.mark.parametrize("price", [None, 2.0])
+@pytest.mark.parametrize("finalists", [False, True])
+def test_time_and_cost_are_those_of_the_search_and_of_its_finalists(
+    study: optuna.Study, tmp_path: Path, finalists: bool, price: float | None
+) -> None:
+    config = build_config(tmp_path / "runs", budget={"price_per_device_hour": price})
+    spend(study, hours=1.5, device_hours=2.5)
+    if finalists:
+        spend(open_finalists(config, study._storage), hours=0.5, device_hours=1)
+    page = page_of(config, study, tmp_path)
+    money = "" if price is None else ", 5.00 in money (2 for a device hour)"
+    assert cells("time and cost of the search alone", f"1.50 h, 2.50 device hours{money}") in page
+    money = "" if price is None else ", 2.00 in money (2 for a device hour)"
+    row = cells("of the finalists and the final training", f"0.50 h, 1.00 device hours{money}")
+    assert (row in page) == finalists
+    money = "" if price is None else ", 7.00 in money (2 for a device hour)"
+    row = cells("of both together", f"2.00 h, 3.50 device hours{money}")
+    assert (row in page) == finalists
+    costs = facts_of(tmp_path)["costs"]
+    assert costs["search"] == {
+        "hours": 1.5,
+        "device_hours": 2.5,
+        "money": None if price is None else 5.0,
+    }
+    assert (costs["finalists"] is not None) == finalists
+    assert costs["together"]["device_hours"] == (3.5 if finalists else 2.5)
+
+
+def spend(study: optuna.Study, *, hours: float, device_hours: float) -> None:
+    spent = Spent(seconds=3600 * hours, device_seconds=3600 * device_hours)
+    write_spent(study, spent)
+
+
+def cells(*texts: str) -> str:
+    return "".join(f"<td>{text}</td>" for text in texts)
+
+
+def test_of_two_objectives_the_page_shows_the_front(tmp_path: Path) -> None:
+    config = build_config(
+        tmp_path / "runs", study={"pruner": "none", "second_objective": "parameters"}
+    )
+    study = optuna.create_study(study_name="mito", directions=directions("parameters"))
+    for dice, size in ((0.9, 5000), (0.8, 200), (0.7, 300)):
+        trial = study.ask()
+        config.build_space().suggest(trial)
+        study._storage.set_trial_intermediate_value(trial._trial_id, 3, dice)
+        trial.set_user_attr("threshold", 0.5)
+        study.tell(trial, [dice, size])
+    page = page_of(config, study, tmp_path)
+    assert "Trial 0 is the best: Dice 0.9000 on the validation sections. That is by Dice" in page
+    assert "2 runs make the Pareto front" in page
+    assert FIGURES["front"] in page
+    label = "parameters (weights that training changes)"
+    assert cells(label, "5,000", "200", "300") in page
+    assert cells("on the Pareto front", "yes", "yes", "no") in page
+    facts = facts_of(tmp_path)
+    assert facts["second_objective"] == "parameters"
+    assert [(each["number"], each["value"], each["second"]) for each in facts["front"]] == [
+        (0, 0.9, 5000.0),
+        (1, 0.8, 200.0),
+    ]
+    assert facts["best"][2]["second"] == 300
+
+
+def test_of_one_objective_the_page_has_no_front(
+    study: optuna.Study, config: Any, tmp_path: Path
+) -> None:
+    page = page_of(config, study, tmp_path)
+    assert "Pareto" not in page
+    facts = facts_of(tmp_path)
+    assert (facts["second_objective"], facts["front"]) == (None, [])
+    assert "second" not in facts["best"][0]
