@@ -106,6 +106,9 @@ def _scale_by_powers(axes: Axes, dimension: Dimension, axis: Literal["x", "y"]) 
         # So short a range has room for numbers between the powers of ten, and needs them.
         one.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         one.set_major_formatter(lambda value, _: f"{value:g}")
+        if axis == "x":
+            # Side by side they would run into each other in a narrow panel.
+            axes.tick_params("x", rotation=30)
 
 
 def _limits(dimension: Dimension) -> tuple[float, float]:

@@ -28,8 +28,9 @@ def draw_history(runs: Sequence[Run]) -> bytes:
         legend = mark_runs(chart.axes, runs, lambda run: run.number, size=22)
         done = [run for run in runs if run.value is not None]
         if done:
-            best = np.maximum.accumulate([run.value or 0.0 for run in done])
-            numbers = [run.number for run in done]
+            best = np.maximum.accumulate([run.value or 0.0 for run in [*done, done[-1]]])
+            # As far as the last run: the last step would have no tread.
+            numbers = [*(run.number for run in done), last]
             legend["best so far"] = chart.axes.step(numbers, best, where="post", color=GOLD)[0]
         name_marks(chart.axes, legend)
     return chart.svg
@@ -44,10 +45,15 @@ def draw_curves(runs: Sequence[Run], rungs: Sequence[int], best: Run | None) -> 
         done = [run for run in runs if run.value is not None and run is not best]
         stopped = [run for run in runs if run.value is None]
         style: dict[str, Any] = {"marker": ".", "markersize": 4}
-        for some, colour in ((stopped, MUTED), (done, BLUE)):
-            chart.axes.plot(*_joined(some), color=colour, linewidth=0.9, alpha=0.7, **style)
+        for some, colour, name in (
+            (stopped, MUTED, "stopped before its end"),
+            (done, BLUE, "trained to its end"),
+        ):
+            if some:
+                style |= {"color": colour, "linewidth": 0.9, "alpha": 0.7}
+                legend[name] = chart.axes.plot(*_joined(some), **style)[0]
         if best is not None:
-            style |= {"color": GOLD, "linewidth": 2.5, "zorder": 4}
+            style |= {"color": GOLD, "linewidth": 2.5, "alpha": 1.0, "zorder": 4}
             legend[f"trial {best.number}"] = chart.axes.plot(*_joined([best]), **style)[0]
         ended = [run for run in stopped if run.reports and run.ending in ("infeasible", "failed")]
         legend |= mark_runs(chart.axes, ended, lambda run: max(run.reports), size=22)
@@ -117,7 +123,8 @@ def draw_finalists(finalists: Sequence[Mapping[str, Any]]) -> bytes:
         chart.axes.set_xticks(
             range(len(finalists)), [f"trial {each['number']}" for each in finalists]
         )
-        chart.axes.legend(loc="best")
+        # Beside the axes: no place within is free for certain.
+        chart.axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return chart.svg
 
 
