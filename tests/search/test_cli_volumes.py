@@ -69,6 +69,7 @@ def test_explore_tells_a_person_the_numbers_the_faults_and_the_page(call: Call) 
     assert code == 0
     assert "guard gap" in out
     assert "duplicate: sections 5, 6: identical" in out
+    assert "mask shift: not checked: it takes 8 sections" in out
     assert "page: out/explore.html" in out
     assert "--voxel-size-nm Z,Y,X" in err
 

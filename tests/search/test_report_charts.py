@@ -99,8 +99,12 @@ def test_each_ending_has_a_mark_of_its_own(draw: Any, drawn: Callable[[], Figure
 
 
 def test_curves_end_in_the_mark_of_their_ending(drawn: Callable[[], Figure]) -> None:
-    draw_curves([run(0, 0.9), STOPPED, FAILED, INFEASIBLE], [1], run(0, 0.9))
-    assert legend_of(drawn()) == ["rung", "trial 0", "infeasible", "failed"]
+    best = run(0, 0.9)
+    draw_curves([best, STOPPED, FAILED, INFEASIBLE], [1], best)
+    named = ["rung", "stopped before its end", "trial 0", "infeasible", "failed"]
+    assert legend_of(drawn()) == named
+    draw_curves([best, run(1, 0.8)], [], best)
+    assert legend_of(drawn()) == ["trained to its end", "trial 0"]
 
 
 def test_what_ended_without_a_dice_lies_below_the_scale(drawn: Callable[[], Figure]) -> None:
