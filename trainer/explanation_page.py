@@ -96,7 +96,7 @@ def _map_caption(explanation: Explanation, level: LevelExplanation) -> str:
         return start + "The map is empty: nothing at this level speaks for foreground in the box."
     return start + (
         f"{level.share_in_region:.1%} of the map lies within the box, which is "
-        f"{explanation.area_share:.1%} of the section. The map is scaled to its own strongest place."
+        f"{explanation.area_share:.1%} of the section. It is scaled to its own strongest place."
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from trainer.data_checks import check_data
 from trainer.exposure import find_drift, find_saturation, measure_brightness
-from trainer.finding import Finding, list_sections
+from trainer.finding import Finding, Unchecked, list_sections
 from trainer.mask_alignment import find_mask_shift
 from trainer.phantom import build_phantom
 from trainer.section_copies import find_blank, find_duplicates
@@ -20,29 +20,38 @@ def clean() -> Volume:
     return build_phantom(36, 160, 160, seed=2)
 
 
-def only(findings: list[Finding]) -> Finding:
-    assert len(findings) == 1
-    message = findings[0].message
-    assert "\n" not in message
-    assert ";" in message  # what was found; what to do
-    return findings[0]
+def only(findings: list[Finding] | list[Finding | Unchecked]) -> Finding:
+    (found,) = findings
+    assert isinstance(found, Finding)
+    assert "\n" not in found.message
+    assert ";" in found.message  # what was found; what to do
+    return found
+
+
+def reason(results: list[Finding | Unchecked]) -> str:
+    """Why a check was not made."""
+    (result,) = results
+    assert isinstance(result, Unchecked)
+    return result.reason
 
 
 @pytest.mark.parametrize("seed", [1, 3, 5])
 def test_a_clean_phantom_passes_every_check(seed: int) -> None:
     volume = build_phantom(24, 96, 96, seed=seed)
-    assert check_data(volume.raw, volume.mask) == []
+    assert check_data(volume.raw, volume.mask) == ([], [])
 
 
 def test_the_larger_one_passes_too(clean: Volume) -> None:
-    assert check_data(clean.raw, clean.mask) == []
+    assert check_data(clean.raw, clean.mask) == ([], [])
 
 
 def test_a_check_of_everything_names_each_fault(clean: Volume) -> None:
     raw = clean.raw.copy()
     raw[4] = 90
     raw[20] = raw[30]
-    assert {finding.check for finding in check_data(raw, None)} >= {"blank", "duplicate"}
+    findings, unchecked = check_data(raw, None)
+    assert {finding.check for finding in findings} >= {"blank", "duplicate"}
+    assert unchecked == [Unchecked("mask shift", "there is no mask")]
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
@@ -123,7 +132,9 @@ def test_swapped_sections_are_found(clean: Volume, at: int) -> None:
 
 def test_unrelated_sections_have_no_order_to_check() -> None:
     raw = np.random.default_rng(0).integers(0, 255, (20, 64, 64)).astype(np.uint8)
-    assert find_swapped(raw) == find_spoiled(raw) == []
+    for check in (find_swapped, find_spoiled):
+        assert reason(check(raw)).endswith("order cannot be told from the images")
+    assert [each.check for each in check_data(raw, None)[1]] == ["swapped", "spoiled", "mask shift"]
 
 
 @pytest.mark.parametrize("how", ["noise", "cover", "shift"])
@@ -152,12 +163,22 @@ def test_a_mask_that_belongs_to_nothing_is_not_claimed_to_be_moved(clean: Volume
     other = build_phantom(36, 160, 160, seed=9).mask
     assert find_mask_shift(clean.raw, other) == []
     assert find_mask_shift(clean.raw, clean.mask[:, ::-1].copy()) == []
-    assert find_mask_shift(clean.raw[:6], clean.mask[:6]) == []
+
+
+def test_a_mask_of_too_few_sections_is_not_said_to_be_right(clean: Volume) -> None:
+    # Three sections at either end have no masks at all shifts.
+    assert reason(find_mask_shift(clean.raw[:13], clean.mask[:13])).endswith("the volume has 7")
+    assert find_mask_shift(clean.raw[:14], clean.mask[:14]) == []
+    assert reason(find_mask_shift(clean.raw[:6], clean.mask[:6])).endswith("the volume has 0")
 
 
 @pytest.mark.parametrize("sections", [1, 2, 3])
-def test_a_volume_of_few_sections_passes(clean: Volume, sections: int) -> None:
-    assert check_data(clean.raw[10 : 10 + sections], clean.mask[10 : 10 + sections]) == []
+def test_of_few_sections_it_is_said_what_was_not_checked(clean: Volume, sections: int) -> None:
+    part = slice(10, 10 + sections)
+    findings, unchecked = check_data(clean.raw[part], clean.mask[part])
+    assert findings == []
+    assert [each.check for each in unchecked] == ["swapped", "spoiled", "mask shift"]
+    assert unchecked[0].reason == f"it takes 4 sections, the volume has {sections}"
 
 
 def test_a_long_list_of_sections_is_cut_short() -> None:

@@ -10,8 +10,9 @@ import imageio.v3 as imageio
 import keras
 import numpy as np
 import pytest
+from stub_model import Stub
 
-from trainer.activation_map import respond
+from trainer.activation_map import count_bytes, respond
 from trainer.ensemble import combine
 from trainer.errors import InputError
 from trainer.explain import explain, explain_files
@@ -113,12 +114,78 @@ def test_a_large_section_is_shown_in_part(monkeypatch: pytest.MonkeyPatch) -> No
                 assert 36 <= x < 52
 
 
+def test_the_memory_grows_with_the_voxels_and_holds_every_response_and_gradient() -> None:
+    network = untrained(block="residual", gate="attention").network
+    needed = count_bytes(network, 32, 64)
+    assert count_bytes(network, 64, 128) == 4 * needed
+    image = np.zeros((1, 32, 64, 1), np.float32)
+    levels = respond(network, image, REGION.slices).levels
+    assert needed > sum(level.response.nbytes + level.gradient.nbytes for level in levels)
+
+
+def saved(folder: Path) -> Path:
+    model = untrained()
+    state = {f"model/{w.path}": np.asarray(w) for w in build_unet(model.hyperparameters).weights}
+    save_model(build_model(model.hyperparameters, state, threshold=0.5, card={}), folder)
+    return folder
+
+
+def test_where_memory_is_short_less_is_shown_and_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainer.explain._LARGEST_SIDE", 64)
+    write_stack(tmp_path / "raw.tif", raw(1, 60, 80), None)
+    arguments = saved(tmp_path / "model"), tmp_path / "raw.tif", 0, REGION, tmp_path / "out"
+    most = count_bytes(untrained().network, 32, 32)
+    monkeypatch.setattr("trainer.memory.free_memory", lambda: most)
+    facts = explain_files(*arguments)
+    assert facts["window"] == [0, 0, 32, 32]
+    assert facts["notes"][0].startswith("the network was shown 32 x 32 voxels (y x x) around")
+    monkeypatch.setattr("trainer.memory.free_memory", lambda: 10 * most)
+    assert explain_files(*arguments)["notes"] == []
+
+
+def test_a_box_whose_gradients_have_no_room_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, region = untrained(), Region(0, 0, 60, 80)
+    most = count_bytes(model.network, 32, 32)
+    monkeypatch.setattr("trainer.memory.free_memory", lambda: most)
+    with pytest.raises(InputError) as caught:
+        explain(model, raw(1, 60, 80), 0, region)
+    assert str(caught.value).startswith("--box: needs ")
+    assert "; choose a smaller box" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_single_section_is_explained_as_it_is_predicted(tmp_path: Path) -> None:
+    write_stack(tmp_path / "raw.tif", raw(1, 21, 31), None)
+    facts = explain_files(
+        saved(tmp_path / "model"), tmp_path / "raw.tif", 0, REGION, tmp_path / "out"
+    )
+    assert facts["window"] == [0, 0, 21, 31]
+
+
+@pytest.mark.parametrize("members", [0, 2])
+def test_a_3d_model_is_refused_before_the_volume_is_read(tmp_path: Path, members: int) -> None:
+    hyperparameters = Hyperparameters(dimensions="3d")
+    model = Model(Stub(), hyperparameters, 0.5, {}, members=(hyperparameters,) * members)
+    save_model(model, tmp_path / "model")
+    with pytest.raises(InputError) as caught:
+        # There is no such volume, which would be said otherwise.
+        explain_files(tmp_path / "model", tmp_path / "none.tif", 0, REGION, tmp_path / "out")
+    message = str(caught.value)
+    assert "expected a 2D network" in message
+    assert "`unet-search export CONFIG --trial N --out DIR`" in message
+    assert "\n" not in message
+
+
 def test_what_is_no_2d_u_net_is_one_line() -> None:
     inputs = keras.Input((None, None, 1))
     other = keras.Model(inputs, keras.layers.Conv2D(1, 1)(inputs))
     for network in (other, object()):
         with pytest.raises(InputError, match="expected a single 2D U-Net"):
             respond(network, np.zeros((1, 8, 8, 1), np.float32), REGION.slices)
+        with pytest.raises(InputError, match="expected a single 2D U-Net"):
+            count_bytes(network, 8, 8)
 
 
 def test_another_backend_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,7 +270,10 @@ def test_files_are_explained_in_pictures_numbers_and_a_page(tmp_path: Path) -> N
     assert facts["notes"] == []
     page = (out / "explain.html").read_text()
     assert len(re.findall('<figure><img src="data:image/jpeg;base64,', page)) == 9
-    assert page.count("<figcaption>") == 9
+    captions = re.findall("<figcaption>(.*?)</figcaption>", page)
+    assert len(captions) == 9
+    assert len([text for text in captions if "scaled to its own strongest place" in text]) == 3
+    assert len([text for text in captions if "two maps cannot be compared" in text]) == 5
     assert "http" not in re.sub('src="[^"]*"', "", page)
     with pytest.raises(InputError, match="expected no model folder"):
         explain_files(tmp_path / "model", tmp_path / "raw.tif", 1, REGION, tmp_path / "model")

@@ -59,5 +59,15 @@ def test_filters_are_drawn_with_and_without_places() -> None:
     assert draw_filters(gray(), REGION, silent, 2).shape[2] == 3
 
 
+def test_the_scale_of_each_response_is_shown() -> None:
+    response = np.random.default_rng(1).random((24, 32, 1)).astype(np.float32)
+    drawn = []
+    for values in (response, response * 10):
+        level = LevelResponse("down_1", values, values, 2)
+        drawn.append(draw_filters(gray(), REGION, strongest_filters(level, REGION, count=1), 2))
+    # The map itself fills its range in both, so that they differ in the numbers of the bar alone.
+    assert (drawn[0] != drawn[1]).any()
+
+
 def test_patches_grow_with_the_cells() -> None:
     assert [patch_side(factor) for factor in (1, 2, 4, 8, 32)] == [32, 32, 64, 128, 128]

@@ -73,7 +73,16 @@ def test_the_numbers_are_the_volumes(explored: tuple[dict[str, Any], Path]) -> N
     assert facts["mean_volume_nm3"] == pytest.approx(mask.sum() * BODY / bodies)
     assert facts["guard_gap_sections"] == measure_guard_gap(VOLUME.raw)
     assert facts["dice_of_everything"] <= facts["threshold_dice"] < 0.5
-    assert facts["findings"] == []
+    assert facts["findings"] == facts["not_checked"] == []
+
+
+def test_the_distributions_are_in_voxels_and_in_nm(explored: tuple[dict[str, Any], Path]) -> None:
+    facts, _ = explored
+    for voxels, nm, size in (
+        ("areas_voxels", "areas_nm2", AREA),
+        ("volumes_voxels", "volumes_nm3", BODY),
+    ):
+        assert facts[nm] == {name: value * size for name, value in facts[voxels].items()}
 
 
 def test_the_json_is_what_is_returned_and_holds_nothing_but_json(
@@ -121,6 +130,27 @@ def test_the_page_says_what_to_see_in_every_figure(explored: tuple[dict[str, Any
     assert f"{facts['objects_2d']:,} objects in the sections" in tags.text
     assert f"The guard gap is {facts['guard_gap_sections']} sections" in tags.text
     assert f"{facts['mean_volume_nm3']:,.1f} nm³" in tags.text
+    assert "in a colour of its own" in tags.text
+    assert "(dashed)" in tags.text
+    assert "(dotted)" in tags.text
+
+
+def test_the_page_claims_what_was_checked_and_nothing_else(
+    explored: tuple[dict[str, Any], Path],
+) -> None:
+    whole = Tags((explored[1] / "explore.html").read_text()).text
+    assert "no sections are out of order" in whole
+    assert "the mask does not look moved" in whole
+    assert "not checked" not in whole
+    unchecked = [("swapped", "too few"), ("mask shift", "no mask")]
+    page = Tags(render_page("A", "", [], [], [], unchecked).decode()).text
+    assert "none is there twice" in page
+    assert "out of order" not in page
+    assert "look moved" not in page
+    assert "not checked: too few" in page
+    found = Tags(render_page("A", "", [], [("blank", "section 1")], [], unchecked).decode()).text
+    assert "Nothing found" not in found
+    assert "not checked: no mask" in found
 
 
 def test_a_name_with_markup_stays_a_name() -> None:
@@ -137,11 +167,14 @@ def test_without_a_mask_there_is_what_can_be_said_without_one(
     monkeypatch.setattr(exhibits, "_DPI", 45)
     facts = explore_files(files[0], None, tmp_path / "out")
     assert facts["guard_gap_sections"] == measure_guard_gap(VOLUME.raw)
-    for key in ("foreground_fraction", "objects_2d", "mean_area_nm2", "threshold_dice"):
+    for key in ("foreground_fraction", "objects_2d", "areas_nm2", "threshold_dice"):
         assert facts[key] is None
+    assert facts["not_checked"] == [{"check": "mask shift", "reason": "there is no mask"}]
     names = {path.stem for path in (tmp_path / "out").glob("*.png")}
     assert names == set(PICTURE_NAMES) - {"object_sizes", "surfaces"}
-    assert "Without a mask" in (tmp_path / "out" / "explore.html").read_text()
+    page = (tmp_path / "out" / "explore.html").read_text()
+    assert "Without a mask" in page
+    assert "not checked: there is no mask" in page
 
 
 @pytest.fixture
@@ -159,6 +192,7 @@ def test_an_unknown_voxel_size_leaves_voxels_and_says_how_to_give_it(
     paths = tmp_path / "raw.tif", files[1]
     facts = explore_files(*paths, tmp_path / "out")
     assert facts["mean_area_nm2"] is facts["mean_volume_nm3"] is facts["voxel_size_nm"] is None
+    assert facts["areas_nm2"] is facts["volumes_nm3"] is None
     assert facts["mean_area_voxels"] == pytest.approx(VOLUME.mask.sum() / facts["objects_2d"])
     assert any("--voxel-size-nm Z,Y,X" in note for note in facts["notes"])
     given = explore_files(*paths, tmp_path / "out", voxel_size_nm=(10, 2, 3))
