@@ -18,6 +18,8 @@ table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular
 th, td { text-align: left; padding: .35rem 1rem .35rem 0; border-bottom: 1px solid #dde2e8;
   vertical-align: top; overflow-wrap: anywhere; }
 th { font-weight: 600; color: #4a5563; overflow-wrap: normal; }
+/* What a row is about stays in one piece; what is said of it may be a long path. */
+td:first-child { overflow-wrap: break-word; }
 td.number { text-align: right; white-space: nowrap; }
 th.number { text-align: right; }
 figure { margin: 1rem 0 1.75rem; }
