@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from trainer.chart import BLUE, GOLD, INK, MUTED, RED, open_chart
 from trainer.metrics import LEVELS
@@ -30,6 +30,7 @@ def draw_dice_along_z(scores: Sequence[SectionScore], shown: Sequence[int]) -> b
             axes.axhline(mean, color=INK, linewidth=1, linestyle="--", label=f"mean {mean:.3f}")
         worst = np.isin(numbers, shown)
         axes.plot(numbers[worst], dice[worst], "o", color=RED, markersize=7, label="shown below")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.set_ylim(-0.02, 1.02)
         axes.legend(loc="lower right", ncols=2)
     return chart.svg
