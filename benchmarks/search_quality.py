@@ -64,23 +64,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def load_tables(paths: Sequence[Path]) -> list[CurveTable]:
-    """Reads tables of the same size.
+    """Reads tables on which one value at a time takes as many tiles; they may differ in rows.
 
     Raises:
-        InputError: One cannot be read, or is of another size than the first.
+        InputError: One cannot be read, or has other tiles than the first.
     """
     tables = [load_curve_table(path) for path in paths]
     for path, table in zip(paths, tables, strict=True):
         if _size(table) != _size(tables[0]):
             raise InputError(
-                f"{path}: expected a table of rows, epochs and tiles an epoch as {paths[0]} has "
-                f"them ({_size(tables[0])}), got {_size(table)}; record it to its end"
+                f"{path}: expected as many single changes, epochs and tiles an epoch as in "
+                f"{paths[0]} ({_size(tables[0])}), got {_size(table)}; record it alike"
             )
     return tables
 
 
 def _size(table: CurveTable) -> tuple[int, int, int]:
-    return len(table.rows), table.epochs, table.tiles_per_epoch
+    return len(table.one_at_a_time()), table.epochs, table.tiles_per_epoch
 
 
 def measure(
@@ -98,7 +98,7 @@ def measure(
         "share_that_finds_the_best_row": find_shares({**courses, _RAY_TUNE: ray_tune}, tables),
         "seeds": len(seeds),
         "tiles": epochs * table.tiles_per_epoch,
-        "rows": len(table.rows),
+        "rows": [len(each.rows) for each in tables],
         f"on_{slots}_slots": summarize(several),
         "wall_seconds": round(time.monotonic() - started, 1),
         "machine": machine,

@@ -226,12 +226,15 @@ def test_seeds_take_the_tables_in_turn_and_each_is_measured_by_its_own(
     )
 
 
-def test_a_table_that_was_not_recorded_to_its_end_is_refused(path: Path, tmp_path: Path) -> None:
-    whole = build_whole()
-    short = tmp_path / "short.json"
-    short.write_text(json.dumps({**whole, "rows": whole["rows"][:30]}))
-    with pytest.raises(InputError, match=r"\(40, 9, 100\).*got \(30, 9, 100\)"):
-        search_quality.load_tables([path, short])
+def test_a_table_of_other_tiles_is_refused_and_one_of_other_rows_is_not(
+    path: Path, tmp_path: Path
+) -> None:
+    whole, other = build_whole(), tmp_path / "other.json"
+    other.write_text(json.dumps({**whole, "rows": whole["rows"][:30]}))
+    assert [len(each.rows) for each in search_quality.load_tables([path, other])] == [40, 30]
+    other.write_text(json.dumps({**whole, "rows": whole["rows"][1:]}))
+    with pytest.raises(InputError, match=r"\(5, 9, 100\).*got \(4, 9, 100\)"):
+        search_quality.load_tables([path, other])
 
 
 def test_the_default_is_what_the_configs_use() -> None:
@@ -254,7 +257,7 @@ def test_the_result_is_the_last_line(
     for key in ("tiles_to_one_at_a_time_best", "heldout_dice", "best_by_tenth"):
         assert set(told[key]) == names
     assert all(len(tenths) == 10 for tenths in told["best_by_tenth"].values())
-    assert (told["seeds"], told["tiles"], told["rows"]) == (2, 4500, 40)
+    assert (told["seeds"], told["tiles"], told["rows"]) == (2, 4500, [40])
     assert set(told["on_3_slots"]["heldout_dice"]) == names - {"ray_tune_asha"}
 
 
