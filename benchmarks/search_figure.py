@@ -48,25 +48,14 @@ def draw(result: Mapping[str, Any], out: Path) -> None:
 
 
 def _panel(axes: Axes, result: Mapping[str, Any], key: str, title: str) -> None:
-    tiles, errors = result["tiles"], result.get(f"{key}_standard_error", {})
-    spent = [tiles * tenth / 10 for tenth in range(1, 11)]
+    spent = [result["tiles"] * tenth / 10 for tenth in range(1, 11)]
     for name, (label, colour, line) in _SHOWN.items():
         if name not in result[key]:
             continue
-        dice = result[key][name]
-        axes.plot(spent, dice, line, color=colour, label=label, linewidth=1.8)
-        if name in errors:
-            low, high = _band(dice, errors[name])
-            axes.fill_between(spent, low, high, color=colour, alpha=0.12, linewidth=0)
+        axes.plot(spent, result[key][name], line, color=colour, label=label, linewidth=1.8)
     axes.set_title(title, fontsize=11)
     axes.set_xlabel("tiles of 256 x 256 trained")
     axes.grid(alpha=0.3)
-
-
-def _band(dice: Sequence[float], error: Sequence[float]) -> tuple[list[float], list[float]]:
-    """One standard error to both sides."""
-    pairs = list(zip(dice, error, strict=True))
-    return [value - each for value, each in pairs], [value + each for value, each in pairs]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
