@@ -30,8 +30,8 @@ def describe_best(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 def describe_model(folder: Path) -> list[str]:
     """What the card says of the model itself: its score, and what follows the network."""
     try:
-        return list(_read_card(folder))
-    except (InputError, LookupError, TypeError, ValueError):
+        return _describe_card(load_card(folder))
+    except InputError:
         # Whoever uses the model is told what is wrong with its card.
         return []
 
@@ -53,12 +53,20 @@ def _describe(row: Mapping[str, Any]) -> Iterator[str]:
     if each := row["user_attrs"].get(DICE_BY_VOLUME):
         yield f"    Dice of each volume: {_by_volume(each)}"
     if row["model"]:
-        yield from (f"    {line}" for line in describe_model(Path(row["model"])))
+        yield from (f"    {line}" for line in _describe_card(row))
     yield "    " + ", ".join(f"{name} = {show_value(it)}" for name, it in row["params"].items())
 
 
-def _read_card(folder: Path) -> Iterator[str]:
-    card = load_card(folder)
+def _describe_card(card: Mapping[str, Any]) -> list[str]:
+    """The same of a card, or of a row that has these of its keys."""
+    try:
+        return list(_lines_of(card))
+    except (LookupError, TypeError, ValueError):
+        # Cards of older versions lack some of it.
+        return []
+
+
+def _lines_of(card: Mapping[str, Any]) -> Iterator[str]:
     scores = card["validation"]
     yield (
         f"the model: Dice {scores['dice']:.4f} at threshold {card['threshold']:.2f}: {scores['of']}"

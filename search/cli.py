@@ -187,11 +187,12 @@ def status(config: ConfigFile, settings: Settings = None, as_json: AsJson = Fals
     """Show what is running, done, pruned and failed, and why."""
     from search.presentation import present_status
     from search.results import status_row
-    from search.study import find_holder
+    from search.study import find_finalists, find_holder
 
     loaded, study = _open(config, settings)
     budget, holder = loaded.build_budget(), find_holder(loaded)
-    row = status_row(study, budget, loaded.logs, loaded.checkpoints, holder=holder)
+    beside = find_finalists(loaded, study)
+    row = status_row(study, budget, loaded.logs, loaded.checkpoints, holder=holder, beside=beside)
     if as_json:
         print_json(row)
     else:

@@ -61,6 +61,7 @@ def gather(config: Config, study: optuna.Study) -> Findings:
     changes = list_changes(study, config)
     # One that has only begun may not have its values yet.
     told = [run.params for run in runs if run.reports]
+    spent = budget_row(study, config.build_budget(), study.get_trials(deepcopy=False))
     always = [each for each in space.dimensions if all(each.name in params for params in told)]
     return Findings(
         study=study.study_name,
@@ -68,11 +69,11 @@ def gather(config: Config, study: optuna.Study) -> Findings:
         space=space,
         rungs=_all_rungs(config),
         epochs=config.study.epochs_per_trial,
-        budget=budget_row(study, config.build_budget(), study.get_trials(deepcopy=False)),
+        budget=spent,
         importances=measure_importances(study),
         interactions=_interactions(config, runs, always),
         edges=check_edges(runs, space),
-        costs=read_costs(study, config),
+        costs=read_costs(study, config, spent),
         finalists=study.user_attrs.get(FINALISTS, []),
         changes=changes,
         pictures=_pictures(config, study, best_first(runs)[:_PICTURES]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -67,13 +68,19 @@ class Costs:
         }
 
 
-def read_costs(study: optuna.Study, config: Config) -> Costs:
-    """Adds up what a study and the one of its finalists have spent."""
-    repeated = find_finalists(config, study)
-    finalists = None if repeated is None else _read(repeated, config)
-    return Costs(_read(study, config), finalists, config.budget.price_per_device_hour)
+def read_costs(study: optuna.Study, config: Config, spent: Mapping[str, Any]) -> Costs:
+    """What a study and the one of its finalists have spent.
+
+    Args:
+        study: The search.
+        config: Of the search.
+        spent: What the search has, as `status --json` prints it.
+    """
+    repeated, budget, finalists = find_finalists(config, study), config.build_budget(), None
+    if repeated is not None:
+        finalists = _cost(budget_row(repeated, budget, repeated.get_trials(deepcopy=False)))
+    return Costs(_cost(spent), finalists, config.budget.price_per_device_hour)
 
 
-def _read(study: optuna.Study, config: Config) -> Cost:
-    row = budget_row(study, config.build_budget(), study.get_trials(deepcopy=False))
+def _cost(row: Mapping[str, Any]) -> Cost:
     return Cost(row["hours_spent"], row["device_hours_spent"], row["money_spent"])

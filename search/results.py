@@ -82,6 +82,7 @@ def status_row(
     checkpoints: Path | None = None,
     *,
     holder: str | None = None,
+    beside: optuna.Study | None = None,
 ) -> dict[str, Any]:
     """The whole study as `status --json` prints it.
 
@@ -91,6 +92,7 @@ def status_row(
         logs: The folder of its trials' logs.
         checkpoints: The folder of its trials' checkpoints: what was paused goes on from there.
         holder: The process that runs the study at the moment.
+        beside: The study of its finalists, where there is one.
     """
     kept = CheckpointStore(checkpoints).trials() if checkpoints else []
     trials = study.get_trials(deepcopy=False)
@@ -107,8 +109,12 @@ def status_row(
             for trial in trials
         ],
         "budget": budget_row(study, budget, trials),
-        "finalists": sibling_row(study, budget),
+        "finalists": None if beside is None else _row_of_sibling(beside, budget),
     }
+
+
+def _row_of_sibling(beside: optuna.Study, budget: Budget) -> dict[str, Any]:
+    return sibling_row(beside, budget_row(beside, budget, beside.get_trials(deepcopy=False)))
 
 
 def budget_row(

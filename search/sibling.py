@@ -10,34 +10,24 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from search import lineage
-from search.budget import Budget, Spent
 from search.enqueued_plans import RETIRED
-from search.standing import DEVICE_SECONDS_SPENT
 
 
-def sibling_row(search: optuna.Study, budget: Budget) -> dict[str, Any] | None:
-    """How it stands, as `status --json` prints it; None before anything was trained anew.
+def sibling_row(beside: optuna.Study, spent: Mapping[str, Any]) -> dict[str, Any]:
+    """How it stands, as `status --json` prints it.
 
     Args:
-        search: The study that it stands beside.
-        budget: Of its config, for the price.
+        beside: The study.
+        spent: What it has cost, as `status --json` prints it of a study.
     """
-    try:
-        beside = optuna.load_study(
-            study_name=f"{search.study_name}/finalists", storage=search._storage
-        )
-    except KeyError:
-        return None
     trials = [trial for trial in beside.get_trials(deepcopy=False) if _stands_for_itself(trial)]
-    seconds = float(beside.user_attrs.get(DEVICE_SECONDS_SPENT, 0.0))
-    cost = budget.cost(Spent(device_seconds=seconds))
     return {
         "study": beside.study_name,
         "repeats": _count(trial for trial in trials if _is_repeat(trial)),
         "final": _count(trial for trial in trials if not _is_repeat(trial)),
         "running": [_progress(trial) for trial in trials if trial.state is TrialState.RUNNING],
-        "device_hours_spent": round(seconds / 3600, 4),
-        "money_spent": None if cost is None else round(cost, 4),
+        "device_hours_spent": spent["device_hours_spent"],
+        "money_spent": spent["money_spent"],
     }
 
 

@@ -45,6 +45,11 @@ class PredictionOptions:
     windows: Windows | None = None
     float32: bool = False
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of probabilities."""
+        return np.dtype(np.float32 if self.float32 else np.uint8)
+
 
 AS_TUNED = PredictionOptions()
 
@@ -148,8 +153,9 @@ def prepare_prediction(
     if isinstance(raw, Source) and seen == shape:
         raw.remember(reach)
     resampled = raw if seen == shape else Resampled(raw, seen, reach)
-    dtype = np.dtype(np.float32 if options.float32 else np.uint8)
-    return Prediction(shape, notes, windows, dtype, model, resampled, intensity, most_voxels)
+    return Prediction(
+        shape, notes, windows, options.dtype, model, resampled, intensity, most_voxels
+    )
 
 
 def _reach(model: Model) -> int:

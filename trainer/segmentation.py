@@ -83,10 +83,10 @@ def predict(
         InputError: The array or a setting cannot be used, in one line.
     """
     raw = _checked_array(array)
+    check_memory(raw.size * options.dtype.itemsize)
     size = None if voxel_size_nm is None else checked_voxel_size(voxel_size_nm)
     loaded = model if isinstance(model, Model) else _load(Path(model), options)
     prediction = prepare_prediction(loaded, raw, size, options)
-    check_memory(raw.size * prediction.dtype.itemsize)
     probability = np.empty(raw.shape, prediction.dtype)
     for number, section in enumerate(prediction.sections()):
         probability[number] = section
@@ -130,10 +130,7 @@ def segment_file(
         given = options.voxel_size_nm
         size = volume.voxel_size_nm if given is None else checked_voxel_size(given)
         prediction = prepare_prediction(loaded, volume, size, options.prediction)
-        if options.labels is None and sink.has_other_labels:
-            say(f"{sink.labels} is of an earlier prediction and stays; --labels writes it anew")
-        if options.labels is not None:
-            check_label_memory(prediction.shape, options.labels)
+        _prepare_labels(sink, prediction.shape, options.labels, say)
         for note in prediction.notes:
             say(note)
         identity = _identity(loaded, source, volume, prediction, options.prediction)
@@ -156,6 +153,16 @@ def segment_file(
         "seconds": round(time.perf_counter() - started, 3),
         "voxels_per_second": pace,
     }
+
+
+def _prepare_labels(
+    sink: Sink, shape: tuple[int, int, int], kind: Kind | None, say: Callable[[str], None]
+) -> None:
+    """Refuses labels that will not fit, and points out older ones that stay."""
+    if kind is not None:
+        check_label_memory(shape, kind)
+    elif sink.has_other_labels:
+        say(f"{sink.labels} is of an earlier prediction and stays; --labels writes it anew")
 
 
 def _predict_into(

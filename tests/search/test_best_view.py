@@ -26,6 +26,9 @@ def row(**changes: Any) -> dict[str, Any]:
         "params": {"depth": 3, "loss": "bce"},
         "user_attrs": {},
         "model": None,
+        "threshold": None,
+        "postprocessing": None,
+        "validation": None,
         "repeats": None,
         "front": None,
     }
@@ -71,10 +74,9 @@ def test_of_a_model_without_a_usable_card_nothing_is_told(monkeypatch: pytest.Mo
     assert describe_model(Path("model")) == []
 
 
-def test_a_row_has_its_model_its_volumes_and_its_values(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(best_view, "load_card", lambda folder: CARD)
+def test_a_row_has_its_model_its_volumes_and_its_values() -> None:
     attributes = {"dice_by_volume": {"old": 0.8, "new": 0.7}}
-    first, *others = describe_best([row(model="runs/mito/model", user_attrs=attributes)])
+    first, *others = describe_best([row(model="runs/mito/model", user_attrs=attributes, **CARD)])
     assert first == "trial 4: Dice 0.7500  model: runs/mito/model"
     assert others[0] == "    Dice of each volume: old 0.8000, new 0.7000"
     assert others[1].startswith("    the model: Dice 0.9000")

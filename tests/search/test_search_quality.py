@@ -8,8 +8,9 @@ from typing import Any
 
 import optuna
 import pytest
+from matplotlib.axes import Axes
 
-from benchmarks import search_quality
+from benchmarks import search_figure, search_quality
 from benchmarks.curve_table import CurveTable, Visits, load_curve_table
 from benchmarks.replay import STRATEGIES, Course, follow, replay, replay_one_at_a_time
 from search.curves import ParametricCurves
@@ -259,6 +260,27 @@ def test_the_result_is_the_last_line(
     assert all(len(tenths) == 10 for tenths in told["best_by_tenth"].values())
     assert (told["seeds"], told["tiles"], told["rows"]) == (2, 4500, [40])
     assert set(told["on_3_slots"]["heldout_dice"]) == names - {"ray_tune_asha"}
+
+
+def test_every_strategy_is_drawn_over_the_tiles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: dict[str, list[list[float]]] = {}
+
+    def plot(axes: Any, x: Any, y: Any, line: str, **style: Any) -> None:
+        drawn.setdefault(style["label"], []).append([*x[:1], *y[:1]])
+
+    monkeypatch.setattr(Axes, "plot", plot)
+    names = ("one_at_a_time", "tpe_asha", "ray_tune_asha")
+    tenths = {name: [0.1 * number + 0.5] * 10 for number, name in enumerate(names)}
+    result = {"tiles": 100, "best_by_tenth": tenths, "heldout_by_tenth": tenths}
+    (tmp_path / "result.json").write_text(json.dumps(result))
+    out = tmp_path / "figure.png"
+    assert search_figure.main([str(tmp_path / "result.json"), "--out", str(out)]) == 0
+    assert out.read_bytes().startswith(b"\x89PNG")
+    assert drawn["one change at a time"] == [[10, 0.5]] * 2
+    assert drawn["tpe, asha (the default)"] == [[10, 0.6]] * 2
+    assert len(drawn) == 3
 
 
 @pytest.mark.slow

@@ -5,24 +5,14 @@ from __future__ import annotations
 import optuna
 from optuna.trial import TrialState
 
-from search.budget import Budget
 from search.enqueued_plans import RETIRED
 from search.sibling import describe_sibling, sibling_row
-from search.standing import DEVICE_SECONDS_SPENT
 
-
-def studies() -> tuple[optuna.Study, optuna.Study]:
-    storage = optuna.storages.InMemoryStorage()
-    search = optuna.create_study(study_name="mito", storage=storage)
-    return search, optuna.create_study(study_name="mito/finalists", storage=storage)
-
-
-def test_without_repeats_and_final_training_there_is_nothing_to_tell() -> None:
-    assert sibling_row(optuna.create_study(study_name="mito"), Budget()) is None
+NOTHING = {"device_hours_spent": 0.0, "money_spent": None}
 
 
 def test_repeats_and_final_training_are_counted_apart_each_once() -> None:
-    search, beside = studies()
+    beside = optuna.create_study(study_name="mito/finalists")
     for finalist in (4, 4, 7, None):
         attributes = {} if finalist is None else {"finalist": finalist}
         beside.enqueue_trial({}, user_attrs=attributes)
@@ -32,8 +22,7 @@ def test_repeats_and_final_training_are_counted_apart_each_once() -> None:
     for attributes in ({"finalist": 7, "goes_on": True}, {"reason": RETIRED}):
         ended = optuna.trial.create_trial(state=TrialState.FAIL, user_attrs=attributes)
         beside.add_trial(ended)
-    beside.set_user_attr(DEVICE_SECONDS_SPENT, 5400.0)
-    row = sibling_row(search, Budget(price_per_device_hour=2.0))
+    row = sibling_row(beside, {"device_hours_spent": 1.5, "money_spent": 3.0})
     assert row == {
         "study": "mito/finalists",
         "repeats": {"COMPLETE": 1, "RUNNING": 1, "WAITING": 1},
@@ -49,10 +38,9 @@ def test_repeats_and_final_training_are_counted_apart_each_once() -> None:
 
 
 def test_a_final_training_alone_is_told_without_repeats_and_price() -> None:
-    search, beside = studies()
+    beside = optuna.create_study(study_name="mito/finalists")
     beside.ask()
-    row = sibling_row(search, Budget())
-    assert row is not None
+    row = sibling_row(beside, NOTHING)
     assert (row["repeats"], row["final"], row["money_spent"]) == ({}, {"RUNNING": 1}, None)
     assert describe_sibling(row) == (
         "mito/finalists: final training 1 RUNNING; running trial 0 after epoch 0; 0.00 device hours"
