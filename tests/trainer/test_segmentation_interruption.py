@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from segmentation_rig import SIZE, Brightness, model, names, read, segment
 
+from trainer import segmentation
 from trainer.errors import InputError
 from trainer.prediction import PredictionOptions
 from trainer.segmentation import SegmentationOptions, segment_file
@@ -64,6 +65,18 @@ def test_an_interrupted_prediction_goes_on_where_it_stopped(
     assert written["resumed_at"] == stops_at
     assert np.array_equal(read(tmp_path / "a.tif"), read(tmp_path / "whole.tif"))
     assert names(tmp_path) == ["a.tif", "raw.tif", "whole.tif"]
+
+
+def test_sections_of_another_precision_are_not_gone_on_from(
+    raw: Path, tmp_path: Path, loaded: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded(model(Brightness(fails_at=9)))
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(segmentation, "_precision", lambda options: "mixed_bfloat16")
+        with pytest.raises(KeyboardInterrupt):
+            segment(raw, tmp_path / "a.tif")
+    loaded(model())
+    assert segment(raw, tmp_path / "a.tif")["resumed_at"] == 0
 
 
 @pytest.mark.parametrize(
