@@ -13,7 +13,7 @@ from segmentation_rig import SIZE, Brightness, model, names, read, segment
 from trainer import segmentation
 from trainer.errors import InputError
 from trainer.prediction import PredictionOptions
-from trainer.segmentation import SegmentationOptions, segment_file
+from trainer.segmentation import PROBABILITIES, SegmentationOptions, segment_file
 from trainer.tiff import TiffReader
 from trainer.windows import Windows
 
@@ -67,29 +67,36 @@ def test_an_interrupted_prediction_goes_on_where_it_stopped(
     assert names(tmp_path) == ["a.tif", "raw.tif", "whole.tif"]
 
 
+def leave(raw: Path, output: Path, options: SegmentationOptions = PROBABILITIES) -> None:
+    """A prediction that was interrupted after some sections."""
+    with pytest.raises(KeyboardInterrupt):
+        segment_file(Path("model"), raw, output, options, on_progress=stop_at(4))
+
+
+@pytest.mark.usefixtures("loaded")
 def test_sections_of_another_precision_are_not_gone_on_from(
-    raw: Path, tmp_path: Path, loaded: Any, monkeypatch: pytest.MonkeyPatch
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loaded(model(Brightness(fails_at=9)))
     with monkeypatch.context() as elsewhere:
         elsewhere.setattr(segmentation, "_precision", lambda options: "mixed_bfloat16")
-        with pytest.raises(KeyboardInterrupt):
-            segment(raw, tmp_path / "a.tif")
-    loaded(model())
+        leave(raw, tmp_path / "a.tif")
     assert segment(raw, tmp_path / "a.tif")["resumed_at"] == 0
 
 
 @pytest.mark.parametrize(
-    "earlier", [PredictionOptions(windows=Windows(16)), PredictionOptions(float32=True)]
+    ("earlier", "resumed_at"),
+    [
+        (PredictionOptions(), 4),
+        (PredictionOptions(windows=Windows(16)), 0),
+        (PredictionOptions(float32=True), 0),
+    ],
 )
+@pytest.mark.usefixtures("loaded")
 def test_another_setting_begins_anew(
-    raw: Path, tmp_path: Path, loaded: Any, earlier: PredictionOptions
+    raw: Path, tmp_path: Path, earlier: PredictionOptions, resumed_at: int
 ) -> None:
-    loaded(model(Brightness(fails_at=9)))
-    with pytest.raises(KeyboardInterrupt):
-        segment(raw, tmp_path / "a.tif", prediction=earlier)
-    loaded(model())
-    assert segment(raw, tmp_path / "a.tif")["resumed_at"] == 0
+    leave(raw, tmp_path / "a.tif", SegmentationOptions(earlier))
+    assert segment(raw, tmp_path / "a.tif")["resumed_at"] == resumed_at
 
 
 def test_other_free_memory_does_not_begin_anew(
