@@ -56,25 +56,7 @@ DEEP = Hyperparameters(
     normalization="layer",
 )
 PUBLICATION = Publication("U-Net of a test", authors=(Author("Anna Example"),))
-PROGRAM = """
-import json, sys
-import numpy as np
-import onnxruntime
-
-folder, raw, out = sys.argv[1:]
-volume = np.load(raw)
-step, reach = json.loads(sys.stdin.read())
-low, high = np.percentile(volume, (1, 99))
-x = ((volume - low) / (high - low)).astype("float32")
-x = np.pad(x, ((reach, reach), (0, 0), (0, 0)), "edge")
-x = np.lib.stride_tricks.sliding_window_view(x, 2 * reach + 1, axis=0)[..., ::reach]
-height, width = volume.shape[1:]
-x = np.pad(x, ((0, 0), (0, -height % step), (0, -width % step), (0, 0)), "reflect")
-session = onnxruntime.InferenceSession(folder + "/model.onnx")
-p = [session.run(None, {"raw": x[k : k + 1]})[0][0, :height, :width, 0] for k in range(len(x))]
-np.save(out, np.stack(p))
-assert not {"keras", "tensorflow", "trainer", "onnx"} & set(sys.modules)
-"""
+PROGRAM = Path(__file__).parent / "only_onnxruntime.py"
 
 
 def build(hyperparameters: Hyperparameters, seed: int) -> Model:
@@ -251,7 +233,7 @@ def test_onnxruntime_and_numpy_alone_predict_as_the_model_does(
     raw = phantom.raw[:4, :61, :90]
     np.save(tmp_path / "raw.npy", raw)
     subprocess.run(
-        [sys.executable, "-I", "-c", PROGRAM, exported, tmp_path / "raw.npy", tmp_path / "p.npy"],
+        [sys.executable, "-I", PROGRAM, exported, tmp_path / "raw.npy", tmp_path / "p.npy"],
         input=json.dumps([ensemble.halvings, ensemble.section_offsets[-1]]),
         text=True,
         check=True,
