@@ -64,23 +64,22 @@ def measure(mode: Mode, steps: int) -> dict[str, Any]:
     from trainer.device import configure_device
     from trainer.losses import build_loss
     from trainer.optimizer import build_optimizer
+    from trainer.training_step import build_training_step
     from trainer.unet import build_unet
 
     device = configure_device(cores())
     network = build_unet(
         HYPERPARAMETERS, precision=mode.precision, stock=mode.normalization == "stock"
     )
-    network.compile(
-        optimizer=build_optimizer(HYPERPARAMETERS, 1000, precision=mode.precision),
-        loss=build_loss(HYPERPARAMETERS),
-        jit_compile=mode.jit,
-    )
+    optimizer = build_optimizer(HYPERPARAMETERS, 1000, precision=mode.precision)
+    optimizer.build(network.trainable_variables)
+    training = build_training_step(network, optimizer, build_loss(HYPERPARAMETERS), jit=mode.jit)
     tiles = list(build_tiles(build_volume()).batches(0, _WARM_STEPS, threads=cores()))
     times = []
     for step in range(_WARM_STEPS + steps):
         started = time.perf_counter()
         # The loss is fetched, so that the step is done when the clock is read.
-        float(network.train_on_batch(*tiles[step % len(tiles)]))
+        float(training.make(*tiles[step % len(tiles)]).loss)
         times.append(time.perf_counter() - started)
     images = steps * HYPERPARAMETERS.batch_size
     return {

@@ -20,6 +20,7 @@ from typing import Any
 from benchmarks.curve_rows import SPACE, Row, build_row_space, list_rows
 from benchmarks.machine import describe_machine
 from benchmarks.measured_run import HELD_OUT, TRAIN, VALIDATION, MeasuredRun
+from trainer.errors import InputError
 from trainer.volume import Volume, load_volume
 
 
@@ -143,6 +144,12 @@ def main() -> int:
         options.points_seed,
         options.seed,
     )
+    try:
+        # A process that cannot read it would be started again and again.
+        load_volume(options.raw, options.mask)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
     out = options.out or Path("runs") / f"curves_{options.seed}.json"
     out.parent.mkdir(parents=True, exist_ok=True)
     record_all(recording, out, (options.raw, options.mask), options.processes)

@@ -28,6 +28,7 @@ IMPORTERS = {
         "trainer/device.py",
         "trainer/activation_map.py",
         "trainer/saved_model.py",
+        "trainer/training_step.py",
         "trainer/weight_average.py",
     },
     "bioimageio": {"trainer/bioimageio_package.py"},

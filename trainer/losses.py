@@ -42,7 +42,8 @@ def loss_of_probability(loss: Loss, mask: np.ndarray, probability: np.ndarray) -
     """
     truth = (mask != 0).astype(np.float32)
     shape = (1, *mask.shape, 1)
-    return float(loss(truth.reshape(shape), _LOGITS[probability].reshape(shape)))
+    arrays = truth.reshape(shape), _LOGITS[probability].reshape(shape)
+    return float(loss(*map(ops.convert_to_tensor, arrays)))
 
 
 def _soft_dice(mask: Any, logits: Any) -> Any:

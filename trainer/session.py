@@ -12,7 +12,7 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
-from trainer.errors import Diverged, InputError
+from trainer.errors import InputError
 from trainer.example import Example
 from trainer.freed_memory import return_freed_memory
 from trainer.hyperparameters import Hyperparameters
@@ -22,7 +22,8 @@ from trainer.optimizer import build_optimizer
 from trainer.predict import predict_sections
 from trainer.state import read_state, write_state, write_weights
 from trainer.tiles import TileSource
-from trainer.training_counts import TrainingCounts, pooled_dice
+from trainer.training_record import TrainingRecord
+from trainer.training_step import build_training_step
 from trainer.training_volume import TrainingVolume
 from trainer.unet import build_unet, with_probability
 from trainer.weight_average import WeightAverage
@@ -129,15 +130,11 @@ class TrainingSession:
         self._room = count_room([hyperparameters], room_bytes)
         self._loss = build_loss(hyperparameters)
         steps = self.steps_per_epoch * plan.epochs
-        self._network.compile(
-            optimizer=build_optimizer(hyperparameters, steps, precision=precision),
-            loss=self._loss,
-            metrics=[TrainingCounts()],
-            # On a CPU XLA compiles for half a minute and then runs slower; on a GPU
-            # `benchmarks/execution_modes.py` measures both.
-            jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
-        )
-        self._network.optimizer.build(self._network.trainable_variables)
+        self._optimizer = build_optimizer(hyperparameters, steps, precision=precision)
+        self._optimizer.build(self._network.trainable_variables)
+        # On a CPU XLA compiles for half a minute and then runs slower; on a GPU
+        # `benchmarks/execution_modes.py` measures both.
+        self._step = build_training_step(self._network, self._optimizer, self._loss)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -194,7 +191,8 @@ class TrainingSession:
 
     def state(self) -> dict[str, np.ndarray]:
         """Weights, optimizer and random state, as arrays under their names."""
-        return {**read_state(self._network, self._means), "epoch": np.asarray(self.epoch)}
+        arrays = read_state(self._network, self._optimizer, self._means)
+        return {**arrays, "epoch": np.asarray(self.epoch)}
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Goes on from a state of the same network.
@@ -203,7 +201,7 @@ class TrainingSession:
             InputError: The state belongs to another network.
         """
         kept = {name: array for name, array in arrays.items() if name != "epoch"}
-        write_state(self._network, self._means, kept)
+        write_state(self._network, self._optimizer, self._means, kept)
         self.epoch = int(arrays["epoch"])
 
     def begin_with(self, weights: Mapping[str, np.ndarray]) -> None:
@@ -227,7 +225,7 @@ class TrainingSession:
 
     def close(self) -> None:
         """Gives the network's memory back, as far as the framework does."""
-        del self._network, self._predictor, self._average
+        del self._step, self._network, self._optimizer, self._predictor, self._average
         keras.backend.clear_session()
         gc.collect()
         return_freed_memory()
@@ -245,21 +243,21 @@ class TrainingSession:
 
     def _train(self) -> tuple[float, float, float]:
         """The mean loss, Dice, and the seconds in which no tiles were ready."""
-        steps = self.steps_per_epoch
-        losses: list[float] = []
+        steps, record = self.steps_per_epoch, TrainingRecord(self.epoch + 1)
+        first = self.epoch * steps
         waited, asked = 0.0, time.monotonic()
-        counts = np.zeros(3)
-        for images, masks in self._tiles.batches(self.epoch * steps, steps, threads=self._threads):
-            waited += time.monotonic() - asked
-            step = self._network.train_on_batch(images, masks, return_dict=True)
-            if self._average:
-                self._average.update(self.epoch * steps + len(losses))
-            losses.append(float(step["loss"]))
-            if not math.isfinite(losses[-1]):
-                raise Diverged(f"the loss became {losses[-1]} in epoch {self.epoch + 1}")
-            counts += [float(step[name]) for name in ("overlap", "predicted", "foreground")]
-            asked = time.monotonic()
-        return float(np.mean(losses)), pooled_dice(*counts.tolist()), waited
+        batches = self._tiles.batches(first, steps, threads=self._threads)
+        try:
+            for number, (images, masks) in enumerate(batches, first):
+                waited += time.monotonic() - asked
+                record.add(self._step.make(images, masks))
+                if self._average:
+                    self._step.settle()
+                    self._average.update(number)
+                asked = time.monotonic()
+            return *record.finish(), waited
+        finally:
+            self._step.settle()
 
     def _validate(self) -> tuple[list[PooledHistogram], float]:
         """What was predicted for each volume, and the mean loss of all their sections."""

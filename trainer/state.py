@@ -13,34 +13,40 @@ if TYPE_CHECKING:
     import keras
 
 
-def read_state(network: keras.Model, also: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Weights, optimizer and random state of a compiled network.
+def read_state(
+    network: keras.Model, optimizer: keras.optimizers.Optimizer, also: Mapping[str, Any]
+) -> dict[str, np.ndarray]:
+    """Weights, optimizer and random state of a network.
 
     Args:
         network: In training.
+        optimizer: Of its weights.
         also: Further variables, by their names.
     """
-    variables = _variables(network) | dict(also)
+    variables = _variables(network, optimizer) | dict(also)
     return {name: np.asarray(variable) for name, variable in variables.items()}
 
 
 def write_state(
-    network: keras.Model, also: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+    network: keras.Model,
+    optimizer: keras.optimizers.Optimizer,
+    also: Mapping[str, Any],
+    arrays: Mapping[str, np.ndarray],
 ) -> None:
-    """Gives the network, and the variables beside it, a state that `read_state` took.
+    """Gives network, optimizer and the variables beside them a state that `read_state` took.
 
     Raises:
         InputError: The state belongs to another network, and all stays as it is.
     """
-    variables = _variables(network) | dict(also)
+    variables = _variables(network, optimizer) | dict(also)
     _write(variables, arrays, "restore it with the hyperparameters that made it")
 
 
 def write_weights(network: keras.Model, arrays: Mapping[str, np.ndarray]) -> None:
-    """Gives the network weights, and leaves its optimizer and random state alone.
+    """Gives the network weights, and leaves its random state alone.
 
     Args:
-        network: A compiled network.
+        network: To train.
         arrays: By the paths of the weights.
 
     Raises:
@@ -63,11 +69,11 @@ def _write(variables: Mapping[str, Any], arrays: Mapping[str, np.ndarray], remed
         variable.assign(arrays[name])
 
 
-def _variables(network: keras.Model) -> dict[str, Any]:
+def _variables(network: keras.Model, optimizer: keras.optimizers.Optimizer) -> dict[str, Any]:
     """Every variable that the rest of the run depends on, under a name of its own."""
     # Keras numbers the random states of dropout through the whole process, so that their own paths
     # differ from session to session: each goes by its layer's name.
     layers = {
         f"model/{layer.name}/{v.name}": v for layer in network.layers for v in layer.variables
     }
-    return layers | {f"optimizer/{v.path}": v for v in network.optimizer.variables}
+    return layers | {f"optimizer/{v.path}": v for v in optimizer.variables}

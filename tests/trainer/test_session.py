@@ -15,6 +15,7 @@ from trainer.intensity import Intensity
 from trainer.session import EpochMetrics, TrainingPlan, TrainingSession
 from trainer.tiles import TileSource
 from trainer.training_counts import pooled_dice
+from trainer.training_step import StepResult
 from trainer.training_volume import TrainingVolume
 from trainer.volume import Volume
 
@@ -142,11 +143,11 @@ def test_dice_of_the_tiles_is_counted_as_the_network_saw_them(
 ) -> None:
     session = open_session(phantom, seed=3, batch_size=16)
     counted = np.zeros(3)
-    train = session._network.train_on_batch
+    make = session._step.make
 
-    def watch(images: np.ndarray, masks: np.ndarray, **options: Any) -> Any:
+    def watch(images: np.ndarray, masks: np.ndarray) -> StepResult:
         before = session.state()
-        step = train(images, masks, **options)
+        step = make(images, masks)
         after = session.state()
         session.restore(before)
         seen = np.asarray(session._network(images, training=True)) >= 0
@@ -154,7 +155,7 @@ def test_dice_of_the_tiles_is_counted_as_the_network_saw_them(
         counted[:] += [np.sum(seen * masks), seen.sum(), masks.sum()]
         return step
 
-    monkeypatch.setattr(session._network, "train_on_batch", watch)
+    monkeypatch.setattr(session._step, "make", watch)
     found = session.advance().train_dice
     assert 0 < found < 1
     assert found == pytest.approx(2 * counted[0] / (counted[1] + counted[2]), abs=1e-3)
