@@ -72,9 +72,10 @@ class PromotingPruner(RungPruner):
     def _passes(
         self, study: optuna.Study, trial: FrozenTrial, index: int, rung: int, value: float
     ) -> bool:
-        passes = super()._passes(study, trial, index, rung, value)
+        loss = self._record(study, trial, index, rung, value)
         # It was promoted from there, whatever has come since.
-        return passes or self._epoch(index, rung) <= lineage.promoted_after(trial)
+        promoted = self._epoch(index, rung) <= lineage.promoted_after(trial)
+        return promoted or self._rungs[index, rung].keeps_up(loss)
 
 
 class Promotions:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
+from itertools import count, takewhile
 
 import optuna
 
@@ -50,8 +52,7 @@ def rungs(name: str, *, epochs: int, patience: int | None = None) -> list[list[i
         return [list(range(1, epochs))]
     if name == "patient":
         return [list(range(_patience(epochs, patience) + 1, epochs))]
-    reduction = _reduction(name)
-    return [_rungs_of(bracket, epochs, reduction) for bracket in _brackets(name, epochs)]
+    return [list(bracket.rungs) for bracket in _brackets(name, epochs)]
 
 
 def most_paused(name: str, *, epochs: int, keep_paused: int) -> int:
@@ -73,8 +74,7 @@ def expected_epochs(name: str, *, epochs: int) -> float:
         return (1 + epochs) / 2
     brackets, reduction = _brackets(name, epochs), _reduction(name)
     total = sum(
-        bracket.share * _mean_length(_rungs_of(bracket, epochs, reduction), epochs, reduction)
-        for bracket in brackets
+        bracket.share * _mean_length(bracket.rungs, epochs, reduction) for bracket in brackets
     )
     return total / sum(bracket.share for bracket in brackets)
 
@@ -95,33 +95,34 @@ def _reduction(name: str) -> int:
 
 
 def _brackets(name: str, epochs: int) -> list[Bracket]:
-    return [Bracket(first=1)] if name in _ONE_BRACKET else _hyperband(epochs)
-
-
-def _hyperband(epochs: int) -> list[Bracket]:
-    """Brackets that begin to stop trials later and later, and take fewer and fewer of them."""
-    # With the rounding of Optuna's Hyperband: of its brackets a study must not have another number.
-    count = math.floor(math.log(epochs, _HYPERBAND)) + 1
+    rungs = _all_rungs(epochs, _reduction(name))
+    if name in _ONE_BRACKET:
+        return [Bracket(rungs)]
+    # Hyperband's begin to stop trials later and later, and take fewer and fewer of them.
+    most = len(rungs) + 1
     return [
         Bracket(
-            first=_HYPERBAND**index,
-            share=math.ceil(count * _HYPERBAND ** (count - 1 - index) / (count - index)),
+            rungs[index:],
+            share=math.ceil(most * _HYPERBAND ** (most - 1 - index) / (most - index)),
         )
-        for index in range(count)
+        for index in range(most)
     ]
 
 
-def _rungs_of(bracket: Bracket, epochs: int, reduction: int) -> list[int]:
-    found, rung = [], bracket.first
-    while rung < epochs:
-        found.append(rung)
-        rung *= reduction
-    return found
+def _all_rungs(epochs: int, reduction: int) -> tuple[int, ...]:
+    """Whole epochs of the budget divided by the reduction, again and again, as published.
+
+    With each rung that it passes a trial is worth `reduction` times as many epochs, the last one
+    included: nothing is saved by a rung right before the end, where one bad epoch costs a trial
+    that has been paid for.
+    """
+    parts = takewhile(lambda part: part <= epochs, (reduction**power for power in count(1)))
+    return tuple(sorted(epochs // part for part in parts))
 
 
-def _mean_length(bracket: list[int], epochs: int, reduction: int) -> float:
+def _mean_length(rungs: Sequence[int], epochs: int, reduction: int) -> float:
     length, share, before = 0.0, 1.0, 0
-    for rung in [*bracket, epochs]:
+    for rung in [*rungs, epochs]:
         length += share * (rung - before)
         share, before = share / reduction, rung
     return length

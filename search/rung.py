@@ -33,6 +33,24 @@ class Rung:
         """Whether a value is among the best here; the very best is where there are too few."""
         return loss <= self._sorted[self._best() - 1]
 
+    def keeps_up(self, loss: float) -> bool:
+        """Whether a value is no worse than the best 1/reduction of the others, the first always.
+
+        The boundary lies between two of them where their number leaves it there: of three the
+        middle one keeps up with a reduction of 2 if it is nearer to the best. `passes` is stricter,
+        by up to one trial at each rung, and where few have come that is most of them.
+
+        Args:
+            loss: One that was recorded.
+        """
+        index, others = bisect_left(self._sorted, loss), len(self._sorted) - 1
+        if others < 1:
+            return True
+        place, share = divmod(others - 1, self._reduction)
+        # Without the value itself.
+        low, high = (self._sorted[at + (at >= index)] for at in (place, min(place + 1, others - 1)))
+        return loss <= low or (loss - low) * self._reduction <= (high - low) * share
+
     def pause(self, line: int, trial: int, *, keep: int) -> int | None:
         """Notes that a trial of a line has stopped here.
 

@@ -23,16 +23,19 @@ class Bracket:
     """Trials that are judged after the same epochs.
 
     Attributes:
-        first: The epoch of the lowest rung; each further rung is the pruner's `reduction` higher.
+        rungs: These epochs, rising; none where trials are never stopped.
         share: How many trials the bracket takes, relative to the others.
     """
 
-    first: int
+    rungs: tuple[int, ...]
     share: int = 1
 
 
 class RungPruner(optuna.pruners.BasePruner):
     """Decides as Optuna's HyperbandPruner, or SuccessiveHalvingPruner where there is one bracket.
+
+    Optuna's count rungs from the first epoch on: the last may be one epoch before the end. Here
+    they are given.
 
     Optuna's read every trial of the study for every decision. This one reads them once, and then
     knows what it was asked about: it is for a study of which one process runs all trials.
@@ -56,7 +59,6 @@ class RungPruner(optuna.pruners.BasePruner):
         """
         self._brackets = tuple(brackets)
         self._shares = list(accumulate(bracket.share for bracket in brackets))
-        self._reduction = reduction
         self._storage: optuna.storages.BaseStorage | None = None
         self._study_id = -1
         self._rungs: defaultdict[tuple[int, int], Rung] = defaultdict(lambda: Rung(reduction))
@@ -69,7 +71,7 @@ class RungPruner(optuna.pruners.BasePruner):
         index = self._bracket_of(study, trial)
         rung = rungs_judged_at(trial)
         while epoch >= self._epoch(index, rung):
-            value = trial.intermediate_values.get(self._epoch(index, rung), math.nan)
+            value = self._value_at(trial, index, rung)
             # A rung that was skipped, or where there was no number, counts with the newest value.
             value = trial.intermediate_values[epoch] if math.isnan(value) else value
             if math.isnan(value) or not self._passes(study, trial, index, rung, value):
@@ -80,16 +82,26 @@ class RungPruner(optuna.pruners.BasePruner):
     def _passes(
         self, study: optuna.Study, trial: FrozenTrial, index: int, rung: int, value: float
     ) -> bool:
+        loss = self._record(study, trial, index, rung, value)
+        return self._rungs[index, rung].passes(loss)
+
+    def _record(
+        self, study: optuna.Study, trial: FrozenTrial, index: int, rung: int, value: float
+    ) -> float:
+        """Keeps what a trial has at a rung, and returns it as the rung counts it."""
         self._load_once(study)
         study._storage.set_trial_system_attr(trial._trial_id, _key(rung), value)
         loss = _loss(study, value)
-        reached = self._rungs[index, rung]
-        reached.record(lineage.origin(trial), loss)
-        return reached.passes(loss)
+        self._rungs[index, rung].record(lineage.origin(trial), loss)
+        return loss
 
-    def _epoch(self, index: int, rung: int) -> int:
-        """After which the trials of a bracket are judged at a rung."""
-        return self._brackets[index].first * int(self._reduction**rung)
+    def _epoch(self, index: int, rung: int) -> float:
+        """After which the trials of a bracket are judged at a rung; never beyond the last one."""
+        rungs = self._brackets[index].rungs
+        return rungs[rung] if rung < len(rungs) else math.inf
+
+    def _value_at(self, trial: FrozenTrial, index: int, rung: int) -> float:
+        return trial.intermediate_values.get(self._brackets[index].rungs[rung], math.nan)
 
     def _bracket_of(self, study: optuna.Study, trial: FrozenTrial) -> int:
         """Drawn from the study's name and the trial's number, as Optuna's Hyperband does."""
@@ -109,7 +121,7 @@ class RungPruner(optuna.pruners.BasePruner):
         for trial in study.get_trials(deepcopy=False):
             index = self._bracket_of(study, trial)
             for rung in range(self._rungs_reached(trial, index)):
-                value = trial.intermediate_values.get(self._epoch(index, rung), math.nan)
+                value = self._value_at(trial, index, rung)
                 # As where it was judged: an epoch without a number counts with what was kept.
                 value = trial.system_attrs[_key(rung)] if math.isnan(value) else value
                 self._rungs[index, rung].record(lineage.origin(trial), _loss(study, value))

@@ -31,7 +31,7 @@ def curve(hyperparameters: Any, epoch: int) -> float:
 
 def prepare(rig: SearchRig, *, keep: int = 10, rates: Sequence[float] = RATES) -> None:
     rig.epochs = EPOCHS
-    rig.pruner = PromotingPruner([Bracket(1)], reduction=3, keep=keep)
+    rig.pruner = PromotingPruner([Bracket((1, 3))], reduction=3, keep=keep)
     study = rig.study()
     for rate in rates:
         study.enqueue_trial({"learning_rate": rate, "loss": "bce"})

@@ -13,7 +13,7 @@ from search.pruners import build_pruner
 from search.rung_pruner import Bracket, RungPruner
 
 
-def build(keep: int = 10, brackets: tuple[Bracket, ...] = (Bracket(1),)) -> PromotingPruner:
+def build(keep: int = 10, brackets: tuple[Bracket, ...] = (Bracket((1, 3, 9)),)) -> PromotingPruner:
     return PromotingPruner(brackets, reduction=3, keep=keep)
 
 
@@ -166,7 +166,10 @@ def test_no_numbers_are_no_value_to_be_promoted_with(study: Study) -> None:
 
 
 def test_without_promotion_nothing_is_paused() -> None:
-    for pruner in (RungPruner([Bracket(1)], reduction=3), build_pruner("hyperband", epochs=9)):
+    for pruner in (
+        RungPruner([Bracket((1, 3, 9))], reduction=3),
+        build_pruner("hyperband", epochs=9),
+    ):
         study = Study(pruner)
         study.promotions.load([])
         assert not study.promotions.can_pause(0.5)
@@ -189,7 +192,7 @@ def test_every_bracket_promotes_among_its_own(name: str, brackets: int) -> None:
         trials = [
             t for t in study.study.trials[:150] if pruner._bracket_of(study.study, t) == index
         ]
-        if pruner._brackets[index].first > 1:
+        if pruner._brackets[index].rungs[:1] != (1,):
             continue
         ranked = sorted(trials, key=lambda trial: -trial.intermediate_values[1])
         for trial in ranked[: len(trials) // 3]:

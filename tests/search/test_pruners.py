@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import get_args
 
 import optuna
@@ -48,17 +49,33 @@ def test_trials_are_stopped_at_the_rungs_and_nowhere_else(epochs: int) -> None:
 
 @pytest.mark.parametrize(
     ("epochs", "expected"),
-    [(1, [[]]), (2, [[1]]), (3, [[1], []]), (6, [[1, 3], [3]]), (9, [[1, 3], [3], []])],
+    [(1, [[]]), (2, [[]]), (3, [[1], []]), (6, [[2], []]), (10, [[1, 3], [3], []])],
 )
 def test_each_bracket_begins_to_stop_later(epochs: int, expected: list[list[int]]) -> None:
     assert rungs("hyperband", epochs=epochs) == expected
+
+
+@pytest.mark.parametrize("name", ["asha", "successive_halving"])
+@pytest.mark.parametrize("epochs", [*range(1, 70), 1000])
+def test_what_a_trial_may_train_on_for_is_worth_its_rung(name: str, epochs: int) -> None:
+    [found] = rungs(name, epochs=epochs)
+    steps = list(pairwise([*found, epochs]))
+    # As published: every rung, and the end, is twice as far as the one before, or a little more.
+    assert all(2 * low <= high <= 2 * low + 1 for low, high in steps)
+    assert epochs == 1 or found[0] == 1
+
+
+@pytest.mark.parametrize("epochs", [3, 9, 27, 81])
+def test_hyperband_has_the_rungs_of_optunas_where_the_budget_is_a_power(epochs: int) -> None:
+    powers = [3**power for power in range(8) if 3**power < epochs]
+    assert rungs("hyperband", epochs=epochs) == [powers[at:] for at in range(len(powers) + 1)]
 
 
 def test_a_trial_that_is_judged_late_has_at_each_rung_what_it_had_there() -> None:
     pruner = build_pruner("successive_halving", epochs=27)
     study = optuna.create_study(direction="maximize", pruner=pruner)
     late = study.ask()
-    for epoch, value in enumerate((0.1, 0.2, 0.3, 0.9), 1):
+    for epoch, value in enumerate((0.1, 0.0, 0.2, 0.3, 0.0, 0.9), 1):
         # As long as it is not known whether it keeps to the limits, the pruner is not asked.
         late.report(value, epoch)
     assert not late.should_prune()
@@ -78,14 +95,14 @@ def test_no_pruner_stops_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"), [("hyperband", 0), ("none", 0), ("asha", 16), ("async_hyperband", 12)]
+    ("name", "expected"), [("hyperband", 0), ("none", 0), ("asha", 12), ("async_hyperband", 12)]
 )
 def test_so_many_trials_are_paused_at_most(name: str, expected: int) -> None:
     assert most_paused(name, epochs=9, keep_paused=4) == expected
 
 
 def test_promotion_stops_trials_at_the_same_rungs() -> None:
-    assert rungs("asha", epochs=9) == rungs("successive_halving", epochs=9) == [[1, 2, 4, 8]]
+    assert rungs("asha", epochs=9) == rungs("successive_halving", epochs=9) == [[1, 2, 4]]
     assert rungs("async_hyperband", epochs=9) == rungs("hyperband", epochs=9)
 
 
@@ -98,10 +115,10 @@ def test_the_expected_length_of_a_trial_is_about_that_of_a_search(epochs: int) -
 
 
 def test_successive_halving_halves() -> None:
-    assert rungs("successive_halving", epochs=27) == [[1, 2, 4, 8, 16]]
-    # 1 epoch for all, 1 more for a half, 2 more for a quarter, and so on.
+    assert rungs("successive_halving", epochs=27) == [[1, 3, 6, 13]]
+    # 1 epoch for all, 2 more for a half, 3 more for a quarter, and so on.
     assert expected_epochs("successive_halving", epochs=27) == pytest.approx(
-        1 + 1 / 2 + 2 / 4 + 4 / 8 + 8 / 16 + 11 / 32
+        1 + 2 / 2 + 3 / 4 + 7 / 8 + 14 / 16
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import time
 
+import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -109,3 +111,34 @@ def test_what_a_rung_is_asked_costs_the_same_however_many_have_come() -> None:
         return min(asked)
 
     assert seconds(20_000) < 10 * seconds(200)
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    losses=st.lists(st.one_of(st.floats(-1, 1), st.sampled_from([-0.5, 0.0])), min_size=1),
+    reduction=st.integers(2, 4),
+)
+def test_a_value_keeps_up_with_the_quantile_of_the_others(
+    losses: list[float], reduction: int
+) -> None:
+    rung = Rung(reduction)
+    for line, loss in enumerate(losses):
+        rung.record(line, loss)
+    *others, own = losses
+    kept = rung.keeps_up(own)
+    if not others:
+        assert kept
+        return
+    quantile = float(np.quantile(others, 1 / reduction))
+    assert kept == (own <= quantile) or own == pytest.approx(quantile, abs=1e-9)
+    # Whoever is among the best by number keeps up as well; the other way round one more may.
+    assert kept or not rung.passes(own) or len(losses) < reduction
+
+
+def test_of_three_the_middle_one_keeps_up_where_it_is_nearer_to_the_best() -> None:
+    for middle, kept in [(0.49, True), (0.51, False)]:
+        rung = Rung(2)
+        for line, loss in enumerate([0.0, 1.0, middle]):
+            rung.record(line, loss)
+        assert rung.keeps_up(middle) is kept
+        assert not rung.passes(middle)

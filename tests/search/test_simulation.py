@@ -281,8 +281,8 @@ def test_promotion_takes_up_again_what_was_stopped_too_early() -> None:
         gone_on = {lineage.origin(t) for t in trials if (t.last_step or 0) > 1}
         return [line for line in best if line not in gone_on]
 
-    assert left_behind(RungPruner([Bracket(1)], reduction=3))
-    assert left_behind(PromotingPruner([Bracket(1)], reduction=3, keep=60)) == []
+    assert left_behind(RungPruner([Bracket((1, 3))], reduction=3))
+    assert left_behind(PromotingPruner([Bracket((1, 3))], reduction=3, keep=60)) == []
 
 
 def test_looking_for_what_to_promote_costs_the_same_however_many_trials_there_are(
@@ -297,7 +297,7 @@ def test_looking_for_what_to_promote_costs_the_same_however_many_trials_there_ar
         return promotable(rung)
 
     monkeypatch.setattr(Rung, "promotable", count)
-    pruner = PromotingPruner([Bracket(1)], reduction=3, keep=10)
+    pruner = PromotingPruner([Bracket((1, 3))], reduction=3, keep=10)
     coordinator, _ = search_curves(pruner, 1, Budget(trials=300), slots=50)
     trials = coordinator._study.get_trials(deepcopy=False)
     assert coordinator.standing.spent.trials == 300 < len(trials)
