@@ -83,11 +83,11 @@ def test_a_table_of_trials_is_no_shorter_than_its_waves(tmp_path: Path) -> None:
 
 def test_device_hours_are_those_of_epochs_and_not_of_rounded_hours(tmp_path: Path) -> None:
     config = build_config(tmp_path)
-    # 4 trials of 1.75 epochs of a second, 7 seconds in all.
+    # 4 trials of 2 epochs of a second, 8 seconds in all.
     row = estimate_price(config, epoch_seconds=1.0, slots=3)["search"]
     assert (row["hours"], row["device_hours"]) == (0.001, 0.002)
     # Half of the slots have no trial, and hold no device.
-    assert estimate_price(config, epoch_seconds=1800, slots=8)["search"]["device_hours"] == 3.5
+    assert estimate_price(config, epoch_seconds=1800, slots=8)["search"]["device_hours"] == 4.0
 
 
 def test_the_most_of_a_search_is_by_its_longest_epochs(tmp_path: Path) -> None:

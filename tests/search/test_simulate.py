@@ -56,7 +56,7 @@ def test_promotions_leave_no_slot_idle_and_count_as_no_trial(lost_share: float) 
     assert sum(counts.values()) - counts["FAIL"] > 120
     # Half pass each rung, and some have done so before there were better ones.
     expected = expected_epochs("asha", epochs=9)
-    assert expected == pytest.approx(1 + 1 / 2 + 2 / 4 + 4 / 8 + 1 / 16)
+    assert expected == pytest.approx(1 + 1 / 2 + 2 / 4 + 5 / 8)
     assert 0.85 * expected < told["epochs"] / 120 < 1.35 * expected
 
 
