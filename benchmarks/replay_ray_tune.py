@@ -15,9 +15,10 @@ from benchmarks.replay import Journal, ideas_of
 
 
 def replay_ray_tune(table: CurveTable, *, seed: int, epochs: int) -> Journal:
-    """Runs so many epochs, one trial at a time, with Ray Tune's defaults but for the rungs.
+    """Runs so many epochs, one trial at a time, and half of them pass a rung, as with `asha`.
 
-    Its first trial is that of the other strategies, and its rungs are those of `asha`.
+    Its first trials are those of the other strategies. Its rungs, by its own rule, are after 1, 2,
+    4, 8 ... epochs.
     A proposal is snapped where it is made, as it is for the other strategies; what the actor is
     given is the row's curve.
 

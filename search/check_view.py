@@ -23,7 +23,11 @@ def describe_check(facts: Mapping[str, Any]) -> Iterator[str]:
     yield f"database: {facts['database']}"
     yield f"device: {device['name']}, {device['precision']}, {device['slots']} trials at a time"
     yield from map(_node, facts["nodes"] or ())
-    yield f"rungs: after epoch {rungs}" if rungs else "rungs: none, every trial runs to its end"
+    yield (
+        f"rungs: after epoch {rungs}"
+        if any(facts["rungs"])
+        else "rungs: none, every trial runs to its end"
+    )
     yield from map(_network, facts["networks"])
     yield from _rehearsal(facts["rehearsal"])
     yield from _parts(facts)

@@ -15,9 +15,9 @@ from search.rung_pruner import Bracket, RungPruner
 class PromotingPruner(RungPruner):
     """Asynchronous successive halving as published (Li et al. 2018, arXiv 1810.05934).
 
-    It stops what the plain one stops. There every trial stops at every rung, and is promoted when
-    a worker is free and it is in the top 1/reduction of its rung. A trial that is there when it
-    arrives goes on at once here: the same decision, without the cost of a stop.
+    There every trial stops at every rung, and is promoted when a worker is free and it is in the
+    top 1/reduction of its rung. A trial that is there when it arrives goes on at once here, without
+    the cost of a stop; so does one that is just below it (`Rung.keeps_up`).
     """
 
     def __init__(self, brackets: Sequence[Bracket], *, reduction: int, keep: int) -> None:

@@ -113,8 +113,8 @@ def _all_rungs(epochs: int, reduction: int) -> tuple[int, ...]:
     """Whole epochs of the budget divided by the reduction, again and again, as published.
 
     With each rung that it passes a trial is worth `reduction` times as many epochs, the last one
-    included: nothing is saved by a rung right before the end, where one bad epoch costs a trial
-    that has been paid for.
+    included: a rung near the end saves next to nothing, and one bad epoch there costs a trial that
+    has been paid for.
     """
     parts = takewhile(lambda part: part <= epochs, (reduction**power for power in count(1)))
     return tuple(sorted(epochs // part for part in parts))

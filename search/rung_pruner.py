@@ -96,7 +96,7 @@ class RungPruner(optuna.pruners.BasePruner):
         return loss
 
     def _epoch(self, index: int, rung: int) -> float:
-        """After which the trials of a bracket are judged at a rung; never beyond the last one."""
+        """After which the trials of a bracket are judged at a rung; infinity beyond the last."""
         rungs = self._brackets[index].rungs
         return rungs[rung] if rung < len(rungs) else math.inf
 

@@ -132,8 +132,6 @@ class TrainingSession:
         steps = self.steps_per_epoch * plan.epochs
         self._optimizer = build_optimizer(hyperparameters, steps, precision=precision)
         self._optimizer.build(self._network.trainable_variables)
-        # On a CPU XLA compiles for half a minute and then runs slower; on a GPU
-        # `benchmarks/execution_modes.py` measures both.
         self._step = build_training_step(self._network, self._optimizer, self._loss)
 
     @property
@@ -246,7 +244,14 @@ class TrainingSession:
         steps, record = self.steps_per_epoch, TrainingRecord(self.epoch + 1)
         first = self.epoch * steps
         waited, asked = 0.0, time.monotonic()
-        batches = self._tiles.batches(first, steps, threads=self._threads)
+
+        def catch_up() -> None:
+            """The device waits for tiles only when it has made all its steps."""
+            nonlocal asked
+            record.catch_up()
+            asked = time.monotonic()
+
+        batches = self._tiles.batches(first, steps, threads=self._threads, when_late=catch_up)
         try:
             for number, (images, masks) in enumerate(batches, first):
                 waited += time.monotonic() - asked

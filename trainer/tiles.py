@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import cv2
@@ -52,8 +52,22 @@ class TileSource:
         images, masks = zip(*tiles, strict=True)
         return np.stack(images), np.stack(masks)[..., np.newaxis]
 
-    def batches(self, first: int, count: int, *, threads: int = 1) -> Iterator[Batch]:
-        """Yields `count` batches from number `first` on, a few of them prepared ahead."""
+    def batches(
+        self,
+        first: int,
+        count: int,
+        *,
+        threads: int = 1,
+        when_late: Callable[[], None] = lambda: None,
+    ) -> Iterator[Batch]:
+        """Yields `count` batches from number `first` on, a few of them prepared ahead.
+
+        Args:
+            first: Number of the first.
+            count: How many.
+            threads: That prepare them.
+            when_late: Is called before a batch that is not ready yet is waited for.
+        """
         threads = min(threads, _MOST_THREADS)
         ahead = 2 * threads
         with ThreadPoolExecutor(threads, thread_name_prefix="tiles") as pool:
@@ -62,9 +76,9 @@ class TileSource:
                 for number in range(first, first + count):
                     waiting.append(pool.submit(self.batch, number))
                     if len(waiting) > ahead:
-                        yield waiting.popleft().result()
+                        yield _take(waiting.popleft(), when_late)
                 while waiting:
-                    yield waiting.popleft().result()
+                    yield _take(waiting.popleft(), when_late)
             finally:
                 for future in waiting:
                     future.cancel()
@@ -76,3 +90,9 @@ class TileSource:
             return self._volumes[0]
         voxel = int(random.integers(self._voxels[-1]))
         return self._volumes[int(np.searchsorted(self._voxels, voxel, side="right"))]
+
+
+def _take(batch: Future[Batch], when_late: Callable[[], None]) -> Batch:
+    if not batch.done():
+        when_late()
+    return batch.result()

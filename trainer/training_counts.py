@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 from keras import ops
 
 
@@ -14,8 +15,10 @@ def count_voxels(masks: Any, logits: Any) -> Any:
     """
     truth, prediction = ops.greater(masks, 0.5), ops.greater_equal(logits, 0.0)
     voxels = (ops.logical_and(truth, prediction), prediction, truth)
-    # Whole numbers: float32 stops counting at 16.8 million.
-    return ops.stack([ops.sum(ops.cast(counted, "int32")) for counted in voxels])
+    # Whole numbers: float32 stops counting at 16.8 million. Of 32 bits TensorFlow would add them up
+    # beside its GPU; JAX has no others.
+    kind = "int64" if keras.backend.backend() == "tensorflow" else "int32"
+    return ops.stack([ops.sum(ops.cast(counted, kind)) for counted in voxels])
 
 
 def pooled_dice(overlap: float, predicted: float, foreground: float) -> float:

@@ -40,14 +40,22 @@ class TrainingRecord:
         if len(self._unread) > _UNREAD:
             self._read()
 
-    def finish(self) -> tuple[float, float]:
-        """Mean loss, and Dice over all voxels of the epoch.
+    def catch_up(self) -> None:
+        """Reads all steps, and waits for those that are under way.
 
         Raises:
             Diverged: A loss is no longer finite.
         """
         while self._unread:
             self._read()
+
+    def finish(self) -> tuple[float, float]:
+        """Mean loss, and Dice over all voxels of the epoch.
+
+        Raises:
+            Diverged: A loss is no longer finite.
+        """
+        self.catch_up()
         return float(np.mean(self._losses)), pooled_dice(*self._counts.tolist())
 
     def _read(self) -> None:

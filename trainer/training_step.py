@@ -52,7 +52,9 @@ def build_training_step(
         network: Gives logits.
         optimizer: That is built for the network's weights.
         loss: From masks and logits to a scalar.
-        jit: With TensorFlow, whether XLA compiles the step; JAX always does, PyTorch never.
+        jit: With TensorFlow, whether XLA compiles the step; JAX always does, PyTorch never. On a
+            CPU it compiles for half a minute and then runs slower; on a GPU
+            `benchmarks/execution_modes.py` measures both.
     """
     backend = keras.backend.backend()
     if backend == "tensorflow":
@@ -136,6 +138,8 @@ class _JaxStep:
 
 
 class _TorchStep:
+    """Dropout draws from PyTorch's own random state here, which no state of a session holds."""
+
     def __init__(self, network: Any, optimizer: Any, loss: Loss) -> None:
         self._network, self._optimizer, self._loss = network, optimizer, loss
 

@@ -72,13 +72,22 @@ def test_a_stopped_trial_is_promoted_when_it_has_come_to_be_among_the_best(study
     assert study.promotions.paused() == [4, 3, 2, 5]
 
 
+def test_an_arriving_trial_keeps_up_with_the_median_and_is_not_only_counted() -> None:
+    stopped = {}
+    for name in ("asha", "successive_halving"):
+        study = Study(build_pruner(name, epochs=9))
+        stopped[name] = [study.begin(value) for value in (1.0, 0.0, 0.6)]
+    assert stopped == {"asha": [False, True, False], "successive_halving": [False, True, True]}
+
+
 def test_a_promoted_trial_is_not_stopped_again_where_it_was_promoted_from(study: Study) -> None:
     fill(study, 0.9, 0.8, 0.1, 0.2, 0.3, 0.05)
     trial = study.promote()
     assert trial is not None
     # Meanwhile better ones have come, beside which it would not pass any more.
     fill(study, 0.95, 0.96, 0.97)
-    assert not study.reach(trial, 0.8, 0.81)
+    assert not study.reach(trial, 0.8)
+    assert not study.reach(trial, 0.81, first=2)
     lineage.end_for_now(study.study, trial, "interrupted")
     lineage.enqueue_continuations(study.study)
     again = lineage.take_continuation(study.study)

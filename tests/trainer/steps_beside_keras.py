@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from trainer.errors import Diverged
 from trainer.hyperparameters import Hyperparameters
 from trainer.losses import build_loss
 from trainer.optimizer import build_optimizer
@@ -26,7 +27,7 @@ RUN = Hyperparameters(depth=1, filters=2, tile_size=32, batch_size=4, dropout=0.
 
 
 def take_steps(precision: str, *, ours: bool) -> dict[str, np.ndarray]:
-    """Everything that has changed after a few steps, the losses, and the counts of ours."""
+    """The losses of a few steps, and everything that has changed after them."""
     keras.utils.set_random_seed(0)
     network = build_unet(RUN, precision=precision)
     optimizer, loss = build_optimizer(RUN, 10, precision=precision), build_loss(RUN)
@@ -59,11 +60,13 @@ def largest_difference(precision: str) -> float:
     return max(float(np.max(np.abs(a - b) / np.maximum(1, np.abs(b)))) for a, b in pairs if a.size)
 
 
-def open_session(**values: Any) -> TrainingSession:
+def open_session(precision: str = "float32", **values: Any) -> TrainingSession:
     """A session of two epochs on a small phantom."""
     volume = TrainingVolume.measure(build_phantom(16, 64, 64, seed=1), range(8), range(12, 16))
     run = Hyperparameters(**{**RUN.to_mapping(), **values})
-    return TrainingSession([volume], run, TrainingPlan(epochs=2, tiles_per_epoch=1))
+    return TrainingSession(
+        [volume], run, TrainingPlan(epochs=2, tiles_per_epoch=1), precision=precision
+    )
 
 
 def resume(**values: Any) -> dict[str, Any]:
@@ -80,6 +83,28 @@ def resume(**values: Any) -> dict[str, Any]:
     }
 
 
+def overflow() -> dict[str, Any]:
+    """Steps whose gradients overflow in float16, and then a loss that is no number."""
+    session, scale = open_session("mixed_float16"), "optimizer/loss_scale/dynamic_scale"
+    before = session.state()
+    session.restore({**before, scale: np.float32(2.0**60)})
+    session.advance()
+    after = session.state()
+    name = next(each for each in before if each.endswith("kernel"))
+    session.restore({**before, name: np.full_like(before[name], np.nan)})
+    try:
+        session.advance()
+        diverged = False
+    except Diverged:
+        diverged = True
+    return {
+        "scale": float(after[scale]),
+        "steps_taken": int(after["optimizer/adam/iteration"]),
+        "diverged": diverged,
+        "readable": session.state().keys() == before.keys(),
+    }
+
+
 def main() -> None:
     """Prints one JSON object."""
     from trainer.device import configure_device
@@ -89,6 +114,7 @@ def main() -> None:
         "backend": keras.backend.backend(),
         "difference": {kind: largest_difference(kind) for kind in sys.argv[1:]},
         "resumed": resume(ema_momentum=0.9),
+        "overflow": overflow(),
     }
     print(json.dumps(found))
 

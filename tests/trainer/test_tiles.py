@@ -153,6 +153,24 @@ def test_only_a_few_batches_are_prepared_ahead(monkeypatch: pytest.MonkeyPatch) 
     batches.close()  # type: ignore[attr-defined]
 
 
+def test_who_waits_for_a_batch_is_told_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    tiles, late, may_go = source(), [], threading.Event()
+    batch = tiles.batch
+    monkeypatch.setattr(tiles, "batch", lambda number: (may_go.wait(10), batch(number))[1])
+
+    def tell() -> None:
+        late.append(len(drawn))
+        may_go.set()
+
+    drawn: list[Any] = []
+    for images, _ in tiles.batches(0, 3, when_late=tell):
+        drawn.append(images)
+        # Long enough for the others to be ready.
+        time.sleep(0.5)
+    assert (len(drawn), late[0]) == (3, 0)
+    assert len(late) < 3
+
+
 def test_an_error_in_a_thread_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(number: int) -> None:
         raise MemoryError(f"batch {number}")

@@ -46,6 +46,9 @@ def test_jax_takes_the_same_steps_and_goes_on_from_a_state() -> None:
     assert run["losses"][1] < run["losses"][0]
     assert run["same_loss"]
     assert run["same_state"]
+    # Halved at each of the 16 steps, none of which changed a weight.
+    expected = {"scale": 2.0**44, "steps_taken": 0, "diverged": True, "readable": True}
+    assert found["overflow"] == expected
 
 
 def test_voxels_are_counted() -> None:
