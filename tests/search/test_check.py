@@ -10,7 +10,7 @@ import pytest
 from small_config import build_config
 
 from search import check
-from search.check_view import show_hours
+from search.check_view import describe_check, show_hours
 from search.config import Config
 from search.data import StudyData, load_data
 from search.memory_watch import room_bytes
@@ -52,6 +52,18 @@ FACTS: dict[str, Any] = {
     },
     "disk_bytes": 1e6,
 }
+
+
+@pytest.mark.parametrize(
+    ("brackets", "line"),
+    [
+        ([[1, 3], [3], []], "rungs: after epoch 1, 3; 3; none"),
+        ([[]], "rungs: none, every trial runs to its end"),
+        ([], "rungs: none, every trial runs to its end"),
+    ],
+)
+def test_rungs_are_told_where_there_are_any(brackets: list[list[int]], line: str) -> None:
+    assert line in list(describe_check({**FACTS, "rungs": brackets}))
 
 
 NOTHING = {"hours": [0.0, 0.0], "device_hours": [0.0, 0.0], "money": None}
