@@ -17,14 +17,14 @@ _UNREAD = 4
 
 
 class TrainingRecord:
-    """Losses and counts of one epoch.
-
-    Args:
-        epoch: That is named where the run has diverged.
-    """
+    """Losses and counts of one epoch."""
 
     def __init__(self, epoch: int) -> None:
-        """Holds nothing yet."""
+        """Holds nothing yet.
+
+        Args:
+            epoch: That is named where the run has diverged.
+        """
         self._epoch = epoch
         self._unread: deque[StepResult] = deque()
         self._losses: list[float] = []
