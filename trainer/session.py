@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import math
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -12,6 +13,7 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
+from trainer.batch_statistics import BatchStatistics
 from trainer.errors import InputError
 from trainer.example import Example
 from trainer.freed_memory import return_freed_memory
@@ -31,6 +33,9 @@ from trainer.windows import WindowedNetwork, choose_windows, count_room
 
 TILE_VOXELS = 256 * 256
 """The unit that an epoch's length is counted in, whatever the size of the tiles."""
+
+# Half of them, or twice as many, bring nearly the same scores.
+_MEASURED_TILES = 16
 
 
 @dataclass(frozen=True)
@@ -123,9 +128,10 @@ class TrainingSession:
         self._tiles = TileSource(volumes, hyperparameters, seed=plan.seed)
         self._network = build_unet(hyperparameters, precision=precision)
         self._average = self._build_average(precision)
-        self._predictor = with_probability(
-            self._average.network if self._average else self._network
-        )
+        judged = self._average.network if self._average else self._network
+        self._statistics = BatchStatistics(judged)
+        self._last_images: deque[np.ndarray] = deque(maxlen=self._measured_batches)
+        self._predictor = with_probability(judged)
         # Found once: asking gives freed memory back, which the next epoch would have to take again.
         self._room = count_room([hyperparameters], room_bytes)
         self._loss = build_loss(hyperparameters)
@@ -137,9 +143,7 @@ class TrainingSession:
     @property
     def steps_per_epoch(self) -> int:
         """Steps that come nearest to the epoch's fixed number of voxels, at least one."""
-        hp = self.hyperparameters
-        voxels = hp.batch_size * math.prod(hp.tile_shape)
-        return max(1, round(self.plan.tiles_per_epoch * TILE_VOXELS / voxels))
+        return max(1, round(self.plan.tiles_per_epoch * TILE_VOXELS / self._batch_voxels))
 
     @property
     def parameters(self) -> int:
@@ -160,6 +164,7 @@ class TrainingSession:
         started = time.monotonic()
         loss, train_dice, waited = self._train()
         trained = time.monotonic()
+        self._statistics.measure(self._last_images)
         histograms, validation_loss = self._validate()
         histogram = sum(histograms, PooledHistogram())
         scores = histogram.best()
@@ -224,9 +229,18 @@ class TrainingSession:
     def close(self) -> None:
         """Gives the network's memory back, as far as the framework does."""
         del self._step, self._network, self._optimizer, self._predictor, self._average
+        del self._statistics
         keras.backend.clear_session()
         gc.collect()
         return_freed_memory()
+
+    @property
+    def _batch_voxels(self) -> int:
+        return self.hyperparameters.batch_size * math.prod(self.hyperparameters.tile_shape)
+
+    @property
+    def _measured_batches(self) -> int:
+        return math.ceil(_MEASURED_TILES * TILE_VOXELS / self._batch_voxels)
 
     @property
     def _means(self) -> dict[str, Any]:
@@ -252,10 +266,13 @@ class TrainingSession:
             asked = time.monotonic()
 
         batches = self._tiles.batches(first, steps, threads=self._threads, when_late=catch_up)
+        # What came before would be missing from a restored run.
+        self._last_images.clear()
         try:
             for number, (images, masks) in enumerate(batches, first):
                 waited += time.monotonic() - asked
                 record.add(self._step.make(images, masks))
+                self._last_images.append(images)
                 if self._average:
                     self._step.settle()
                     self._average.update(number)

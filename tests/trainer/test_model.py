@@ -32,14 +32,19 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
-@pytest.fixture(scope="module")
-def trained(device: Any) -> tuple[keras.Model, Model]:
-    """A network as training builds it, and the model that is made of its state."""
-    network = with_probability(build_unet(HP))
+def draw_weights(network: keras.Model) -> None:
+    """Takes weights that bring probabilities far apart, the same ones every time."""
     random = np.random.default_rng(0)
     for weight in network.weights:
         low, high = (0.5, 1.5) if len(weight.shape) == 1 else (-0.4, 0.4)
         weight.assign(random.uniform(low, high, weight.shape))
+
+
+@pytest.fixture(scope="module")
+def trained(device: Any) -> tuple[keras.Model, Model]:
+    """A network as training builds it, and the model that is made of its state."""
+    network = with_probability(build_unet(HP))
+    draw_weights(network)
     state = {f"model/{weight.path}": np.asarray(weight) for weight in network.weights}
     return network, build_model(HP, state, threshold=0.4, card={"study": "quick"})
 
@@ -290,6 +295,7 @@ SOLID = Hyperparameters(
 def solid(device: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Model, Path]:
     """A 3D model, and the folder that it was written to."""
     network = build_unet(SOLID)
+    draw_weights(network)
     state = {f"model/{weight.path}": np.asarray(weight) for weight in network.weights}
     model = build_model(SOLID, state, threshold=0.5, card={"data": None})
     folder = tmp_path_factory.mktemp("models") / "solid"
