@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from typing import Any
 
 import keras
 import numpy as np
 
+from trainer.batch_statistics import BatchStatistics
 from trainer.errors import Diverged
 from trainer.hyperparameters import Hyperparameters
 from trainer.losses import build_loss
@@ -105,6 +107,15 @@ def overflow() -> dict[str, Any]:
     }
 
 
+def measure() -> float:
+    """How far predictions of one batch, once measured, are from what training sees."""
+    network = build_unet(replace(RUN, dropout=0.0))
+    images, _ = batch(0)
+    BatchStatistics(network).measure([images])
+    predicted = np.asarray(network(images, training=False))
+    return float(np.abs(predicted - np.asarray(network(images, training=True))).max())
+
+
 def main() -> None:
     """Prints one JSON object."""
     from trainer.device import configure_device
@@ -115,6 +126,7 @@ def main() -> None:
         "difference": {kind: largest_difference(kind) for kind in sys.argv[1:]},
         "resumed": resume(ema_momentum=0.9),
         "overflow": overflow(),
+        "measured_apart": measure(),
     }
     print(json.dumps(found))
 
