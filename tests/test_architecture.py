@@ -27,6 +27,7 @@ IMPORTERS = {
         "trainer/normalization.py",
         "trainer/device.py",
         "trainer/activation_map.py",
+        "trainer/batch_statistics.py",
         "trainer/saved_model.py",
         "trainer/training_step.py",
         "trainer/weight_average.py",

@@ -72,21 +72,18 @@ def test_a_worker_that_hangs_is_lost_and_replaced(build: Build) -> None:
     assert any("no answer" in trial.user_attrs.get("reason", "") for trial in rig.check())
 
 
-def test_numbers_that_are_none_end_a_trial_with_its_reason(build: Build) -> None:
-    rig = build(trials=4)
+def test_trials_that_fail_end_with_their_reason_and_the_others_go_on(build: Build) -> None:
+    rig = build(trials=5, workers="memory_gb_per_trial = 0.7")
     rig.fault(1, 3, "nan")
+    rig.fault(2, 2, "memory")
     rig.run()
-    assert rig.check()[1].state is TrialState.FAIL
-
-
-def test_a_trial_beyond_its_memory_is_infeasible_and_no_lost_worker(build: Build) -> None:
-    rig = build(trials=4, workers="memory_gb_per_trial = 0.7")
-    rig.fault(1, 2, "memory")
-    rig.run()
-    trial = rig.check()[1]
-    assert trial.state is TrialState.PRUNED
-    assert trial.constraints["memory"] > 0
-    assert "0.70 GB" in trial.user_attrs["reason"]
+    diverged, beyond = rig.check()[1:3]
+    assert diverged.state is TrialState.FAIL
+    assert "nan" in diverged.user_attrs["reason"]
+    # Infeasible, and no lost worker.
+    assert beyond.state is TrialState.PRUNED
+    assert beyond.constraints["memory"] > 0
+    assert "0.70 GB" in beyond.user_attrs["reason"]
 
 
 def test_a_full_disk_at_a_checkpoint_ends_the_search_and_loses_nothing(build: Build) -> None:
@@ -116,30 +113,23 @@ def test_a_truncated_checkpoint_costs_its_epoch(build: Build) -> None:
     assert [trial.user_attrs["inherited_epochs"] for trial in resumed] == [newest - 1]
 
 
-def test_a_second_coordinator_is_refused_and_harms_nothing(build: Build) -> None:
-    rig = build(trials=4)
-    rig.fault(2, 1, "wait")  # however long it takes the second one to start
+def test_of_a_search_that_is_running_values_are_enqueued_and_a_second_one_is_refused(
+    build: Build,
+) -> None:
+    rig = build(trials=6)
+    for trial in (2, 3):
+        rig.fault(trial, 1, "wait")  # however long it takes the commands to start
     first = rig.start()
     rig.wait_until(lambda: rig.epochs_written() >= 2)
+    params = '{"learning_rate": 0.0123, "loss": "dice"}'
+    number = json.loads(rig.call("enqueue", "light.toml", "--params", params, "--json"))["number"]
     assert "already run by" in rig.run(code=2)
     (rig.folder / "faults" / "go").touch()
     rig.process = first
     rig.finish()
-    assert len(rig.check()) == 4
-
-
-def test_values_that_are_enqueued_in_mid_search_are_tried_next(build: Build) -> None:
-    rig = build(trials=6)
-    for trial in (2, 3):
-        rig.fault(trial, 1, "wait")  # however long it takes the command to start
-    rig.start()
-    rig.wait_until(lambda: rig.epochs_written() >= 2)
-    params = '{"learning_rate": 0.0123, "loss": "dice"}'
-    number = json.loads(rig.call("enqueue", "light.toml", "--params", params, "--json"))["number"]
-    (rig.folder / "faults" / "go").touch()
-    rig.finish()
-    trial = rig.check()[number]
-    assert trial.params == {"learning_rate": 0.0123, "loss": "dice"}
+    # Tried next, and nothing was harmed.
+    trials = rig.check()
+    assert trials[number].params == {"learning_rate": 0.0123, "loss": "dice"}
 
 
 def test_a_study_that_is_deleted_in_mid_search_ends_it_in_one_line(build: Build) -> None:
