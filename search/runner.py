@@ -168,7 +168,7 @@ class TrialRunner:
     def _prediction_seconds(self, metrics: EpochMetrics) -> float:
         """Of a megavoxel of the validation sections."""
         voxels = _given(self._session).validation_voxels
-        return round(float(metrics.seconds - metrics.training_seconds) / voxels * 1e6, 4)
+        return round(float(metrics.validation_seconds) / voxels * 1e6, 4)
 
     def _show(
         self, assignment: Assignment, metrics: EpochMetrics, facts: Mapping[str, Any]

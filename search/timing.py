@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from search.config import Config
@@ -89,7 +90,7 @@ def _time_epoch(
     config: Config, data: StudyData, device: Device, run: Hyperparameters, room: int | None
 ) -> Timing:
     # Loads the framework, which what is wrong with the input does not have to wait for.
-    from trainer.session import TILE_VOXELS, TrainingPlan, TrainingSession
+    from trainer.session import MEASURED_TILES, TILE_VOXELS, TrainingPlan, TrainingSession
 
     step = _shortened(run, TILE_VOXELS)
     step_tiles = step.batch_size * math.prod(step.tile_shape) / TILE_VOXELS
@@ -108,11 +109,18 @@ def _time_epoch(
     finally:
         # Also of a network that does not fit: the next one is to have the memory.
         session.close()
-    training = sum(each.training_seconds for each in epochs) / len(epochs)
-    validated = sum(each.seconds for each in epochs) / len(epochs) - training
-    seconds = config.study.tiles_per_epoch * training / tiles
+    planned = config.study.tiles_per_epoch
+    training = fmean(each.training_seconds for each in epochs)
+    validation = fmean(each.validation_seconds for each in epochs)
+    statistics = fmean(each.seconds for each in epochs) - training - validation
     share = _validated_sections(whole) / _validated_sections(timed)
-    return Timing("", parameters, seconds + share * validated)
+    return Timing(
+        "",
+        parameters,
+        planned * training / tiles
+        + min(planned, MEASURED_TILES) * statistics / min(tiles, MEASURED_TILES)
+        + share * validation,
+    )
 
 
 def _timed_epochs(session: TrainingSession) -> list[EpochMetrics]:

@@ -9,6 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from trainer.errors import Diverged
+
 Moments = Sequence[tuple[Any, Any]]
 """The mean and the variance that each layer finds, (channel,) both."""
 
@@ -25,7 +27,9 @@ class BatchStatistics:
 
     def __init__(self, network: keras.Model) -> None:
         """Measures nothing yet; a network without batch normalization has nothing to measure."""
-        self._layers = _find(network, keras.layers.BatchNormalization)
+        found = _find(network, keras.layers.BatchNormalization)
+        # A frozen one predicts in training too.
+        self._layers = [layer for layer in found if layer.trainable]
         self._dropouts = _find(network, keras.layers.Dropout)
         self._observe = _build_observer(network, self._layers)
 
@@ -34,14 +38,18 @@ class BatchStatistics:
 
         Args:
             batches: Inputs of the network as in training, one at least.
+
+        Raises:
+            Diverged: What a layer finds are no numbers.
         """
         if not self._layers:
             return
         with self._at_rest():
             found = [self._observe(batch) for batch in batches]
         for layer, moments in zip(self._layers, zip(*found, strict=True), strict=True):
-            means = np.stack([np.asarray(mean) for mean, _ in moments])
-            variances = np.stack([np.asarray(variance) for _, variance in moments])
+            means, variances = (_stack(values) for values in zip(*moments, strict=True))
+            if not (np.isfinite(means).all() and np.isfinite(variances).all()):
+                raise Diverged(f"what the layer {layer.name} normalizes are no longer numbers")
             layer.moving_mean.assign(means.mean(0))
             # By how much all voxels differ: within their batches, and from batch to batch.
             layer.moving_variance.assign(variances.mean(0) + means.var(0))
@@ -59,6 +67,11 @@ class BatchStatistics:
 
 def _find(network: keras.Model, kind: type[keras.layers.Layer]) -> list[Any]:
     return [layer for layer in network.layers if isinstance(layer, kind)]
+
+
+def _stack(values: Sequence[Any]) -> np.ndarray:
+    """In float64, where the square of no float32 is too large."""
+    return np.stack([keras.ops.convert_to_numpy(value) for value in values]).astype(np.float64)
 
 
 @contextmanager

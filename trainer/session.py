@@ -34,8 +34,11 @@ from trainer.windows import WindowedNetwork, choose_windows, count_room
 TILE_VOXELS = 256 * 256
 """The unit that an epoch's length is counted in, whatever the size of the tiles."""
 
-# With a fourth of them a network at rest scores 0.01 apart from one choice of tiles to the next.
-_MEASURED_TILES = 64
+MEASURED_TILES = 64
+"""The last of an epoch, which batch statistics are measured over, in the same unit.
+
+With a fourth of them a network at rest scores 0.01 apart from one choice of tiles to the next.
+"""
 
 
 @dataclass(frozen=True)
@@ -68,8 +71,9 @@ class EpochMetrics:
         scores: On the validation sections of all volumes together, at the threshold that suits
             them best.
         collapsed_to: The one class that was predicted, where that was without any skill.
-        seconds: For training and validation.
+        seconds: For training, batch statistics and validation.
         training_seconds: For training alone.
+        validation_seconds: For validation alone.
         waiting_seconds: Of these, those in which the device waited for tiles.
         dice_by_volume: On each volume's own validation sections, at the same threshold.
     """
@@ -82,6 +86,7 @@ class EpochMetrics:
     collapsed_to: Literal["background", "foreground"] | None
     seconds: float
     training_seconds: float = 0.0
+    validation_seconds: float = 0.0
     waiting_seconds: float = 0.0
     dice_by_volume: Mapping[str, float] = field(default_factory=dict)
 
@@ -159,12 +164,15 @@ class TrainingSession:
         """Trains one epoch and scores it on the validation sections.
 
         Raises:
-            Diverged: The loss is no longer finite, or the probabilities are no numbers.
+            Diverged: The loss is no longer finite, or what the network computes are no numbers.
         """
         started = time.monotonic()
         loss, train_dice, waited = self._train()
         trained = time.monotonic()
         self._statistics.measure(self._last_images)
+        # A restored run has no tiles of earlier epochs, and they take memory.
+        self._last_images.clear()
+        measured = time.monotonic()
         histograms, validation_loss = self._validate()
         histogram = sum(histograms, PooledHistogram())
         scores = histogram.best()
@@ -177,6 +185,7 @@ class TrainingSession:
             scores=scores,
             collapsed_to=histogram.collapsed_to(),
             seconds=time.monotonic() - started,
+            validation_seconds=time.monotonic() - measured,
             training_seconds=trained - started,
             waiting_seconds=waited,
             dice_by_volume={
@@ -241,7 +250,7 @@ class TrainingSession:
     @property
     def _measured_batches(self) -> int:
         """Of an epoch's last ones; a short epoch has fewer."""
-        return math.ceil(_MEASURED_TILES * TILE_VOXELS / self._batch_voxels)
+        return math.ceil(MEASURED_TILES * TILE_VOXELS / self._batch_voxels)
 
     @property
     def _means(self) -> dict[str, Any]:
@@ -267,8 +276,6 @@ class TrainingSession:
             asked = time.monotonic()
 
         batches = self._tiles.batches(first, steps, threads=self._threads, when_late=catch_up)
-        # What came before would be missing from a restored run.
-        self._last_images.clear()
         try:
             for number, (images, masks) in enumerate(batches, first):
                 waited += time.monotonic() - asked

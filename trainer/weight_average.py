@@ -17,8 +17,9 @@ class WeightAverage:
     """A network whose weights are the exponential moving average of another one's.
 
     Averages of the weights that stochastic gradient descent passes through are nearer to the
-    minimum than its last ones (Polyak and Juditsky 1992, SIAM J. Control Optim. 30). What a
-    normalization has measured is averaged with them.
+    minimum than its last ones (Polyak and Juditsky 1992, SIAM J. Control Optim. 30). The moving
+    statistics of batch normalization are averaged with them, for whoever does not measure those of
+    the averaged weights (`BatchStatistics`).
 
     Attributes:
         network: That predicts with the means.

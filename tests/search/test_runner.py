@@ -50,7 +50,8 @@ class Session:
             collapsed_to=planned,
             seconds=1.0,
             dice_by_volume=self.by_volume,
-            training_seconds=0.75,
+            training_seconds=0.5,
+            validation_seconds=0.25,
         )
 
     def state(self) -> dict[str, np.ndarray]:

@@ -112,8 +112,10 @@ def measure() -> float:
     network = build_unet(replace(RUN, dropout=0.0))
     images, _ = batch(0)
     BatchStatistics(network).measure([images])
-    predicted = np.asarray(network(images, training=False))
-    return float(np.abs(predicted - np.asarray(network(images, training=True))).max())
+    predicted, seen = (
+        keras.ops.convert_to_numpy(network(images, training=training)) for training in (False, True)
+    )
+    return float(np.abs(predicted - seen).max())
 
 
 def main() -> None:

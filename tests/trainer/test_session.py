@@ -221,7 +221,9 @@ def test_a_restored_run_goes_on_to_the_bit(phantom: Volume, kind: dict[str, Any]
     assert_identical(other.state(), kept)
     again = other.advance()
     assert (first.epoch, second.epoch, again.epoch) == (1, 2, 2)
-    timed = {"seconds": 0.0, "training_seconds": 0.0, "waiting_seconds": 0.0}
+    timed = dict.fromkeys(
+        ("seconds", "training_seconds", "validation_seconds", "waiting_seconds"), 0.0
+    )
     assert replace(again, **timed) == replace(second, **timed)
     assert_identical(other.state(), straight.state())
 
