@@ -93,8 +93,8 @@ def _build_observer(network: keras.Model, layers: Sequence[Any]) -> Callable[[np
 
     def observe(images: Any) -> Moments:
         network(images, training=True)
-        tensor = keras.ops.copy
-        return [(tensor(each.moving_mean), tensor(each.moving_variance)) for each in layers]
+        copy = keras.ops.copy  # the next batch changes them in their place
+        return [(copy(each.moving_mean), copy(each.moving_variance)) for each in layers]
 
     if keras.backend.backend() == "torch":
         import torch

@@ -72,8 +72,8 @@ class EpochMetrics:
             them best.
         collapsed_to: The one class that was predicted, where that was without any skill.
         seconds: For training, batch statistics and validation.
-        training_seconds: For training alone.
         validation_seconds: For validation alone.
+        training_seconds: For training alone.
         waiting_seconds: Of these, those in which the device waited for tiles.
         dice_by_volume: On each volume's own validation sections, at the same threshold.
     """
@@ -85,8 +85,8 @@ class EpochMetrics:
     scores: Scores
     collapsed_to: Literal["background", "foreground"] | None
     seconds: float
-    training_seconds: float = 0.0
     validation_seconds: float = 0.0
+    training_seconds: float = 0.0
     waiting_seconds: float = 0.0
     dice_by_volume: Mapping[str, float] = field(default_factory=dict)
 
@@ -135,7 +135,6 @@ class TrainingSession:
         self._average = self._build_average(precision)
         judged = self._average.network if self._average else self._network
         self._statistics = BatchStatistics(judged)
-        self._last_images: deque[np.ndarray] = deque(maxlen=self._measured_batches)
         self._predictor = with_probability(judged)
         # Found once: asking gives freed memory back, which the next epoch would have to take again.
         self._room = count_room([hyperparameters], room_bytes)
@@ -167,11 +166,12 @@ class TrainingSession:
             Diverged: The loss is no longer finite, or what the network computes are no numbers.
         """
         started = time.monotonic()
-        loss, train_dice, waited = self._train()
+        last: deque[np.ndarray] = deque(maxlen=self._measured_batches)
+        loss, train_dice, waited = self._train(last)
         trained = time.monotonic()
-        self._statistics.measure(self._last_images)
-        # A restored run has no tiles of earlier epochs, and they take memory.
-        self._last_images.clear()
+        self._statistics.measure(last)
+        # They take memory that validation may need.
+        last.clear()
         measured = time.monotonic()
         histograms, validation_loss = self._validate()
         histogram = sum(histograms, PooledHistogram())
@@ -263,8 +263,8 @@ class TrainingSession:
         copy = build_unet(self.hyperparameters, precision=precision)
         return WeightAverage(self._network, copy, momentum)
 
-    def _train(self) -> tuple[float, float, float]:
-        """The mean loss, Dice, and the seconds in which no tiles were ready."""
+    def _train(self, last: deque[np.ndarray]) -> tuple[float, float, float]:
+        """The mean loss, Dice, and the seconds in which no tiles were ready; keeps last images."""
         steps, record = self.steps_per_epoch, TrainingRecord(self.epoch + 1)
         first = self.epoch * steps
         waited, asked = 0.0, time.monotonic()
@@ -280,7 +280,7 @@ class TrainingSession:
             for number, (images, masks) in enumerate(batches, first):
                 waited += time.monotonic() - asked
                 record.add(self._step.make(images, masks))
-                self._last_images.append(images)
+                last.append(images)
                 if self._average:
                     self._step.settle()
                     self._average.update(number)

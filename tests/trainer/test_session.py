@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -303,8 +304,8 @@ def test_weights_that_are_no_numbers_after_the_last_step_are_divergence(
 ) -> None:
     before, train = shared.state(), shared._train
 
-    def spoil() -> tuple[float, float, float]:
-        trained = train()
+    def spoil(last: deque[np.ndarray]) -> tuple[float, float, float]:
+        trained = train(last)
         kernel = np.full_like(before["model/logits/kernel"], np.nan)
         shared.restore({**before, "model/logits/kernel": kernel})
         return trained
