@@ -90,7 +90,7 @@ def _time_epoch(
     config: Config, data: StudyData, device: Device, run: Hyperparameters, room: int | None
 ) -> Timing:
     # Loads the framework, which what is wrong with the input does not have to wait for.
-    from trainer.session import MEASURED_TILES, TILE_VOXELS, TrainingPlan, TrainingSession
+    from trainer.session import TILE_VOXELS, TrainingPlan, TrainingSession
 
     step = _shortened(run, TILE_VOXELS)
     step_tiles = step.batch_size * math.prod(step.tile_shape) / TILE_VOXELS
@@ -109,17 +109,24 @@ def _time_epoch(
     finally:
         # Also of a network that does not fit: the next one is to have the memory.
         session.close()
-    planned = config.study.tiles_per_epoch
+    share = _validated_sections(whole) / _validated_sections(timed)
+    seconds = _whole_epoch(epochs, tiles, config.study.tiles_per_epoch, share)
+    return Timing("", parameters, seconds)
+
+
+def _whole_epoch(
+    epochs: Sequence[EpochMetrics], tiles: float, planned: int, sections_share: float
+) -> float:
+    """Seconds of an epoch of `planned` tiles, from some of `tiles` each that saw fewer sections."""
+    from trainer.session import MEASURED_TILES
+
     training = fmean(each.training_seconds for each in epochs)
     validation = fmean(each.validation_seconds for each in epochs)
     statistics = fmean(each.seconds for each in epochs) - training - validation
-    share = _validated_sections(whole) / _validated_sections(timed)
-    return Timing(
-        "",
-        parameters,
-        planned * training / tiles
-        + min(planned, MEASURED_TILES) * statistics / min(tiles, MEASURED_TILES)
-        + share * validation,
+    return (
+        training * planned / tiles
+        + statistics * min(planned, MEASURED_TILES) / min(tiles, MEASURED_TILES)
+        + validation * sections_share
     )
 
 

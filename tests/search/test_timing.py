@@ -13,7 +13,8 @@ from search.data import load_data
 from search.timing import time_networks
 from trainer.device import configure_device
 from trainer.errors import InputError
-from trainer.session import TrainingSession
+from trainer.metrics import Scores
+from trainer.session import EpochMetrics, TrainingSession
 
 pytestmark = pytest.mark.slow
 SPACE: dict[str, Any] = {"filters": [2, 4, 8], "depth": 1, "tile_size": 16, "batch_size": [2, 4]}
@@ -39,6 +40,21 @@ def test_check_times_three_networks_and_tells_the_price(tmp_path: Path) -> None:
     assert facts["price"].keys() == {"search", "grid", "one_at_a_time"}
     assert facts["price"]["grid"]["trials"] == 6
     assert facts["rungs"] == [[1, 2]]
+
+
+def test_each_part_of_an_epoch_is_scaled_by_what_it_grows_with() -> None:
+    # 2 tiles: 3 and 5 seconds of training, 1 and 3 of measuring, 2 of validation.
+    scores = Scores(0.0, 0.0, 0.0, 0.0, 0.5, 1)
+    epochs = [
+        EpochMetrics(1, 0.0, 0.0, 0.0, scores, None, seconds, 2.0, training)
+        for seconds, training in ((6.0, 3.0), (10.0, 5.0))
+    ]
+    # 10 tiles and three times the sections; statistics are measured over all of 10 tiles, ...
+    assert timing._whole_epoch(epochs, 2, 10, 3.0) == 4 * 5 + 2 * 5 + 2 * 3
+    # ... and over the last 64 of 1000.
+    assert timing._whole_epoch(epochs, 2, 1000, 3.0) == 4 * 500 + 2 * 32 + 2 * 3
+    # A batch of more than are measured takes no longer to measure than an epoch's last tiles.
+    assert timing._whole_epoch(epochs, 128, 1280, 1.0) == 4 * 10 + 2 + 2
 
 
 def test_what_does_not_fit_is_said_so_and_not_built(
