@@ -43,11 +43,11 @@ def ray_cluster(cpus: int | None = None) -> Iterator[None]:
     try:
         with _own_signals():
             ray.init(log_to_driver=False, logging_level="ERROR", configure_logging=True, **local)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except Exception as error:  # Ray raises no other for a node that starts too slowly.
         if not address:
             raise InputError(
                 f"workers: expected a Ray of its own to start here, got: {first_line(error)}; "
-                "make room for it in memory and in /tmp, or set RAY_ADDRESS"
+                "make room for it on the cores, in memory and in /tmp, or set RAY_ADDRESS"
             ) from error
         raise InputError(
             f"RAY_ADDRESS: expected a Ray cluster that this host is a node of, got {address!r}: "

@@ -35,22 +35,14 @@ def test_a_worker_that_is_killed_in_mid_epoch_costs_one_epoch(build: Build) -> N
     assert lost[0].user_attrs["attempt"] == 1
 
 
-def test_a_killed_coordinator_is_started_again_and_again(build: Build) -> None:
-    rig = build()
-    for epochs in (2, 8):
-        rig.start()
-        rig.wait_until(lambda epochs=epochs: rig.epochs_written() >= epochs)
-        rig.kill()
-    rig.run()
-    trials = rig.check()
-    assert any("coordinator ended" in trial.user_attrs.get("reason", "") for trial in trials)
-    assert any("inherited_epochs" in trial.user_attrs for trial in trials)
-
-
-def test_a_ray_that_is_killed_ends_the_search_and_the_same_command_goes_on(build: Build) -> None:
-    rig = build()
+def test_a_ray_that_is_killed_and_a_checkpoint_that_is_cut_short_cost_an_epoch_each(
+    build: Build,
+) -> None:
+    rig = build(trials=4, pruner="none")
+    rig.fault(0, 3, "wait")  # so that the trial is not over before it is killed
     rig.start()
-    rig.wait_until(lambda: rig.epochs_written() >= 3)
+    rig.wait_until(lambda: len(rig.checkpoints.epochs(0)) == 2)
+    workers = rig.workers()
     for process in [*rig.descendants("gcs_server"), *rig.descendants("raylet")]:
         # One may have ended with the other.
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -59,8 +51,15 @@ def test_a_ray_that_is_killed_ends_the_search_and_the_same_command_goes_on(build
     # On a busy machine Ray itself may end the process before it is found out here.
     assert "ray" in rig.finish(code=1).lower()
     assert time.monotonic() - started < 90
+    # They outlive it by moments, in which another epoch can end.
+    _, left = psutil.wait_procs(workers, timeout=60)
+    assert left == []
+    newest = max(rig.checkpoints.epochs(0))
+    path = rig.folder / "runs/light/trials/00000" / f"epoch-{newest}.npz"
+    path.write_bytes(path.read_bytes()[:200])
     rig.run()
-    rig.check()
+    resumed = [t for t in rig.check() if t.user_attrs.get("retried_from") == 0]
+    assert [trial.user_attrs["inherited_epochs"] for trial in resumed] == [newest - 1]
 
 
 def test_a_worker_that_hangs_is_lost_and_replaced(build: Build) -> None:
@@ -72,10 +71,15 @@ def test_a_worker_that_hangs_is_lost_and_replaced(build: Build) -> None:
     assert any("no answer" in trial.user_attrs.get("reason", "") for trial in rig.check())
 
 
-def test_trials_that_fail_end_with_their_reason_and_the_others_go_on(build: Build) -> None:
+def test_trials_that_fail_end_with_their_reason_and_a_full_disk_ends_the_search(
+    build: Build,
+) -> None:
     rig = build(trials=5, workers="memory_gb_per_trial = 0.7")
     rig.fault(1, 3, "nan")
     rig.fault(2, 2, "memory")
+    rig.fault(4, 1, "disk")
+    assert "epoch-1.npz could not be written" in rig.run(code=1)
+    assert all(trial.state is not TrialState.RUNNING for trial in rig.all_trials())
     rig.run()
     diverged, beyond = rig.check()[1:3]
     assert diverged.state is TrialState.FAIL
@@ -84,33 +88,6 @@ def test_trials_that_fail_end_with_their_reason_and_the_others_go_on(build: Buil
     assert beyond.state is TrialState.PRUNED
     assert beyond.constraints["memory"] > 0
     assert "0.70 GB" in beyond.user_attrs["reason"]
-
-
-def test_a_full_disk_at_a_checkpoint_ends_the_search_and_loses_nothing(build: Build) -> None:
-    rig = build(trials=4)
-    rig.fault(1, 3, "disk")
-    assert "epoch-3.npz could not be written" in rig.run(code=1)
-    assert all(trial.state is not TrialState.RUNNING for trial in rig.all_trials())
-    rig.run()
-    rig.check()
-
-
-def test_a_truncated_checkpoint_costs_its_epoch(build: Build) -> None:
-    rig = build(trials=4, pruner="none")
-    rig.fault(0, 3, "wait")  # so that the trial is not over before it is killed
-    rig.start()
-    rig.wait_until(lambda: len(rig.checkpoints.epochs(0)) == 2)
-    workers = rig.workers()
-    rig.kill()
-    # They outlive it by moments, in which another epoch can end.
-    _, left = psutil.wait_procs(workers, timeout=60)
-    assert left == []
-    newest = max(rig.checkpoints.epochs(0))
-    path = rig.folder / "runs/light/trials/00000" / f"epoch-{newest}.npz"
-    path.write_bytes(path.read_bytes()[:200])
-    rig.run()
-    resumed = [t for t in rig.check() if t.user_attrs.get("retried_from") == 0]
-    assert [trial.user_attrs["inherited_epochs"] for trial in resumed] == [newest - 1]
 
 
 def test_of_a_search_that_is_running_values_are_enqueued_and_a_second_one_is_refused(

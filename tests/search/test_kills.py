@@ -66,5 +66,7 @@ def test_a_short_night_of_random_kills_loses_nothing(build: Build) -> None:
     assert killed > 4
     assert lives > 1
     trials = rig.check()
+    assert any("coordinator ended" in trial.user_attrs.get("reason", "") for trial in trials)
+    assert any("inherited_epochs" in trial.user_attrs for trial in trials)
     assert sum(trial.state is TrialState.COMPLETE for trial in trials) >= 1
     assert any("promoted_from" in trial.user_attrs for trial in trials)

@@ -10,6 +10,7 @@ import pytest
 from search import ray_cluster
 from search.errors import ClusterLost
 from search.ray_cluster import ClusterView
+from trainer.errors import InputError
 
 HEAD, OWN = "head:6379", "own:7000"
 
@@ -124,3 +125,23 @@ def test_a_cluster_without_this_host_is_lost(view: ClusterView, cluster: Cluster
     cluster.now += 2
     with pytest.raises(ClusterLost, match="this host is no node"):
         view.check()
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [(None, "a Ray of its own to start here, got: The node timed out"), ("auto", "RAY_ADDRESS")],
+)
+def test_a_ray_that_does_not_start_is_told_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, address: str | None, said: str
+) -> None:
+    def init(**options: Any) -> None:
+        # Ray's own kind of error for it.
+        raise Exception("The node timed out during startup.\nIts logs say more.")
+
+    monkeypatch.setattr(ray_cluster.ray, "init", init)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    if address:
+        monkeypatch.setenv("RAY_ADDRESS", address)
+    with pytest.raises(InputError, match=said) as caught, ray_cluster.ray_cluster():
+        pass
+    assert "\n" not in str(caught.value)
