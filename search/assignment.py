@@ -97,8 +97,9 @@ class Failure:
     """The trial ended without a result.
 
     Attributes:
-        kind: `lost` (worker or node gone: worth another attempt), `diverged` (no numbers any
-            more, or collapsed to one class), `memory` (more than a worker may use, so that the
+        kind: `lost` (worker or node gone: worth another attempt), `unplaced` (its worker has
+            never begun, for want of room), `diverged` (no numbers any more, or collapsed to one
+            class), `memory` (more than a worker may use, so that the
             trial can never succeed), `storage` (its checkpoint could not be written: the trial
             is sound), or `error` (of the program or its surroundings).
         reason: One line.
@@ -106,7 +107,7 @@ class Failure:
         cause: What it has in common with others of its kind; the reason, where nothing is given.
     """
 
-    kind: Literal["lost", "diverged", "memory", "storage", "error"]
+    kind: Literal["lost", "unplaced", "diverged", "memory", "storage", "error"]
     reason: str
     traceback: str = ""
     cause: str = ""

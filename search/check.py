@@ -21,6 +21,7 @@ from search.study import build_study_sampler
 from search.timing import Timing, time_networks
 from storage.database import database_from_environment
 from storage.studies import open_study_storage
+from trainer.cores import usable_cores
 from trainer.device import Device, configure_device
 from trainer.errors import InputError, TooLarge
 from trainer.footprint import check_footprint, count_weights
@@ -166,7 +167,7 @@ def _slots(config: Config, gpus: int) -> int:
     workers = config.workers
     if workers.where == "inline":
         return 1
-    cpus = os.cpu_count() or 1
+    cpus = usable_cores()
     slots = cpus // workers.cpus_per_trial
     if workers.gpus_per_trial:
         slots = min(slots, int(gpus / workers.gpus_per_trial + 1e-6))

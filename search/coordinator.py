@@ -150,6 +150,10 @@ class Coordinator:
     def _begin_trials(self) -> bool:
         """Gives every free worker a trial, and tells whether none is left to begin."""
         while self._workers.free() > 0:
+            # Any number of trials can turn out to be infeasible before one keeps a worker busy.
+            self._look_for_an_end()
+            if self._ending is not None:
+                return True
             trial = self._queue.take(self.standing)
             if trial is None:
                 return True
@@ -172,6 +176,7 @@ class Coordinator:
         excesses = self._terms.constraints.before(hyperparameters)
         if broken := self._terms.constraints.describe_broken(excesses):
             self._end_infeasible(trial, broken, excesses)
+            self._charge()
             return
         # Its checkpoints would be worth nothing if nobody knew any more what was trained.
         self._flush()
@@ -304,6 +309,10 @@ class Coordinator:
             # Every other trial would meet the same full disk: nothing more is begun.
             self._ending = self._ending or Ending("failed", failure.reason)
             self._go_on_later(trial, failure.reason)
+        elif failure.kind == "unplaced":
+            # Whoever holds the cluster may hold it for long; this costs no attempt, and no money.
+            self._ending = self._ending or Ending("failed", failure.reason)
+            self._go_on_later(trial, failure.reason)
         elif failure.kind == "lost" and lineage.attempt(trial) < self._terms.retries:
             self._go_on_later(trial, failure.reason, lost=True)
         elif failure.kind == "memory":
@@ -367,7 +376,8 @@ class Coordinator:
         now, spent = self._clock(), self.standing.spent
         passed, self._charged_until = now - self._charged_until, now
         spent.seconds += passed
-        spent.device_seconds += passed * len(self._running) * self._terms.devices_per_trial
+        holding = len(self._running) - self._workers.unplaced()
+        spent.device_seconds += passed * holding * self._terms.devices_per_trial
 
     def _exchange_now_and_then(self) -> None:
         now = time.monotonic()

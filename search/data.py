@@ -65,11 +65,14 @@ def load_data(config: Config) -> StudyData:
     earlier = find_earlier_model(config.planned_starts())
     volumes = [_load(config, table) for table in config.volumes]
     wanted = volumes[0].volume.voxel_size_nm
-    volumes[1:] = [_at_voxel_size(each, wanted) for each in volumes[1:]]
+    space = config.build_space()
+    volumes[1:] = [
+        _at_voxel_size(each, wanted, along_z=space.sees_neighbours()) for each in volumes[1:]
+    ]
     for each in volumes:
         _check_tiles(config, each)
     # What the space does not hold of the model is refused before anything is written.
-    config.starts(config.build_space().for_voxels(wanted), earlier)
+    config.starts(space.for_voxels(wanted), earlier)
     return StudyData(tuple(volumes), earlier)
 
 
@@ -103,12 +106,14 @@ def _split(config: Config, table: DataConfig, volume: Volume) -> StudyVolume:
     return loaded
 
 
-def _at_voxel_size(loaded: StudyVolume, wanted: VoxelSize | None) -> StudyVolume:
-    """A network knows its objects at one magnification."""
+def _at_voxel_size(loaded: StudyVolume, wanted: VoxelSize | None, *, along_z: bool) -> StudyVolume:
+    """A network knows its objects at one magnification; one of single sections, in their plane."""
     volume, own = loaded.volume, loaded.volume.voxel_size_nm
     if own is None or wanted is None:
         note = "the voxel size of this volume or of the first one is unknown: taken as it is"
         return replace(loaded, volume=replace(volume, notes=(*volume.notes, note)))
+    if not along_z:
+        wanted = (own[0], *wanted[1:])
     if is_alike(own, wanted):
         return loaded
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -174,9 +174,20 @@ def _enqueue(study: optuna.Study, trial: FrozenTrial, link: Mapping[str, Any]) -
 
 def take_continuation(study: optuna.Study) -> optuna.Trial | None:
     """Takes the first waiting trial that goes on from another one, whatever waits before it."""
+    return _take_waiting(study, is_continuation)
+
+
+def take_enqueued(study: optuna.Study) -> optuna.Trial | None:
+    """Takes the first waiting trial that is no idea of the config's: somebody wants to see it."""
+    return _take_waiting(study, lambda trial: CHANGE not in trial.user_attrs)
+
+
+def _take_waiting(
+    study: optuna.Study, wanted: Callable[[FrozenTrial], bool]
+) -> optuna.Trial | None:
     for trial in study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
         # What `ask` does with the first of all.
-        if is_continuation(trial) and study._storage.set_trial_state_values(
+        if wanted(trial) and study._storage.set_trial_state_values(
             trial._trial_id, TrialState.RUNNING
         ):
             return optuna.Trial(study, trial._trial_id)

@@ -9,7 +9,7 @@ from typing import Any
 
 from search.grid import grid_values
 from search.plan import Planned
-from search.space import Dimension, Space, build_space
+from search.space import Dimension, Space, build_space, preset_values
 from trainer.conditions import matters
 from trainer.errors import InputError
 from trainer.hyperparameters import Hyperparameters
@@ -77,6 +77,7 @@ def plan_one_at_a_time(
             value that no run can have; or what is reported of it are no numbers.
     """
     own = build_space(table)
+    preset_values((start or {}).get("preset"), where)
     _check_changes(changes)
     named = [(_name(change, n), _values(change, n, table)) for n, change in enumerate(changes)]
     baseline = _baseline(own, table, start or {})
@@ -137,18 +138,10 @@ def _check_reported(reported: Any, index: int) -> None:
 
 def _values(change: _Table, index: int, table: _Table) -> dict[str, Any]:
     named = {key: value for key, value in change.items() if key not in _NO_VALUES}
-    preset = change.get("preset")
-    if preset is None:
-        return named
-    if not isinstance(preset, str) or preset not in PRESETS:
-        raise InputError(
-            f"change[{index}].preset: expected one of {', '.join(PRESETS)}, got {preset!r}"
-        )
+    preset = preset_values(change.get("preset"), f"change[{index}]")
     before = PRESETS.get(table.get("preset", ""), {})
     changed = {
-        name: value
-        for name, value in PRESETS[preset].items()
-        if before.get(name, _default(name)) != value
+        name: value for name, value in preset.items() if before.get(name, _default(name)) != value
     }
     return {**changed, **named}
 

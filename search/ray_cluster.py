@@ -13,8 +13,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import ray
+from ray.exceptions import AuthenticationError
 
 from search.errors import ClusterLost, first_line, no_room
+from trainer.cores import usable_cores
 from trainer.errors import InputError
 
 _CONNECT_SECONDS = 10.0
@@ -28,7 +30,7 @@ def ray_cluster(cpus: int | None = None) -> Iterator[None]:
     """Joins the cluster at `RAY_ADDRESS`, or starts a local one that ends with the block.
 
     Args:
-        cpus: Cores of a local Ray; all of them by default.
+        cpus: Cores of a local Ray; all that this process may use by default.
     """
     # Without this Ray's own usage report would be sent from a user's machine.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -39,10 +41,23 @@ def ray_cluster(cpus: int | None = None) -> Iterator[None]:
     address = os.environ.get("RAY_ADDRESS")
     if address:
         _check_answers(address)
-    local = {} if address else {"address": "local", "num_cpus": cpus, "include_dashboard": False}
+    local = (
+        {}
+        if address
+        else {
+            "address": "local",
+            "num_cpus": cpus or usable_cores(),
+            "include_dashboard": False,
+        }
+    )
     try:
         with _own_signals():
             ray.init(log_to_driver=False, logging_level="ERROR", configure_logging=True, **local)
+    except AuthenticationError as error:
+        raise InputError(
+            f"RAY_AUTH_TOKEN_PATH: expected the file with the Ray cluster's token, got: "
+            f"{first_line(error)}; name the file that the cluster was started with"
+        ) from error
     except Exception as error:  # Ray raises no other for a node that starts too slowly.
         if not address:
             raise InputError(
@@ -197,7 +212,7 @@ def _check_answers(address: str) -> None:
     if not host or "/" in address or not port.isdigit():
         return
     try:
-        socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
+        _connect(host, int(port), _CONNECT_SECONDS)
     except (OSError, OverflowError) as error:
         raise InputError(
             f"RAY_ADDRESS: expected a Ray cluster that answers, got {address}: {error}; "
@@ -213,7 +228,12 @@ def _then() -> str:
 def _listens(address: str) -> bool:
     host, _, port = address.rpartition(":")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_LOOK_SECONDS).close()
+        _connect(host, int(port), _LOOK_SECONDS)
     except OSError:
         return False
     return True
+
+
+def _connect(host: str, port: int, seconds: float) -> None:
+    # An address of IPv6 stands in brackets where a port follows.
+    socket.create_connection((host.strip("[]"), port), timeout=seconds).close()

@@ -41,7 +41,11 @@ def explain_failure(error: BaseException, record: Path) -> Failure:
         if memory:
             return Failure("memory", memory)
         if isinstance(error, OutOfMemoryError):
-            return Failure("memory", f"the memory of the worker's node was full: {_why(error)}")
+            full = f"the memory of the worker's node was full: {_why(error)}"
+            # A worker well within its own limit is not what has filled it.
+            if known and known.limit is not None:
+                return Failure("lost", full, cause="a full node")
+            return Failure("memory", full)
         return Failure("lost", f"the worker was lost: {_why(error)}", cause="a lost worker")
     cause = f"{type(getattr(error, 'cause', error)).__name__} in a worker"
     return Failure("error", _lines(error)[0], str(error), cause)

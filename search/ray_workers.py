@@ -61,6 +61,10 @@ class _Worker:
         """Whether its process is at work on the call, `silent` seconds after it was made."""
         return self.pulse is not None and self.pulse.beats(silent)
 
+    def is_unplaced(self) -> bool:
+        """Whether its process has not begun: the record is the first that it writes."""
+        return self.node is None and not self.record.exists()
+
     @property
     def trial(self) -> int:
         """The number of the trial that it holds."""
@@ -126,6 +130,10 @@ class RayWorkers:
         """Trials that the cluster has room for at a time."""
         return self._cluster.room(*self._share)
 
+    def unplaced(self) -> int:
+        """Trials whose worker is still to begin: Ray has found no room for it yet."""
+        return sum(worker.is_unplaced() for worker in self._busy.values())
+
     def begin(self, assignment: Assignment) -> None:
         """Gives the trial to an idle worker, or to a new one."""
         self._begin_on(self._take_idle() or self._start(), assignment)
@@ -163,8 +171,7 @@ class RayWorkers:
 
     def close(self) -> None:
         """Ends all workers."""
-        for worker in [*self._busy.values(), *self._idle]:
-            self._end(worker)
+        self._end(*self._busy.values(), *self._idle)
         self._busy.clear()
         self._idle.clear()
 
@@ -219,10 +226,20 @@ class RayWorkers:
             silent = self._calls.silence(worker.call)
             allowed = self._patience.seconds(worker.epoch_seconds, self._longest_first)
             # Nobody knows how long a first epoch takes: one that is worked on is waited for.
-            if silent > allowed and not (worker.epoch_seconds is None and worker.beats(silent)):
-                where = "its worker" if worker.node else "a worker, if there was room for one"
-                reason = f"no answer from {where} for {silent:.0f} s: taken for lost"
-                yield self._give_up(worker, Failure("lost", reason, cause="a silent worker"))
+            if silent <= allowed or (worker.epoch_seconds is None and worker.beats(silent)):
+                continue
+            if worker.is_unplaced() and self._is_full():
+                # As long as others of this search work, it waits for one of them to end.
+                if self.unplaced() == len(self._busy):
+                    yield self._give_up(worker, _without_room(silent))
+                continue
+            reason = f"no answer from its worker for {silent:.0f} s: taken for lost"
+            yield self._give_up(worker, Failure("lost", reason, cause="a silent worker"))
+
+    def _is_full(self) -> bool:
+        """Whether all nodes together have less left than one worker asks for."""
+        left, (cpus, gpus) = ray.available_resources(), self._share
+        return bool(left.get("CPU", 0.0) < cpus or left.get("GPU", 0.0) < gpus)
 
     def _give_up_unplaced(self) -> Iterator[Event]:
         """Gives up the newest of the workers that no node is left for."""
@@ -257,12 +274,23 @@ class RayWorkers:
         record = self._records / f"{secrets.token_hex(8)}.json"
         return _Worker(self._process.remote(self._runner, self._task, record), record)
 
-    def _end(self, worker: _Worker) -> None:
-        if worker.call is not None:
-            self._calls.drop(worker.call)
-            worker.call = None
-        # Otherwise it ends with its node, or as soon as nothing here refers to it.
-        if self._cluster.answers():
-            ray.kill(worker.actor)
-        with suppress(OSError):
-            worker.record.unlink(missing_ok=True)
+    def _end(self, *workers: _Worker) -> None:
+        # Asked once for all: a host that drops packets is waited for.
+        answers = bool(workers) and self._cluster.answers()
+        for worker in workers:
+            if worker.call is not None:
+                self._calls.drop(worker.call)
+                worker.call = None
+            # Otherwise it ends with its node, or as soon as nothing here refers to it.
+            if answers:
+                ray.kill(worker.actor)
+            with suppress(OSError):
+                worker.record.unlink(missing_ok=True)
+
+
+def _without_room(silent: float) -> Failure:
+    return Failure(
+        "unplaced",
+        f"no worker was given a place on the Ray cluster in {silent:.0f} s: others hold its cores "
+        "or GPUs; run the same command to go on when they are free",
+    )

@@ -28,9 +28,6 @@ from search.verdict import Finalist, Score
 from storage.checkpoints import CheckpointStore
 from storage.errors import CheckpointError
 
-# Recipes that cannot be relied upon; all other failures are the machine's, and tried again.
-_COUNTS_AS_ZERO = ("diverged", "memory")
-
 
 @dataclass(frozen=True)
 class _Repeat:
@@ -136,9 +133,18 @@ class Repeats:
         for trial in planned(study, repeat.plan):
             if lineage.is_candidate(trial, self._config.study.epochs_per_trial):
                 return dice_of(trial)
-            if trial.user_attrs.get(lineage.FAILURE) in _COUNTS_AS_ZERO:
+            if trial.user_attrs.get(lineage.FAILURE) in self._counts_as_zero():
                 return 0.0
         return None
+
+    def _counts_as_zero(self) -> tuple[str, ...]:
+        """What a recipe cannot be relied upon for; all else is the machine's, and tried again.
+
+        A finalist has fitted into memory once: without a limit of its own, where it does not
+        any more others have taken it.
+        """
+        limited = self._config.workers.memory_gb_per_trial is not None
+        return ("diverged", "memory") if limited else ("diverged",)
 
     def _delete_checkpoints_of_others(self, study: optuna.Study) -> None:
         store = CheckpointStore(self._config.repeat_checkpoints)

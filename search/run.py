@@ -31,8 +31,8 @@ from search.results import WINNER, describe_repeats, model_folder, ranked
 from search.runner import TrialRunner
 from search.standing import Standing
 from search.strategy import describe_price, describe_strategy
-from search.study import open_study
-from search.study_folder import prepare_folder
+from search.study import open_study, token_of
+from search.study_folder import mark_folder, prepare_folder
 from search.study_note import StudyNote
 from search.terms import Ending, Terms, search_terms
 from search.trial_model import Source
@@ -114,9 +114,10 @@ class SearchRun:
         )
         with closing(self._storage), self._lock, _cluster(config):
             # Whatever can be refused has been, before the study is written.
-            prepare_folder(config)
+            prepare_folder(config, database, token_of(config, self._storage))
             study = open_study(config, self._data, self._storage)
             self._storage.claim(study.study_name)
+            mark_folder(config, database, token_of(config, self._storage))
             for line in (*self._data.describe(), *describe_strategy(config)):
                 self._announce(line)
             if config.study.sampler in PLANNED:
@@ -133,7 +134,8 @@ class SearchRun:
     def _run(self, study: optuna.Study) -> Result:
         ending = self._search(study)
         if ending.kind != "done":
-            return Result(ending, _first(study, self._config), None)
+            # The best trial at full budget, whoever was the winner before.
+            return Result(ending, next(iter(ranked(study, self._config)), None), None)
         return self._finish(study, ending)
 
     def _search(self, study: optuna.Study) -> Ending:
@@ -198,8 +200,9 @@ class SearchRun:
         epochs = self._count_final_epochs(search)
         final = final_training.open_final(config, self._storage, search.study, winner, epochs)
         self._storage.claim(final.study_name)
-        terms = final_training.final_terms(config, final)
         waiting = len(final.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
+        cpus = self._share_cores(waiting)
+        terms = final_training.final_terms(config, final, cpus=cpus)
         if waiting and config.final is not None and terms.epochs < config.final.epochs:
             self._announce(
                 f"final training: {terms.epochs} of {config.final.epochs} epochs, as many as "
@@ -207,7 +210,7 @@ class SearchRun:
             )
         seen = " (Dice on sections that it trains on)" if terms.train_on == "all" else ""
         title = f"final training of trial {winner.number}{seen}"
-        last = self._coordinate(final, terms, config.final_checkpoints, title, few=waiting)
+        last = self._coordinate(final, terms, config.final_checkpoints, title, cpus=cpus)
         if last.kind == "interrupted" or (last.kind == "failed" and self._is_lost()):
             return last
         found = final_training.trained(config, search, final)
@@ -240,12 +243,12 @@ class SearchRun:
         title: str,
         *,
         shown: Budget | None = None,
-        few: int | None = None,
+        cpus: float | None = None,
     ) -> Ending:
-        """Runs one study; so `few` trials share all cores of a node where they have no GPU."""
+        """Runs one study, on workers with so many cores where not with the config's."""
         config = self._config
         task = self._build_task(study.study_name, checkpoints)
-        workers = self._build_workers(task, few=few)
+        workers = self._build_workers(task, cpus=cpus or config.workers.cpus_per_trial)
         exhibits = Exhibits(ArtifactFolder(config.artifacts), task.logs, epochs=terms.epochs)
         with Progress(title, shown or terms.budget) as progress:
 
@@ -321,15 +324,21 @@ class SearchRun:
             gpu_share=config.gpus_per_trial or 1.0,
         )
 
-    def _build_workers(self, task: Task, *, few: int | None) -> Workers:
+    def _share_cores(self, trials: int) -> float:
+        """Cores for each of so few trials: they share all of a node where they have no GPU."""
+        config = self._config.workers
+        if config.where == "inline" or config.gpus_per_trial or not trials:
+            return config.cpus_per_trial
+        from search.ray_workers import largest_node_cpus
+
+        return max(config.cpus_per_trial, largest_node_cpus() // trials)
+
+    def _build_workers(self, task: Task, *, cpus: float) -> Workers:
         config = self._config.workers
         if config.where == "inline":
             return InlineWorkers(task, runner=self._runner)
-        from search.ray_workers import RayWorkers, largest_node_cpus
+        from search.ray_workers import RayWorkers
 
-        cpus: float = config.cpus_per_trial
-        if few and not config.gpus_per_trial:
-            cpus = max(cpus, largest_node_cpus() // few)
         return RayWorkers(
             task,
             cpus=cpus,
@@ -375,11 +384,6 @@ def _lacking(choice: Choice) -> Ending:
     first, *others = choice.missing
     more = f" and {len(others)} more" if others else ""
     return Ending("failed", f"a repeat of a finalist failed: {first}{more}; run it again")
-
-
-def _first(study: optuna.Study, config: Config) -> FrozenTrial | None:
-    """The best trial at full budget, whoever was the winner before."""
-    return next(iter(ranked(study, config)), None)
 
 
 @contextmanager

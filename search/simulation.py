@@ -93,6 +93,10 @@ class SimulatedWorkers:
         """Slots without a trial."""
         return self.slots - len(self._running)
 
+    def unplaced(self) -> int:
+        """None: a slot is a place."""
+        return 0
+
     def begin(self, assignment: Assignment) -> None:
         """Gives the trial to a worker that has run one before, or else to a new one.
 

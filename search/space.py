@@ -152,6 +152,10 @@ class Space:
         levels = count_planar_levels((z, stride * y, stride * x))
         return replace(self, fixed={**self.fixed, "planar_levels": levels})
 
+    def sees_neighbours(self) -> bool:
+        """Whether any of its networks is shown more than one section at a time."""
+        return self._has_3d() or self._values("section_channels") != (1,)
+
     def _has_3d(self) -> bool:
         return "3d" in self._values("dimensions")
 
@@ -187,7 +191,7 @@ class Space:
         dimensions = {each.name for each in self.dimensions}
         preset = {
             name: value
-            for name, value in _preset_values(table.get("preset"), where).items()
+            for name, value in preset_values(table.get("preset"), where).items()
             if name not in named and self._needs(name, value, dimensions, where)
         }
         params = {**preset, **named}
@@ -240,7 +244,7 @@ def build_space(table: Mapping[str, Any]) -> Space:
         InputError: An unknown dimension, a range upside down, a value that no network can have.
     """
     names = {field.name for field in fields(Hyperparameters)}
-    dimensions, fixed = [], dict(_preset_values(table.get("preset"), "space"))
+    dimensions, fixed = [], dict(preset_values(table.get("preset"), "space"))
     for name, value in table.items():
         if name == "preset":
             continue
@@ -257,7 +261,7 @@ def build_space(table: Mapping[str, Any]) -> Space:
     return space
 
 
-def _preset_values(name: Any, where: str) -> Mapping[str, Any]:
+def preset_values(name: Any, where: str) -> Mapping[str, Any]:
     """The values of a preset, or none where none is named.
 
     Raises:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import secrets
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import optuna
@@ -26,6 +28,8 @@ from trainer.errors import InputError
 from trainer.hyperparameters import Hyperparameters
 
 _IDENTITY = "defined_by"
+_TOKEN = "token"
+"""Tells a study from another one of the same name, in another database or made after it."""
 
 
 def open_study(config: Config, data: StudyData, storage: BaseStorage) -> optuna.Study:
@@ -48,7 +52,19 @@ def open_study(config: Config, data: StudyData, storage: BaseStorage) -> optuna.
         _check_same(config.study.name, json.loads(known or "{}"), identity)
     else:
         _found(study, config, identity, starts)
+    if _TOKEN not in study.user_attrs:
+        study.set_user_attr(_TOKEN, secrets.token_hex(8))
     return study
+
+
+def token_of(config: Config, storage: BaseStorage) -> str | None:
+    """What only this study is known by; None where there is none, or it has none yet."""
+    try:
+        study_id = storage.get_study_id_from_name(config.study.name)
+    except KeyError:
+        return None
+    token: str | None = storage.get_study_user_attrs(study_id).get(_TOKEN)
+    return token
 
 
 def create_study(config: Config, storage: BaseStorage) -> optuna.Study:
@@ -175,6 +191,9 @@ def _found(
     starts: Sequence[Planned],
 ) -> None:
     """Writes what a new study is; its identity last, since that is what makes it one."""
+    with suppress(KeyError):
+        # Of a study of this name that was deleted: what it has spent is not this one's.
+        optuna.delete_study(study_name=_finalists_name(config), storage=study._storage)
     _name_metrics(study, config.study.second_objective)
     study.set_user_attr("config", config.model_dump_json(exclude_none=True))
     study.set_user_attr("software", json.dumps(describe_software()))

@@ -1,4 +1,4 @@
-"""What a search begins next: trials that go on before new ones."""
+"""What a search begins next: trials that go on, what somebody asks for, then new ones."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ class TrialQueue:
             standing.paused -= 1
             trial = lineage.take_continuation(self._study)
         if trial is None and self._allows_another(standing):
-            trial = self._study.ask()
+            # Ideas of the config can be many: what somebody asks for meanwhile comes first.
+            trial = lineage.take_enqueued(self._study) or self._study.ask()
             standing.spent.trials += 1
         return trial
 

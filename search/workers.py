@@ -20,6 +20,9 @@ class Workers(Protocol):
     def free(self) -> int:
         """How many more trials can begin now."""
 
+    def unplaced(self) -> int:
+        """How many trials wait for their worker to be given its place: they hold no device."""
+
     def begin(self, assignment: Assignment) -> None:
         """Gives the trial to a free worker."""
 
@@ -47,6 +50,10 @@ class InlineWorkers:
     def free(self) -> int:
         """One, while no trial is running."""
         return int(self._trial is None)
+
+    def unplaced(self) -> int:
+        """None: the worker is this process."""
+        return 0
 
     def begin(self, assignment: Assignment) -> None:
         """Takes the trial; the work is done in `wait`."""

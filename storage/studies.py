@@ -115,15 +115,16 @@ def _open_sqlite(database: Database, patience_seconds: float) -> RDBStorage:
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("ROLLBACK")
         storage = _build_storage(database, connect_args=build_connect_arguments(database))
-    event.listen(storage.engine, "connect", _sync_at_checkpoints)
+    event.listen(storage.engine, "connect", _sync_each_commit)
     # Optuna has connected already; the next connection is one that the listener sees.
     storage.engine.dispose()
     return storage
 
 
-def _sync_at_checkpoints(connection: sqlite3.Connection, _record: object) -> None:
-    # With WAL a power cut may then cost the last transactions, never the database.
-    connection.execute("PRAGMA synchronous = NORMAL")
+def _sync_each_commit(connection: sqlite3.Connection, _record: object) -> None:
+    # With less a power cut may cost the last transactions: files that only these knew of, such as
+    # a checkpoint that was handed on to another trial, would belong to nobody.
+    connection.execute("PRAGMA synchronous = FULL")
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trainer.cores import usable_cores
 from trainer.freed_memory import keep_freed_memory
 from trainer.gpu_memory import read_card_bytes, share_of_memory
 
@@ -62,7 +63,7 @@ def configure_device(threads: int | None = None, *, gpu_share: float = 1.0) -> D
 
     backend = keras.backend.backend()
     if backend == "tensorflow":
-        return _configure_tensorflow(threads or os.cpu_count() or 1, gpu_share)
+        return _configure_tensorflow(threads or usable_cores(), gpu_share)
     find = {"jax": _find_jax_card, "torch": _find_torch_card}.get(backend, lambda: None)
     return find() or Device(f"{backend} on the CPU", "cpu", cpu_precision())
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 
+from trainer.control_groups import group_folders
 from trainer.errors import InputError
 from trainer.freed_memory import return_freed_memory
 
@@ -29,9 +30,6 @@ _CGROUP_FILES = (
     ),
 )
 """Where a container's limit is, what it uses of it, and what of that are cached files."""
-
-
-_OWN_GROUPS = Path("/proc/self/cgroup")
 
 
 def free_memory() -> int:
@@ -85,35 +83,12 @@ def _left_of_limits() -> Iterator[int]:
 
 def _left_of_container() -> Iterator[int]:
     """By cgroups of the second and of the first version."""
-    own = _own_groups()
     for root, limit_file, used_file, cached in _CGROUP_FILES:
-        for folder in _with_parents(root, own):
+        for folder in group_folders(root, "memory"):
             # There is no such file, or it says "max".
             with suppress(OSError, ValueError):
                 limit = int((folder / limit_file).read_text())
                 yield limit - int((folder / used_file).read_text()) + _cached(folder, cached)
-
-
-def _own_groups() -> set[str]:
-    """The groups that this process is in, as paths below where they are mounted.
-
-    A batch system's job has one of its own below the host's; within a container it is the root.
-    """
-    with suppress(OSError):
-        lines = _OWN_GROUPS.read_text().splitlines()
-        parts = [line.split(":", 2) for line in lines]
-        return {path for _, kinds, path in parts if kinds in ("", "memory")}
-    return set()
-
-
-def _with_parents(root: Path, groups: set[str]) -> Iterator[Path]:
-    """The root and every group on the way down to these: each may have a limit."""
-    yield root
-    for group in groups:
-        names = Path(group).parts[1:]
-        # What lies above a container's root cannot be seen from within.
-        if ".." not in names:
-            yield from (root.joinpath(*names[: end + 1]) for end in range(len(names)))
 
 
 def _cached(folder: Path, names: tuple[str, str]) -> int:

@@ -38,6 +38,7 @@ class FakeWorkers:
         script: What becomes of a trial in an epoch in place of a report; epoch 0 is its begin.
             `Killed` comes after the epoch's checkpoint was written.
         luck: Added to the curve of an assignment, as its seed and fold may do.
+        without_place: Trials that hold no device.
         trained: (trial, epoch) in the order in which they were trained.
         begun: Assignments in the order in which they came.
     """
@@ -50,6 +51,7 @@ class FakeWorkers:
     facts: Callable[[Hyperparameters, int], dict[str, float]] = lambda run, epoch: {}
     trained: list[tuple[int, int]] = field(default_factory=list)
     begun: list[Assignment] = field(default_factory=list)
+    without_place: frozenset[int] = frozenset()
     held: dict[int, Assignment] = field(default_factory=dict)
     history: dict[int, tuple[float, ...]] = field(default_factory=dict)
     calls: deque[tuple[int, Callable[[int], Begun | EpochReport | Failure]]] = field(
@@ -58,6 +60,9 @@ class FakeWorkers:
 
     def free(self) -> int:
         return self.slots - len(self.held)
+
+    def unplaced(self) -> int:
+        return sum(assignment.trial in self.without_place for assignment in self.held.values())
 
     def begin(self, assignment: Assignment) -> None:
         assert self.free() > 0, "no worker is free"

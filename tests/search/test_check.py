@@ -234,7 +234,7 @@ def test_what_run_has_no_room_for_check_refuses(
     gpus: int,
     slots: int | None,
 ) -> None:
-    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    monkeypatch.setattr("search.check.usable_cores", lambda: 4)
     config = build_config(tmp_path, workers={"where": "ray", **workers})
     if slots is not None:
         assert check._slots(config, gpus) == slots

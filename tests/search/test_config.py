@@ -23,6 +23,15 @@ def test_a_shipped_configuration_loads(shipped: Path) -> None:
     assert all(any(word in line for line in opening) for word in ("Costs:", "Reaches:", "Run:"))
 
 
+def test_the_first_search_of_the_stack_is_that_of_an_installation() -> None:
+    of_stack, quick = (
+        load_config(ROOT / "configs" / f"{name}.toml") for name in ("compose", "quick")
+    )
+    assert of_stack.study.name == "compose"
+    assert of_stack.model_copy(update={"study": quick.study}) == quick
+    assert of_stack.study.model_copy(update={"name": "quick"}) == quick.study
+
+
 def test_the_smallest_configuration_has_the_rest_by_default(path: Path) -> None:
     path.write_text(SMALL)
     config = load_config(path)

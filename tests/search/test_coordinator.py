@@ -9,6 +9,8 @@ from search_rig import COMPLETE, DIVERGED, FAIL, PRUNED, RUNNING, WAITING, Clock
 
 from search import coordinator
 from search.budget import Budget
+from search.constraints import Constraints
+from search.plan import CHANGE
 from search.pruners import build_pruner, rungs
 from search.standing import DEVICE_SECONDS_SPENT, SECONDS_SPENT
 from search.terms import Ending
@@ -165,6 +167,35 @@ def test_device_hours_are_those_of_every_trial_that_holds_a_device(rig: SearchRi
     assert rig.standing.spent.device_seconds >= 12 * 3600
     assert rig.standing.spent.seconds <= 8 * 3600
     assert rig.study().user_attrs[DEVICE_SECONDS_SPENT] == rig.standing.spent.device_seconds
+
+
+def test_a_trial_whose_worker_has_no_place_costs_nothing(rig: SearchRig) -> None:
+    workers = rig.workers(2)
+    workers.without_place = frozenset({0})
+    rig.run(Budget(trials=2), workers, clock=Clock())
+    spent = rig.standing.spent
+    # Both ran side by side, and one of them holds a device.
+    assert 0 < spent.device_seconds <= spent.seconds
+
+
+def test_a_stop_is_heeded_while_no_trial_is_feasible(rig: SearchRig) -> None:
+    asked = iter(range(1000))
+    rig.constraints = Constraints(parameters=1)
+    ending = rig.run(Budget(trials=1000), stop_requested=lambda: next(asked) > 10)
+    assert ending.kind == "interrupted"
+    assert 0 < len(rig.trials(PRUNED)) < 20
+
+
+def test_what_somebody_asks_for_comes_before_ideas(rig: SearchRig) -> None:
+    study = rig.study()
+    rate = {"learning_rate": 1e-3}
+    for number in range(3):
+        study.enqueue_trial({}, user_attrs={CHANGE: f"idea {number}"})
+    study.enqueue_trial(rate)
+    workers = rig.workers()
+    rig.run(Budget(trials=2), workers, study=study)
+    assert [assignment.trial for assignment in workers.begun] == [3, 0]
+    assert rig.trials()[3].params["learning_rate"] == 1e-3
 
 
 def test_money_ends_a_search_at_its_price(rig: SearchRig) -> None:

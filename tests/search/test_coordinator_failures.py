@@ -44,6 +44,18 @@ def test_a_full_disk_ends_the_search_and_costs_no_trial(rig: SearchRig) -> None:
     assert len(workers.trained) == 5, "the epoch before the disk was full is not trained again"
 
 
+def test_a_cluster_without_room_ends_the_search_and_costs_no_attempt(rig: SearchRig) -> None:
+    crowded = Failure("unplaced", "no worker was given a place")
+    rig.retries = 0
+    for trials in (1, 2):
+        ending = rig.run(Budget(trials=1), rig.workers(1, {(trials - 1, 0): crowded}))
+        assert ending == Ending("failed", crowded.reason)
+        assert len(rig.trials(FAIL)) == trials
+    assert rig.run(Budget(trials=1)).kind == "done"
+    assert [trial.state for trial in rig.trials()] == [FAIL, FAIL, COMPLETE]
+    assert rig.standing.spent.trials == 1
+
+
 def test_a_trial_is_retried_so_often_and_no_more(quick_rig: SearchRig) -> None:
     workers = quick_rig.workers(1, {(number, 1): LOST for number in range(3)})
     assert quick_rig.run(Budget(trials=2), workers).kind == "done"

@@ -197,14 +197,16 @@ PHANTOM = {"sections": 24, "height": 96, "width": 96, "seed": 1}
 
 
 def two_volumes(
-    folder: Path, files: Files, size: tuple[float, ...] | None, **own: Any
+    folder: Path, files: Files, size: tuple[float, ...] | None, channels: int = 3, **own: Any
 ) -> StudyData:
-    """A phantom of 8 nm, and the files at another voxel size."""
+    """A phantom of 8 nm, and the files at another voxel size, for networks of some sections."""
     write_stack(folder / "raw.tif", files.raw, size)
     write_stack(folder / "mask.tif", files.mask, None)
     second = {"raw": folder / "raw.tif", "mask": folder / "mask.tif", "name": "new", **own}
     first = {"phantom": PHANTOM}
-    return load_data(build_config(folder, data=[first, second], finalists={"count": 2, "folds": 2}))
+    space = {"depth": 1, "tile_size": 16, "section_channels": channels}
+    finalists = {"count": 2, "folds": 2}
+    return load_data(build_config(folder, data=[first, second], finalists=finalists, space=space))
 
 
 def test_each_volume_is_split_on_its_own_and_folded_on_its_own(
@@ -257,6 +259,18 @@ def test_a_volume_of_other_voxels_is_resampled_to_the_first_ones(
     alike = two_volumes(tmp_path, files, (8.3, 7.7, 8.0)).volumes[1]
     assert np.array_equal(alike.volume.raw, files.raw)
     assert alike.origin is None
+
+
+def test_networks_of_single_sections_see_those_of_the_file_however_thick(
+    files: Files, tmp_path: Path
+) -> None:
+    (_, second) = two_volumes(tmp_path, files, (160, 4, 4), 1, validation=[10, 13], gap=2).volumes
+    assert second.volume.raw.shape == (20, 16, 20)
+    assert second.volume.voxel_size_nm == (160, 8, 8)
+    assert (second.split.validation, second.split.gap) == (range(10, 13), 2)
+    # Means of 2 x 2 voxels of each section.
+    means = files.raw.reshape(20, 16, 2, 20, 2).mean((2, 4))
+    assert np.abs(second.volume.raw - means).max() <= 0.5
 
 
 @pytest.mark.parametrize(

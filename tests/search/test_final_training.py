@@ -187,6 +187,15 @@ def test_it_is_charged_for_its_share_of_a_gpu(finals: Finals, gpus: float, devic
     assert final_terms(config, finals.open()).devices_per_trial == devices
 
 
+@pytest.mark.parametrize(("cpus", "devices"), [(None, 1.0), (2.0, 1.0), (8.0, 4.0)])
+def test_it_is_charged_for_all_cores_that_it_holds(
+    finals: Finals, cpus: float | None, devices: float
+) -> None:
+    workers = finals.config.workers.model_copy(update={"cpus_per_trial": 2})
+    config = finals.config.model_copy(update={"workers": workers})
+    assert final_terms(config, finals.open(), cpus=cpus).devices_per_trial == devices
+
+
 def test_an_interrupted_final_training_goes_on(finals: Finals) -> None:
     ending, first = finals.train(stop_after=2)
     assert ending.kind == "interrupted"

@@ -144,3 +144,8 @@ def test_what_cannot_be_planned_is_refused(
 ) -> None:
     with pytest.raises(InputError, match=problem):
         plan(table, *changes)
+
+
+def test_a_start_with_a_preset_that_is_none_is_refused() -> None:
+    with pytest.raises(InputError, match=r"start\[0\]\.preset: expected one of .*'report_2019'\]"):
+        plan_one_at_a_time(REPORT, {"preset": ["report_2019"]}, [{"name": "a", "dropout": 0.1}])

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ray.exceptions import AuthenticationError
 
 from search import ray_cluster
 from search.errors import ClusterLost
@@ -145,3 +146,30 @@ def test_a_ray_that_does_not_start_is_told_in_one_line(
     with pytest.raises(InputError, match=said) as caught, ray_cluster.ray_cluster():
         pass
     assert "\n" not in str(caught.value)
+
+
+def test_a_token_that_the_cluster_does_not_know_is_told_as_such(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def init(**options: Any) -> None:
+        raise AuthenticationError("no token was found")
+
+    monkeypatch.setattr(ray_cluster.ray, "init", init)
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    with (
+        pytest.raises(InputError, match="RAY_AUTH_TOKEN_PATH: expected"),
+        ray_cluster.ray_cluster(),
+    ):
+        pass
+
+
+def test_an_address_of_ipv6_is_asked_as_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, int]] = []
+    monkeypatch.setattr(
+        ray_cluster.socket,
+        "create_connection",
+        lambda address, timeout: asked.append(address) or SimpleNamespace(close=lambda: None),
+    )
+    ray_cluster._check_answers("[::1]:6379")
+    assert ray_cluster._listens("[::1]:6379")
+    assert asked == [("::1", 6379)] * 2

@@ -36,6 +36,17 @@ def test_what_a_call_raised_is_told_by_its_kind(error: Exception, kind: str) -> 
     assert "\n" not in failure.reason
 
 
+def test_a_full_node_is_not_the_fault_of_a_worker_within_its_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kinds = {}
+    for limit in (100, None):
+        record = MemoryRecord(0, 50, limit, 0.5)
+        monkeypatch.setattr(ray_failure, "read_memory_record", {PATH: record}.get)
+        kinds[limit] = explain_failure(OutOfMemoryError("killed"), PATH).kind
+    assert kinds == {100: "lost", None: "memory"}
+
+
 def test_a_worker_that_cannot_be_made_is_an_error_with_its_cause() -> None:
     cause = RayTaskError("Runner", "Traceback\nImportError: no trainer", ImportError("no trainer"))
     failure = explain_failure(ActorDiedError(cause), PATH)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import ray
 
 from search.assignment import Assignment, Begun, EpochReport, Event, Failure, Task
 from search.memory_watch import MemoryRecord
@@ -265,6 +266,25 @@ def test_a_first_epoch_that_is_worked_on_is_waited_for(start: Callable[..., RayW
     lost = ends[SLEEPS]
     assert isinstance(lost, Failure)
     assert (lost.kind, lost.cause) == ("lost", "a silent worker")
+
+
+def test_a_worker_that_others_leave_no_room_for_holds_nothing_and_is_not_lost(
+    start: Callable[..., RayWorkers],
+) -> None:
+    class Foreign:
+        def is_there(self) -> bool:
+            return True
+
+    foreign = ray.remote(Foreign).options(num_cpus=2).remote()
+    assert ray.get(foreign.is_there.remote())
+    workers = start(patience=Patience(first_seconds=1.0))
+    workers.begin(_assignment(0))
+    assert workers.unplaced() == 1
+    assert _next_failure(workers).kind == "unplaced"
+    ray.kill(foreign)
+    workers._patience = Patience()
+    assert _pid(workers, 1)
+    assert workers.unplaced() == 0
 
 
 def test_an_answer_that_is_there_is_taken_however_late(start: Callable[..., RayWorkers]) -> None:

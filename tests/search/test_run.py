@@ -233,6 +233,20 @@ def test_a_lock_that_is_lost_in_the_final_training_leaves_the_others_model_alone
     assert (result.model, scene.cards) == (None, [])
 
 
+def test_a_study_of_this_name_in_another_database_keeps_its_checkpoints(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.run()
+    kept = CheckpointStore(scene.config.checkpoints).trials()
+    assert kept
+    monkeypatch.setenv("UNET_SEARCH_DATABASE_URL", f"sqlite:///{tmp_path}/other.db")
+    with pytest.raises(InputError, match="which needs its checkpoints"):
+        scene.run()
+    assert CheckpointStore(scene.config.checkpoints).trials() == kept
+    monkeypatch.delenv("UNET_SEARCH_DATABASE_URL")
+    assert scene.run().ending.kind == "done"
+
+
 def test_a_model_folder_that_holds_something_else_is_refused_before_the_search(
     scene: Scene,
 ) -> None:

@@ -15,7 +15,14 @@ from small_config import TABLE, build_config
 
 from search.config import Config
 from search.data import StudyData
-from search.study import METRIC, find_study, open_finalists, open_study
+from search.study import (
+    METRIC,
+    find_finalists,
+    find_study,
+    open_finalists,
+    open_study,
+    token_of,
+)
 from search.study_volume import StudyVolume
 from trainer.earlier_model import EarlierModel
 from trainer.errors import InputError
@@ -177,6 +184,23 @@ def test_finalists_have_a_study_beside_the_searchs_own(storage: BaseStorage) -> 
     finalists.enqueue_trial({"depth": 2})
     assert len(open_finalists(config(), storage).trials) == 1
     assert open_study(config(), data(), storage).trials == []
+
+
+def test_a_study_that_is_made_anew_knows_nothing_of_the_deleted_ones_finalists(
+    storage: BaseStorage,
+) -> None:
+    first = open_study(config(), data(), storage)
+    open_finalists(config(), storage).enqueue_trial({"depth": 2})
+    token = token_of(config(), storage)
+    assert token == open_study(config(), data(), storage).user_attrs["token"]
+    assert len(open_finalists(config(), storage).trials) == 1
+
+    # As the dashboard does.
+    optuna.delete_study(study_name=first.study_name, storage=storage)
+    assert token_of(config(), storage) is None
+    study = open_study(config(), data(), storage)
+    assert find_finalists(config(), study) is None
+    assert token_of(config(), storage) != token
 
 
 def test_a_study_is_found_where_a_search_has_made_it(

@@ -122,7 +122,7 @@ def test_sqlite_connections_share_the_file_and_wait_for_each_other(tmp_path: Pat
     ):
         for connection in (first, second):
             values = [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names]
-            assert values == ["wal", 60_000, 1]
+            assert values == ["wal", 60_000, 2]
 
 
 def test_folder_under_a_file_is_refused(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from trainer import memory
+from trainer import control_groups, memory
 
 
 @pytest.mark.parametrize("version", [0, 1])
@@ -36,7 +36,7 @@ def test_the_limit_of_a_batch_job_is_that_of_its_own_group_and_of_those_above(
 ) -> None:
     _, limit, used, cached = memory._CGROUP_FILES[0]
     monkeypatch.setattr(memory, "_CGROUP_FILES", ((tmp_path, limit, used, cached),))
-    monkeypatch.setattr(memory, "_OWN_GROUPS", tmp_path / "own")
+    monkeypatch.setattr(control_groups, "_OWN_GROUPS", tmp_path / "own")
     (tmp_path / "own").write_text("0::/slurm/job_7\n1:cpu:/elsewhere\n")
     for name, limits in {"": "max", "slurm": "900000", "slurm/job_7": "500000"}.items():
         group = tmp_path / name
