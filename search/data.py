@@ -118,10 +118,10 @@ def _at_voxel_size(loaded: StudyVolume, wanted: VoxelSize | None, *, along_z: bo
         return loaded
     try:
         rescaled = rescale_volume(volume, wanted)
+        before, after = len(volume.raw), len(rescaled.raw)
+        split, *folds = (rescale_split(each, before, after) for each in loaded.splits)
     except InputError as error:
         raise InputError(f"data, {loaded.name}: {error}") from None
-    before, after = len(volume.raw), len(rescaled.raw)
-    split, *folds = (rescale_split(each, before, after) for each in loaded.splits)
     resampled = replace(
         loaded, volume=rescaled, split=split, folds=tuple(folds), origin=loaded.to_json()
     )

@@ -20,7 +20,7 @@ from search.members import choose_members
 from search.objectives import dice_of
 from search.provenance import describe_software
 from search.results import FINALISTS, WINNER, best_trials, model_folder
-from search.study import check_space, described_data
+from search.study import check_space, comparable_data, described_data
 from search.trial_model import Source, build_trial_model
 from trainer.device import configure_device
 from trainer.ensemble import combine
@@ -125,7 +125,8 @@ def _ensemble(config: Config, study: optuna.Study) -> tuple[Model, list[str]]:
     # Without a number in the config two are an ensemble as well.
     members.check(config.export.ensemble or 2)
     data = load_data(config)
-    if json.loads(json.dumps(data.to_json())) != described_data(study):
+    own = comparable_data(json.loads(json.dumps(data.to_json())))
+    if own != comparable_data(described_data(study)):
         raise InputError(
             "data: expected the volumes and the split that the study was made with, to tune the "
             "ensemble's threshold on, got others; name the study's own"

@@ -28,6 +28,8 @@ from trainer.errors import InputError
 from trainer.hyperparameters import Hyperparameters
 
 _IDENTITY = "defined_by"
+_BESIDE = ("file", "raw_sha256")
+"""Of a volume: what it was before it was resampled, and its fingerprint without the mask."""
 _TOKEN = "token"
 """Tells a study from another one of the same name, in another database or made after it."""
 
@@ -244,12 +246,12 @@ def _identity(config: Config, data: StudyData) -> dict[str, Any]:
     }
 
 
-def _without_files(data: Mapping[str, Any]) -> Mapping[str, Any]:
-    """As an older version kept it, which did not say what a resampled volume was before."""
-    if "volumes" not in data:
-        return data
-    kept = [{key: each[key] for key in each if key != "file"} for each in data["volumes"]]
-    return {**data, "volumes": kept}
+def comparable_data(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What tells data from others, without what older versions did not keep beside it."""
+    kept = {key: value for key, value in data.items() if key not in _BESIDE}
+    if "volumes" in data:
+        kept["volumes"] = [comparable_data(each) for each in data["volumes"]]
+    return kept
 
 
 def _check_same(name: str, known: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
@@ -261,7 +263,7 @@ def _check_same(name: str, known: Mapping[str, Any], wanted: Mapping[str, Any]) 
             # What an older version did not know was as it is by default.
             before = {key: getattr(Hyperparameters, key, None) for key in now} | before
         if section == "data":
-            before, now = _without_files(before), _without_files(now)
+            before, now = comparable_data(before), comparable_data(now)
         for key in sorted(before.keys() | now.keys()):
             if before.get(key) != now.get(key):
                 raise InputError(

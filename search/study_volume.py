@@ -67,6 +67,7 @@ class StudyVolume:
         split = self.split
         return {
             "sha256": self.volume.sha256,
+            "raw_sha256": self.volume.raw_sha256,
             "shape": list(self.volume.raw.shape),
             "voxel_size_nm": self.volume.voxel_size_nm and list(self.volume.voxel_size_nm),
             "train": [split.train.start, split.train.stop],

@@ -13,6 +13,8 @@ from trainer.hyperparameters import Hyperparameters
 
 _OPENCV_SIDE = 32_767
 """OpenCV counts the rows and columns of what it samples in 16 bits."""
+_OPENCV_CHANNELS = 128
+"""OpenCV takes no image of more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,6 +151,14 @@ def happens(random: np.random.Generator, probability: float) -> bool:
 def _blurred(tile: np.ndarray, sigma: float) -> np.ndarray:
     if sigma < 0.1:
         return tile
+    parts = [
+        _blurred_channels(tile[..., first : first + _OPENCV_CHANNELS], sigma)
+        for first in range(0, tile.shape[-1], _OPENCV_CHANNELS)
+    ]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
+
+
+def _blurred_channels(tile: np.ndarray, sigma: float) -> np.ndarray:
     blurred = cv2.GaussianBlur(tile, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)
     return blurred.reshape(tile.shape)  # cv2 drops a single channel
 

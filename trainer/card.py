@@ -216,6 +216,7 @@ def _explain_postprocessing(model: Model) -> str:
 
 _OF_VOLUME = {
     "sha256": "SHA-256 of volume and mask",
+    "raw_sha256": "SHA-256 of the volume alone",
     "shape": "voxels (z, y, x)",
     "voxel_size_nm": "voxel size in nm (z, y, x)",
     "train": "training sections",

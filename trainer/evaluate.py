@@ -21,6 +21,7 @@ from trainer.instances import (
     panoptic_quality,
     score_overlaps,
 )
+from trainer.memory import check_memory
 from trainer.metrics import PooledHistogram, Scores
 from trainer.model import Model, load_model
 from trainer.object_rows import ObjectRow, list_objects
@@ -30,11 +31,19 @@ from trainer.precision_recall import PrecisionRecall
 from trainer.prediction import OnProgress, prepare_prediction, smallest_object_here
 from trainer.section_scores import SectionScore, score_sections, summarize, worst_sections
 from trainer.table import to_csv
-from trainer.trained_sections import find_guard_gap, find_trained_sections, find_validation_sections
+from trainer.trained_sections import (
+    find_guard_gap,
+    find_trained_sections,
+    find_validation_sections,
+    has_other_mask,
+)
 from trainer.volume import Volume, load_volume
 
 _RECORD = "evaluation.json"
 _FILES = ("evaluation.html", "sections.csv", "objects.csv", "section-*.png")
+_VOXEL_BYTES = 13
+"""Of probabilities, two masks and the objects in both, for each voxel that is scored."""
+_ADVICE = "score fewer with --sections FIRST,END, or use a machine with more memory"
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,9 +135,10 @@ def evaluate(
         on_progress: Told how far the prediction is.
 
     Raises:
-        InputError: The voxel size is too far from the model's, or there are no such sections.
+        InputError: The voxel size is too far from the model's, there are no such sections, or too
+            little memory for their scores.
     """
-    size, block = volume.voxel_size_nm, _check_sections(sections, len(volume.raw))
+    size, block = volume.voxel_size_nm, _check_sections(sections, volume.raw.shape)
     prepared = prepare_prediction(model, volume.raw, size)
     volume = _cut(volume, block)
     probability = np.empty(volume.raw.shape, np.uint8)
@@ -162,15 +172,20 @@ def evaluate(
     )
 
 
-def _check_sections(sections: range | None, count: int) -> range:
-    if sections is None:
-        return range(count)
-    if not 0 <= sections.start < sections.stop <= count:
+def _check_sections(sections: range | None, shape: tuple[int, ...]) -> range:
+    """The sections to score, before any is predicted."""
+    count, height, width = shape
+    block = range(count) if sections is None else sections
+    if not 0 <= block.start < block.stop <= count:
         raise InputError(
             f"sections: expected FIRST,END with 0 <= FIRST < END <= {count}, the sections of the "
-            f"volume, got {sections.start},{sections.stop}"
+            f"volume, got {block.start},{block.stop}"
         )
-    return sections
+    try:
+        check_memory(_VOXEL_BYTES * len(block) * height * width, _ADVICE)
+    except InputError as error:
+        raise InputError(f"scoring {len(block)} sections {error}") from None
+    return block
 
 
 def _cut(volume: Volume, block: range) -> Volume:
@@ -209,7 +224,7 @@ def evaluate_files(
     if folder is not None:
         folder.check()
     volume = load_volume(raw, mask, voxel_size_nm=voxel_size_nm)
-    scored = _check_sections(sections, len(volume.raw))
+    scored = _check_sections(sections, volume.raw.shape)
     loaded = load_model(model, precision=configure_device().precision)
     if folder is not None:
         folder.prepare()
@@ -249,6 +264,8 @@ def _describe(scored: range, model: Model, volume: Volume) -> Iterator[str]:
             f"the model was chosen and tuned on sections {chosen.start} to {chosen.stop - 1} of "
             "this volume: their scores are a little too good"
         )
+    if has_other_mask(model.card, volume):
+        yield "the model learned from another mask of this image"
     if len(scored) < len(volume.raw):
         yield f"scored sections {scored.start} to {scored.stop - 1} of the volume"
 

@@ -20,7 +20,7 @@ from trainer.neighbours import describe_offsets
 from trainer.replacement import make_room, replace_folder
 from trainer.small_objects import drop_small_objects
 from trainer.weight_average import best_weight
-from trainer.windows import WindowedNetwork, Windows, choose_windows, count_room
+from trainer.windows import WindowedNetwork, Windows, choose_windows, count_memory, count_room
 
 if TYPE_CHECKING:
     from trainer.intensity import Intensity
@@ -95,7 +95,9 @@ class Model:
         probability = np.empty(raw.shape, np.uint8)
         intensity, room = intensity or Intensity.measure(raw), count_room(self.networks)
         shape = (raw.shape[1], raw.shape[2])
-        windows = self.windows or choose_windows(self.networks, shape, room)
+        windows = self.windows or choose_windows(
+            self.networks, shape, room, count_memory(self.networks)
+        )
         network = WindowedNetwork(self.network, windows, self.halvings, room)
         for section, values in predict_sections(
             network, raw, intensity, self.grid, views=self.views

@@ -112,6 +112,7 @@ def _is_block(value: Any) -> bool:
 
 _OF_A_VOLUME: Mapping[str, Callable[[Any], bool]] = {
     "sha256": lambda value: isinstance(value, str),
+    "raw_sha256": lambda value: isinstance(value, str),
     "train": _is_block,
     "validation": _is_block,
     "holdout": lambda value: value is None or _is_block(value),

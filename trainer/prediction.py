@@ -19,7 +19,14 @@ from trainer.sections import Sections
 from trainer.source import Source
 from trainer.views import VIEWS
 from trainer.voxel_size import VoxelSize, is_alike, trained_voxel_size
-from trainer.windows import WindowedNetwork, Windows, choose_windows, count_room
+from trainer.windows import (
+    WindowedNetwork,
+    Windows,
+    choose_windows,
+    count_memory,
+    count_room,
+    is_approximate,
+)
 
 OnProgress = Callable[[str, int, int], None]
 """Told what is being done, how many sections of it are done, and of how many."""
@@ -148,13 +155,27 @@ def prepare_prediction(
     intensity = Intensity.measure_sections(raw)
     most_voxels = count_room(model.networks)
     windows = options.windows or model.windows
-    windows = windows or choose_windows(model.networks, seen[1:], most_voxels)
+    if windows is None:
+        at_all = count_memory(model.networks)
+        windows = choose_windows(model.networks, seen[1:], most_voxels, at_all)
+        notes = (*notes, *_note_on_windows(windows, model))
     reach = _reach(model)
     if isinstance(raw, Source) and seen == shape:
         raw.remember(reach)
     resampled = raw if seen == shape else Resampled(raw, seen, reach)
     return Prediction(
         shape, notes, windows, options.dtype, model, resampled, intensity, most_voxels
+    )
+
+
+def _note_on_windows(windows: Windows | None, model: Model) -> tuple[str, ...]:
+    """What too little memory makes of a prediction."""
+    if windows is None or not is_approximate(windows, model.networks):
+        return ()
+    return (
+        f"memory allows windows of {windows.size} x {windows.size} voxels, in which the network "
+        "sees less around a voxel than in whole sections: probabilities near the windows' borders "
+        "come near to those only",
     )
 
 

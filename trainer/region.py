@@ -66,13 +66,16 @@ class Region:
     def share_of_cells(self, height: int, width: int, factor: int) -> np.ndarray:
         """How much of each cell of a coarser grid lies within the box, float32 (y, x), 0 to 1.
 
+        A box that lies beyond the grid counts for the cells nearest to it.
+
         Args:
             height: Of the grid, in cells.
             width: The same.
             factor: Voxels along the side of a cell.
         """
         inside = np.zeros((height * factor, width * factor), np.float32)
-        inside[self.slices] = 1
+        y0, x0 = min(self.y0, len(inside) - 1), min(self.x0, inside.shape[1] - 1)
+        inside[y0 : self.y1, x0 : self.x1] = 1
         return cv2.resize(inside, (width, height), interpolation=cv2.INTER_AREA)
 
 

@@ -58,20 +58,35 @@ def rescale_volume(volume: Volume, voxel_size_nm: VoxelSize) -> Volume:
 
 
 def rescale_split(split: Split, before: int, after: int) -> Split:
-    """The same blocks after a volume of `before` sections was resampled to `after`."""
-    factor = after / before
+    """The same blocks after a volume of `before` sections was resampled to `after`.
 
-    def moved(block: range) -> range:
-        start = min(round(block.start * factor), after - 1)
-        return range(start, max(start + 1, round(block.stop * factor)))
+    A section that reaches beyond a block's border belongs to no block: with larger voxels it could
+    be averaged from sections of two.
+
+    Raises:
+        InputError: A block is thinner than one of the new sections.
+    """
+
+    def moved(name: str, block: range) -> range:
+        start, stop = -(-block.start * after // before), block.stop * after // before
+        if start >= stop:
+            raise InputError(
+                f"split: expected a {name} block that holds a whole section of the first volume's "
+                f"voxels, got [{block.start}, {block.stop}] of {before} sections that become "
+                f"{after}; give it more sections"
+            )
+        return range(start, stop)
+
+    def scaled(gap: int) -> int:
+        return round(gap * after / before)
 
     return Split(
-        train=moved(split.train),
-        validation=moved(split.validation),
-        holdout=split.holdout and moved(split.holdout),
-        gap=round(split.gap * factor),
-        all=moved(split.all),
-        holdout_gap=None if split.holdout_gap is None else round(split.holdout_gap * factor),
+        train=moved("training", split.train),
+        validation=moved("validation", split.validation),
+        holdout=split.holdout and moved("holdout", split.holdout),
+        gap=scaled(split.gap),
+        all=moved("training", split.all),
+        holdout_gap=None if split.holdout_gap is None else scaled(split.holdout_gap),
     )
 
 

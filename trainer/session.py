@@ -29,7 +29,7 @@ from trainer.training_step import build_training_step
 from trainer.training_volume import TrainingVolume
 from trainer.unet import build_unet, with_probability
 from trainer.weight_average import WeightAverage
-from trainer.windows import WindowedNetwork, choose_windows, count_room
+from trainer.windows import WindowedNetwork, choose_windows, count_memory, count_room
 
 TILE_VOXELS = 256 * 256
 """The unit that an epoch's length is counted in, whatever the size of the tiles."""
@@ -138,6 +138,7 @@ class TrainingSession:
         self._predictor = with_probability(judged)
         # Found once: asking gives freed memory back, which the next epoch would have to take again.
         self._room = count_room([hyperparameters], room_bytes)
+        self._memory = count_memory([hyperparameters], room_bytes)
         self._loss = build_loss(hyperparameters)
         steps = self.steps_per_epoch * plan.epochs
         self._optimizer = build_optimizer(hyperparameters, steps, precision=precision)
@@ -304,7 +305,7 @@ class TrainingSession:
 
     def _predict(self, volume: TrainingVolume) -> Iterator[tuple[int, np.ndarray]]:
         shape = (volume.volume.raw.shape[1], volume.volume.raw.shape[2])
-        windows = choose_windows([self.hyperparameters], shape, self._room)
+        windows = choose_windows([self.hyperparameters], shape, self._room, self._memory)
         return predict_sections(
             WindowedNetwork(self._predictor, windows, self.hyperparameters.halvings, self._room),
             volume.volume.raw,

@@ -16,6 +16,7 @@ from trainer.errors import InputError
 from trainer.memory import check_memory, check_ratio
 from trainer.shape import shown
 from trainer.source import Reader
+from trainer.tiff_channels import is_of_channels
 from trainer.voxel_size import read_voxel_size
 
 # tifffile tells about damage in log lines; what matters of it is checked here and said once.
@@ -142,6 +143,7 @@ def _describe(
     if len(series) > 1:
         axes, shape = f"Z{axes}", (len(series), *shape)
     volume = _section_shape(axes, shape)
+    _check_channels(tiff, axes, shape)
     _check_size(tiff, _stored_bytes(tiff, series), volume, series[0].dtype)
     # Contiguous values are read as they are stored, pages in the byte order of this machine.
     return volume, np.dtype(tiff.byteorder + series[0].dtype.char)
@@ -167,7 +169,7 @@ def _section_shape(axes: str, shape: tuple[int, ...]) -> tuple[int, int, int]:
         raise InputError(
             f"is an RGB or RGBA image ({shown(shape)}); save it with one grey value per pixel"
         )
-    kept = [(a, n) for a, n in zip(axes, shape, strict=True) if n > 1 or a in "YX"]
+    kept = _kept(axes, shape)
     if len(kept) > 3:
         raise InputError(
             f"has {len(kept)} axes, {_named(kept)}; three are expected, z, y, x: "
@@ -177,6 +179,19 @@ def _section_shape(axes: str, shape: tuple[int, ...]) -> tuple[int, int, int]:
         raise InputError(f"has the axes {_named(kept)}; z, y, x in that order are expected")
     height, width = kept[-2][1], kept[-1][1]
     return (kept[0][1] if len(kept) == 3 else 1, height, width)
+
+
+def _check_channels(tiff: tifffile.TiffFile, axes: str, shape: tuple[int, ...]) -> None:
+    kept = _kept(axes, shape)
+    if is_of_channels(tiff, "".join(axis for axis, _ in kept)):
+        raise InputError(
+            f"has the axes {_named(kept)}; z, y, x are expected: save one channel alone"
+        )
+
+
+def _kept(axes: str, shape: tuple[int, ...]) -> list[tuple[str, int]]:
+    """The axes that count."""
+    return [(a, n) for a, n in zip(axes, shape, strict=True) if n > 1 or a in "YX"]
 
 
 def _stored_bytes(tiff: tifffile.TiffFile, series: Sequence[tifffile.TiffPageSeries]) -> int:

@@ -14,7 +14,7 @@ def find_trained_sections(card: Mapping[str, Any], volume: Volume) -> range:
 
     Args:
         card: The model's.
-        volume: With its mask; another mask makes it another volume.
+        volume: With its mask, which need not be the one that the model learned from.
     """
     known = _find(card, volume)
     return range(0) if known is None else _trained(card, known, len(volume.raw))
@@ -32,13 +32,21 @@ def find_guard_gap(card: Mapping[str, Any], volume: Volume) -> int:
     return 0 if known is None else int(known.get("gap", 0))
 
 
+def has_other_mask(card: Mapping[str, Any], volume: Volume) -> bool:
+    """Whether the model has learned from the same grey values with another mask."""
+    known = _find(card, volume)
+    return known is not None and known.get("sha256") != volume.sha256
+
+
 def _find(card: Mapping[str, Any], volume: Volume) -> Mapping[str, Any] | None:
     """What the card says of the volume, as its file has it."""
     data = card.get("data") or {}
-    for each in data.get("volumes") or [data]:
-        known: Mapping[str, Any] = each.get("file") or each
-        if known.get("sha256") == volume.sha256:
-            return known
+    files = [each.get("file") or each for each in data.get("volumes") or [data]]
+    # Where several volumes share their grey values, the one with this mask is meant.
+    for key, own in (("sha256", volume.sha256), ("raw_sha256", volume.raw_sha256)):
+        for known in files:
+            if known.get(key) == own:
+                return dict(known)
     return None
 
 

@@ -37,15 +37,26 @@ class Volume:
     voxel_size_nm: VoxelSize | None
     notes: tuple[str, ...] = ()
 
-    @cached_property
+    @property
     def sha256(self) -> str:
         """Fingerprint of values, shape and type of raw and mask."""
-        digest = hashlib.sha256()
+        return self._fingerprints[1]
+
+    @property
+    def raw_sha256(self) -> str:
+        """The same of raw alone: a mask that was corrected makes it no other volume."""
+        return self._fingerprints[0]
+
+    @cached_property
+    def _fingerprints(self) -> list[str]:
+        """Of raw, and of raw and mask."""
+        digest, found = hashlib.sha256(), []
         for array in (self.raw, self.mask):
             digest.update(f"{array.shape} {array.dtype.str}".encode())
             for section in array:
                 digest.update(np.ascontiguousarray(section).data)
-        return digest.hexdigest()
+            found.append(digest.hexdigest())
+        return found
 
 
 def load_volume(raw: Path, mask: Path, voxel_size_nm: Sequence[float] | None = None) -> Volume:

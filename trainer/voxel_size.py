@@ -27,8 +27,8 @@ _UNITS = {
 }
 # The micro sign, the Greek letter, and the micro sign as ImageJ writes it in plain ASCII.
 _MICRO = ("µ", "μ", "\\u00b5")
-_CENTIMETER = 3
-_NO_UNIT = 1
+# How a resolution tag counts; the last two are tifffile's.
+_NO_UNIT, _INCH, _CENTIMETER, _MILLIMETER, _MICROMETER = 1, 2, 3, 4, 5
 
 
 def is_alike(size: Sequence[float], other: Sequence[float]) -> bool:
@@ -81,10 +81,21 @@ def _from_json(tiff: tifffile.TiffFile) -> VoxelSize | None:
     spacing, unit = described.get("spacing"), described.get("unit")
     if isinstance(spacing, list):
         return _three(spacing, lambda value: length_nm(value, unit))
-    depth = length_nm(spacing, unit)
-    # Pixels per inch are a default that nobody chose: the one spacing then counts for all axes.
-    in_plane = _in_plane(tiff, unit) if _resolution_unit(tiff) == _CENTIMETER else [depth, depth]
-    return _complete([depth, *in_plane])
+    return _beside_spacing(tiff, length_nm(spacing, unit), unit)
+
+
+def _beside_spacing(tiff: tifffile.TiffFile, depth: float | None, unit: object) -> VoxelSize | None:
+    """Of a file with one spacing, which counts for all axes where the tags say nothing."""
+    counted_in = _resolution_unit(tiff)
+    in_plane = _in_plane(tiff, unit, inch=unit)
+    if in_plane == [None, None] and counted_in in (_NO_UNIT, _INCH):
+        return _complete([depth, depth, depth])
+    size = _complete([depth, *in_plane])
+    # Inches are what tifffile writes beside numbers without a unit. Whether these are pixels per
+    # unit of the spacing or nothing that anybody chose, only a spacing that agrees can tell.
+    if size and counted_in == _INCH and not is_alike(size, 3 * size[:1]):
+        return None
+    return size
 
 
 def _three(values: object, length: Callable[[object], float | None]) -> VoxelSize | None:
@@ -98,8 +109,14 @@ def _complete(lengths: list[float | None]) -> VoxelSize | None:
     return (known[0], known[1], known[2]) if len(known) == len(lengths) == 3 else None
 
 
-def _in_plane(tiff: tifffile.TiffFile, unit: object) -> list[float | None]:
-    units = {_CENTIMETER: "cm", _NO_UNIT: unit}
+def _in_plane(tiff: tifffile.TiffFile, unit: object, *, inch: object = None) -> list[float | None]:
+    units = {
+        _NO_UNIT: unit,
+        _INCH: inch,
+        _CENTIMETER: "cm",
+        _MILLIMETER: "mm",
+        _MICROMETER: "um",
+    }
     counted_in = units.get(_resolution_unit(tiff))
     return [_pixel(tiff, f"{axis}Resolution", counted_in) for axis in "YX"]
 

@@ -52,23 +52,29 @@ class Windows:
 
 
 def choose_windows(
-    networks: Sequence[Hyperparameters], section: tuple[int, int], most_voxels: int
+    networks: Sequence[Hyperparameters],
+    section: tuple[int, int],
+    most_voxels: int,
+    at_all: int | None = None,
 ) -> Windows | None:
     """Windows that give what the whole section gives, or None where it fits as it is.
 
     With a normalization by layer or group they come near to it only: it looks at the whole image.
+    So do windows that memory allows no halo around which is all that the network sees; for these
+    `is_approximate` is true.
 
     Args:
         networks: One, or those of an ensemble.
         section: Voxels along y and x.
-        most_voxels: That the network can be given at once.
+        most_voxels: That the network should be given at once.
+        at_all: That there is memory for where windows of so many are too small; no more by default.
     """
     step = max(each.halvings for each in networks)
     padded = [-(-side // step) * step for side in section]
     if math.prod(padded) <= most_voxels:
         return None
     halo = max(map(receptive_radius, networks))
-    # At least as much is kept of a window as is seen around it, and be it at a price.
+    # At least as much is kept of a window as is seen around it, if there is any memory for it.
     least = -(-(4 * halo + _LEAST_RAMP) // step) * step
     overlap = 2 * halo + _LEAST_RAMP
 
@@ -77,22 +83,55 @@ def choose_windows(
         sides = [(side, min(size, side)) for side in padded]
         return math.prod(_count(side, own, overlap / size, step) * own for side, own in sides)
 
-    room = (
-        size
-        for size in range(least, max(padded), step)
-        if math.prod(min(size, side) for side in padded) <= most_voxels
-    )
-    size = min(room, key=seen, default=least)
-    return Windows(size, overlap / size, "taper", halo)
+    def fitting(sizes: range, most: int) -> list[int]:
+        return [size for size in sizes if math.prod(min(size, side) for side in padded) <= most]
+
+    room = fitting(range(least, max(padded), step), most_voxels)
+    if room:
+        size = min(room, key=seen)
+        return Windows(size, overlap / size, "taper", halo)
+    smallest = min(least, -(-2 * _LEAST_RAMP // step) * step)
+    tight = fitting(range(smallest, least + 1, step), most_voxels if at_all is None else at_all)
+    return _narrowed(max(tight, default=smallest), halo)
+
+
+def _narrowed(size: int, halo: int) -> Windows:
+    """Windows of which at least as much is kept as the halo takes, and be the halo too thin."""
+    halo = min(halo, (size - _LEAST_RAMP) // 4)
+    return Windows(size, (2 * halo + _LEAST_RAMP) / size, "taper", halo)
+
+
+def is_approximate(windows: Windows | None, networks: Sequence[Hyperparameters]) -> bool:
+    """Whether voxels are used of which the network sees less than of a whole section.
+
+    Args:
+        windows: As `choose_windows` gives them.
+        networks: For which it did.
+    """
+    return windows is not None and windows.halo < max(map(receptive_radius, networks))
 
 
 def count_room(networks: Sequence[Hyperparameters], limit: int | None = None) -> int:
-    """Voxels of a section that there is memory for at once, with all their feature maps.
+    """Voxels of a section that are well given at once: memory holds all their feature maps.
 
     Args:
         networks: One, or those of an ensemble.
         limit: Bytes that this process may use of what is free; None for all of it.
     """
+    return _count_voxels(networks, min(_free_bytes(limit), _most_bytes(networks)))
+
+
+def count_memory(networks: Sequence[Hyperparameters], limit: int | None = None) -> int:
+    """Voxels of a section that there is memory for at all, at least those of `count_room`.
+
+    Args:
+        networks: One, or those of an ensemble.
+        limit: Bytes that this process may use of what is free; None for all of it.
+    """
+    return _count_voxels(networks, _free_bytes(limit))
+
+
+def _count_voxels(networks: Sequence[Hyperparameters], nbytes: float) -> int:
     grid = InputGrid.of(networks)
     features = max(
         sum(filters / 4**level for level, filters in enumerate(each.level_filters))
@@ -102,15 +141,18 @@ def count_room(networks: Sequence[Hyperparameters], limit: int | None = None) ->
     # A 3D network sees a slab of sections at once.
     sections = grid.tile_sections if grid.is_3d else 1
     each = 4 * sections * (_MAPS * features + 2 * len(grid.section_offsets) + 4)
-    return int(_room_bytes(networks, limit) / each)
+    return int(nbytes / each)
 
 
-def _room_bytes(networks: Sequence[Hyperparameters], limit: int | None) -> float:
+def _most_bytes(networks: Sequence[Hyperparameters]) -> int:
     # What a network with such a normalization finds depends on how much of a section it is given:
     # that is to be as much wherever there is memory enough.
     by_image = any(each.normalization in ("layer", "group") for each in networks)
-    free = free_memory() if limit is None else min(limit, free_memory())
-    return min(_SHARE_OF_FREE * free, _MOST_BYTES_BY_IMAGE if by_image else _MOST_BYTES)
+    return _MOST_BYTES_BY_IMAGE if by_image else _MOST_BYTES
+
+
+def _free_bytes(limit: int | None) -> float:
+    return _SHARE_OF_FREE * (free_memory() if limit is None else min(limit, free_memory()))
 
 
 def _count(length: int, side: int, overlap: float, step: int) -> int:

@@ -207,6 +207,18 @@ def test_a_blur_is_that_of_scipy() -> None:
     assert change_intensity(Fixed(1.0), limits, tile[..., :1]).shape == (40, 40, 1)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("sections", [128, 129, 300])
+def test_a_tile_of_many_sections_is_blurred_section_by_section(sections: int) -> None:
+    tile = np.random.default_rng(0).random((8, 9, sections)).astype(np.float32)
+    limits = hyperparameters(
+        blur_probability=1.0, blur_sigma=2.0, brightness_probability=0.0, contrast_probability=0.0
+    )
+    blurred = change_intensity(Fixed(1.0), limits, tile)  # type: ignore[arg-type]
+    for section in (0, 127, sections - 1):
+        alone = change_intensity(Fixed(1.0), limits, tile[..., section : section + 1])  # type: ignore[arg-type]
+        np.testing.assert_allclose(blurred[..., section : section + 1], alone, atol=1e-6)
+
+
 def test_noise_has_no_mean_and_at_most_its_deviation() -> None:
     limits = hyperparameters(
         noise_probability=1.0, noise=0.2, brightness_probability=0.0, contrast_probability=0.0

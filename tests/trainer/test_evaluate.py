@@ -11,7 +11,7 @@ from scipy import ndimage
 
 import trainer.evaluate as evaluate_module
 from trainer.errors import InputError
-from trainer.evaluate import Evaluation, build_files, evaluate, evaluate_files
+from trainer.evaluate import Evaluation, _describe, build_files, evaluate, evaluate_files
 from trainer.evaluation_page import Subject
 from trainer.hyperparameters import Hyperparameters
 from trainer.model import Model, build_model, save_model
@@ -212,10 +212,31 @@ def test_some_sections_are_scored_as_a_volume_amid_the_others() -> None:
     assert names
 
 
+@pytest.mark.parametrize(("memory", "noted"), [(40 * 40, True), (60 * 60, False)])
+def test_windows_that_show_the_network_too_little_are_noted(
+    monkeypatch: pytest.MonkeyPatch, memory: int, noted: bool
+) -> None:
+    monkeypatch.setattr("trainer.prediction.count_room", lambda networks: 40 * 40)
+    monkeypatch.setattr("trainer.prediction.count_memory", lambda networks: memory)
+    raw = np.random.default_rng(0).integers(0, 255, (2, 90, 70)).astype(np.uint8)
+    notes = evaluate(model(), Volume(raw, (raw > 128).astype(np.uint8), None)).notes
+    assert any(note.startswith("memory allows windows of 40 x 40") for note in notes) == noted
+
+
 @pytest.mark.parametrize("block", [range(2, 2), range(-1, 2), range(1, 4), range(3, 1)])
 def test_sections_that_the_volume_does_not_have_are_refused(block: range) -> None:
     with pytest.raises(InputError, match=r"^sections: expected FIRST,END with 0 <= FIRST"):
         evaluate(model(), volume(), block)
+
+
+def test_scores_that_memory_cannot_hold_are_refused_before_the_prediction(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("trainer.memory.free_memory", lambda: 13 * 2 * 20 * 31)
+    assert evaluate(model(), volume(), range(1, 3)).scores.voxels == 2 * 20 * 31
+    unused = Model(None, HP, 0.5, {})
+    with pytest.raises(InputError, match=r"^scoring 3 sections needs .*; score fewer with --sec"):
+        evaluate(unused, volume())
 
 
 @pytest.mark.parametrize(
@@ -260,6 +281,26 @@ def written(folder: Path) -> Volume:
     write_stack(folder / "raw.tif", here.raw, None)
     write_stack(folder / "mask.tif", here.mask, None)
     return here
+
+
+@pytest.mark.parametrize("at", ["the volume", "its file"])
+@pytest.mark.parametrize(
+    ("corrected", "known", "said"),
+    [(False, True, False), (True, True, True), (True, False, None)],
+)
+def test_sections_are_known_by_the_image_where_the_mask_was_corrected(
+    tmp_path: Path, at: str, corrected: bool, known: bool, said: bool | None
+) -> None:
+    here = written(tmp_path)
+    data = {"sha256": here.sha256, "train": [0, 5], "validation": [6, 8]}
+    data |= {"raw_sha256": here.raw_sha256} if known else {}
+    data = {"sha256": "other", "file": data} if at == "its file" else data
+    mask = here.mask.copy()
+    mask[9, 0, 0] ^= corrected
+    card = {"data": {"volumes": [{"sha256": "another"}, data]}, "train_on": "train"}
+    notes = list(_describe(range(10), replace(model(), card=card), replace(here, mask=mask)))
+    assert any("was trained on sections 0 to 4 of" in note for note in notes) == (said is not None)
+    assert any("learned from another mask of this image" in note for note in notes) == bool(said)
 
 
 @pytest.mark.parametrize(("holdout_gap", "near"), [(None, False), (0, True), (1, False)])

@@ -76,3 +76,12 @@ def test_what_was_mirrored_beyond_the_border_is_left_out() -> None:
     assert inner.response.shape == inner.gradient.shape == (6, 9, 1)
     assert whole.within((16, 20)).response.shape == (8, 10, 1)
     assert inner.response.max() == 0
+
+
+def test_a_box_in_a_mirrored_cell_alone_reads_the_nearest_one() -> None:
+    response = np.random.default_rng(0).random((8, 10, 2)).astype(np.float32)
+    inner = level(response).within((13, 18))
+    # The last row of 13 voxels lies in the cells that were left out.
+    for found in strongest_filters(inner, Region(12, 4, 13, 6)):
+        assert found.mean_in_region == pytest.approx(response[5, 2, found.number])
+        assert np.isfinite([found.stands_out, found.effect]).all()

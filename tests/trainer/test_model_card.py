@@ -38,6 +38,7 @@ BLOCKS = st.lists(st.integers(-1, 14), min_size=2, max_size=2) | VALUES
 VOLUMES = st.fixed_dictionaries(
     {"sha256": st.just(VOLUME.sha256)},
     optional={
+        "raw_sha256": st.just(VOLUME.raw_sha256) | VALUES,
         "train": BLOCKS,
         "validation": BLOCKS,
         "holdout": BLOCKS,
@@ -60,6 +61,7 @@ def write(folder: Path, card: Any) -> Path:
         {"volumes": 3},
         {"sha256": "ab", "train": [1, 2, 3]},
         {"volumes": [{"file": {"gap": -1}}]},
+        {"sha256": "ab", "raw_sha256": 3},
     ],
 )
 def test_what_it_says_of_volumes_has_to_be_readable(tmp_path: Path, data: Any) -> None:

@@ -53,3 +53,11 @@ def test_cells_that_are_covered_in_part_count_in_part() -> None:
     share = Region(1, 2, 4, 4).share_of_cells(2, 3, 2)
     assert share.tolist() == [[0, 0.5, 0], [0, 1, 0]]
     assert Region(0, 0, 1, 1).share_of_cells(2, 2, 1).tolist() == [[1, 0], [0, 0]]
+
+
+def test_a_box_beyond_the_grid_counts_for_the_nearest_cells() -> None:
+    below = Region(4, 2, 5, 4).share_of_cells(2, 3, 2)
+    assert below[1, 1] == 0.5
+    assert below.sum() == 0.5
+    corner = Region(4, 6, 5, 7).share_of_cells(2, 3, 2)
+    assert (np.argwhere(corner) == [[1, 2]]).all()

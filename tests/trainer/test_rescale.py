@@ -4,12 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from scipy import ndimage
 
 from trainer.errors import InputError
-from trainer.resample import Resampled, resampled_shape
+from trainer.resample import Resampled, axis_weights, resampled_shape
 from trainer.rescale import rescale_split, rescale_volume
-from trainer.split import Split
+from trainer.split import Split, split_sections
 from trainer.volume import Volume
 from trainer.voxel_size import VoxelSize, is_alike
 
@@ -85,8 +87,54 @@ def test_blocks_move_with_their_sections() -> None:
         range(16), range(20, 26), range(32, 40), 4, range(28)
     )
     assert rescale_split(replace(split, holdout_gap=3), 20, 40).holdout_gap == 6
-    coarse = rescale_split(Split(range(18), range(19, 20), None, 1, range(20)), 20, 5)
-    assert (coarse.train, coarse.validation, coarse.all) == (range(4), range(4, 5), range(5))
+    coarse = rescale_split(Split(range(15), range(16, 20), None, 1, range(20)), 20, 5)
+    assert (coarse.train, coarse.validation, coarse.all) == (range(3), range(4, 5), range(5))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "gap", "validation"), [(157, 10, 2, (154, 157)), (20, 5, 1, (19, 20))]
+)
+def test_a_block_thinner_than_a_section_is_refused(
+    before: int, after: int, gap: int, validation: tuple[int, int]
+) -> None:
+    split = split_sections(before, validation=validation, gap=gap)
+    with pytest.raises(InputError, match="expected a validation block that holds a whole section"):
+        rescale_split(split, before, after)
+
+
+@settings(deadline=None)
+@given(
+    before=st.integers(2, 200),
+    factor=st.floats(1 / 16, 16),
+    share=st.floats(0.05, 0.6),
+    gap=st.integers(0, 5),
+    held=st.integers(0, 30),
+)
+def test_no_section_belongs_to_two_blocks(
+    before: int, factor: float, share: float, gap: int, held: int
+) -> None:
+    after = max(1, round(before * factor))
+    try:
+        split = split_sections(
+            before, validation=share, gap=gap, holdout=(0, held) if held else None
+        )
+        moved = rescale_split(split, before, after)
+    except InputError:
+        assume(False)
+    weights = axis_weights(before, after)
+    blocks = [
+        (split.train, moved.train),
+        (split.validation, moved.validation),
+        *([(split.holdout, moved.holdout)] if split.holdout and moved.holdout else []),
+    ]
+    taken = [section for _, block in blocks for section in block]
+    assert len(taken) == len(set(taken))
+    assert max(taken) < after
+    for own, block in blocks if after <= before else []:
+        seen = {number for section in block for number, share in weights[section] if share > 1e-6}
+        assert seen <= set(own)
+    assert set(moved.train) | set(moved.validation) <= set(moved.all)
+    assert not set(moved.all) & set(moved.holdout or ())
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,10 @@ def ome(**described: object) -> dict:
     return {"ome": True, **json_of(**described)}
 
 
+def plane(x: float, y: float, unit: str) -> dict:
+    return {"resolution": (x, y), "resolutionunit": unit}
+
+
 INCH = {"resolution": (200, 200), "resolutionunit": "INCH"}
 CENTIMETER = {"resolution": (2e6, 1e6), "resolutionunit": "CENTIMETER"}
 
@@ -136,6 +140,13 @@ CENTIMETER = {"resolution": (2e6, 1e6), "resolutionunit": "CENTIMETER"}
         (json_of(spacing=0.005, unit="um") | INCH, (5, 5, 5)),
         (json_of(spacing=0.005, unit="um"), (5, 5, 5)),
         (json_of(spacing=0.02, unit="um") | CENTIMETER, (20, 10, 5)),
+        (json_of(spacing=0.02, unit="um") | plane(200, 250, "NONE"), (20, 4, 5)),
+        (json_of(spacing=0.02, unit="um") | plane(200, 250, "MICROMETER"), (20, 4, 5)),
+        (json_of(spacing=20, unit="nm") | plane(2e5, 2.5e5, "MILLIMETER"), (20, 4, 5)),
+        (json_of(spacing=0.02, unit="um") | plane(1, 1, "NONE"), (20, 20, 20)),
+        (json_of(spacing=0.02, unit="um") | plane(1, 1, "INCH"), (20, 20, 20)),
+        # Four nanometers, or dots per inch that nobody chose: whoever has the file is asked.
+        (json_of(spacing=0.05, unit="um") | {"resolution": (250, 250)}, None),
         (json_of(spacing=[20, 4, 5], unit="nm") | INCH, (20, 4, 5)),
         (json_of(spacing=8), None),
         (json_of(spacing="wide", unit="nm"), None),
@@ -238,6 +249,26 @@ def test_channels_are_refused(path: Path) -> None:
     array = np.zeros((2, 5, 3, 8, 9), np.uint8)
     tifffile.imwrite(path, array, imagej=True, metadata={"axes": "TZCYX"})
     assert "5 axes, t = 2, z = 5, c = 3, y = 8, x = 9" in refusal(path)
+
+
+NAMED = {"Channel": {"Name": [f"stain {number}" for number in range(3)]}}
+
+
+@pytest.mark.parametrize("axes", ["CYX", "ZCYX", "TCYX"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"imagej": True, "metadata": {"mode": "composite"}},
+        {"imagej": True, "metadata": {"mode": "color"}},
+        {"ome": True, "metadata": NAMED},
+    ],
+)
+def test_channels_of_one_section_are_no_sections(path: Path, axes: str, options: dict) -> None:
+    array = PIXELS[:3].reshape((1,) * (len(axes) - 3) + (3, 20, 24))
+    metadata = {"axes": axes, **options.get("metadata", {})}
+    tifffile.imwrite(path, array, photometric="minisblack", **{**options, "metadata": metadata})
+    assert "the axes c = 3, y = 20, x = 24; z, y, x are expected: save one channel" in refusal(path)
 
 
 def test_axes_in_another_order_are_refused(path: Path) -> None:

@@ -158,4 +158,6 @@ def test_equal_volumes_have_equal_fingerprints() -> None:
 def test_other_values_shapes_or_types_have_other_fingerprints(
     raw: np.ndarray, mask: np.ndarray
 ) -> None:
-    assert Volume(raw, mask, None).sha256 != Volume(RAW, MASK, None).sha256
+    other, volume = Volume(raw, mask, None), Volume(RAW, MASK, None)
+    assert other.sha256 != volume.sha256
+    assert (other.raw_sha256 == volume.raw_sha256) == (raw is RAW)

@@ -9,7 +9,15 @@ import pytest
 from trainer.errors import InputError
 from trainer.hyperparameters import Hyperparameters
 from trainer.unet import build_unet, with_probability
-from trainer.windows import WindowedNetwork, Windows, choose_windows, count_room, receptive_radius
+from trainer.windows import (
+    WindowedNetwork,
+    Windows,
+    choose_windows,
+    count_memory,
+    count_room,
+    is_approximate,
+    receptive_radius,
+)
 
 
 class Echo:
@@ -101,7 +109,7 @@ def test_windows_that_are_chosen_give_what_the_whole_section_gives() -> None:
     network = with_probability(build_unet(hp))
     image = example(1, 160, 240, 1)
     whole = network.predict_on_batch(image)
-    windows = choose_windows([hp], (160, 240), 100 * 100)
+    windows = choose_windows([hp], (160, 240), 100 * 100, at_all=140 * 140)
     assert windows is not None
     assert windows.size < 160
     windowed = WindowedNetwork(network, windows, hp.halvings, 100 * 100)
@@ -130,6 +138,49 @@ def test_windows_see_little_more_than_the_section(section: tuple[int, int], most
     assert sum(seen) < 1.6 * math.prod(section)
 
 
+@pytest.mark.parametrize("depth", [1, 3, 5])
+@pytest.mark.parametrize("section", [(260, 300), (64, 500)])
+@pytest.mark.parametrize("most", [64 * 64, 110 * 110])
+def test_windows_are_never_larger_than_memory(
+    section: tuple[int, int], most: int, depth: int
+) -> None:
+    hp = Hyperparameters(depth=depth, kernel="5x5")
+    windows = choose_windows([hp], section, most)
+    assert windows is not None
+    network, image = Echo(), example(1, *(-(-side // 32) * 32 for side in section), 1)
+    found = WindowedNetwork(network, windows, hp.halvings, most).predict_on_batch(image)
+    np.testing.assert_allclose(found, image, rtol=1e-5)
+    assert max(math.prod(shape[:-1]) for shape in network.shapes) <= most
+    radius = receptive_radius(hp)
+    assert is_approximate(windows, [hp]) == (windows.halo < radius)
+    # As much is kept as is seen around it.
+    assert windows.size >= 4 * windows.halo + 16
+
+
+def test_windows_lose_of_their_halo_only_what_memory_does_not_hold() -> None:
+    hp = Hyperparameters(depth=4)
+    least = -(-(4 * receptive_radius(hp) + 16) // hp.halvings) * hp.halvings
+    whole = choose_windows([hp], (4000, 4000), least**2)
+    tight = choose_windows([hp], (4000, 4000), least**2 - 1)
+    assert whole is not None
+    assert tight is not None
+    assert (whole.size, whole.halo) == (least, receptive_radius(hp))
+    assert tight.size == least - hp.halvings
+    assert tight.halo < whole.halo
+    assert is_approximate(tight, [hp])
+    assert not is_approximate(whole, [hp])
+    assert not is_approximate(None, [hp])
+    # Where less is better but memory holds more, the halo is worth it.
+    assert choose_windows([hp], (4000, 4000), least**2 - 1, at_all=least**2) == whole
+
+
+def test_no_window_is_too_small_to_be_blended() -> None:
+    for depth in (1, 3, 6):
+        windows = choose_windows([Hyperparameters(depth=depth)], (2048, 2048), 1)
+        assert windows is not None
+        assert 0 < windows.overlap < 1
+
+
 @pytest.mark.parametrize(
     ("values", "named"),
     [((0,), "window"), ((8, 1.0), "overlap"), ((8, -0.1), "overlap"), ((8, 0.5, "max"), "blend")],
@@ -145,6 +196,13 @@ def test_a_worker_that_may_use_less_than_is_free_has_less_room() -> None:
     assert count_room(network, 10**15) == free
     assert count_room(network, 10**8) == pytest.approx(count_room(network, 2 * 10**8) / 2, rel=1e-3)
     assert count_room(network, 10**8) < free
+    assert count_memory(network, 10**8) == count_room(network, 10**8)
+
+
+def test_memory_holds_more_than_is_well_given_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = [Hyperparameters(depth=2)]
+    monkeypatch.setattr("trainer.windows.free_memory", lambda: 64 * 10**9)
+    assert count_memory(network) == pytest.approx(8 * count_room(network), rel=1e-3)
 
 
 @pytest.mark.parametrize(
