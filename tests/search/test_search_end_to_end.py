@@ -192,7 +192,7 @@ def test_one_worker_and_one_seed_give_the_same_search(tmp_path: Path) -> None:
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
         folder = Folder(tmp_path / name, "inline", final="")
-        folder.call("run", "tiny.toml", "--trials", "3")
+        folder.call("run", "tiny.toml", "--trials", "2")
         status = folder.status()
         values.append(
             [(t["number"], t["state"], t["value"], t["params"]) for t in status["trials"]]
