@@ -73,14 +73,14 @@ def open_final(
     return study
 
 
-def final_terms(config: Config, study: optuna.Study, *, cpus: float | None = None) -> Terms:
+def final_terms(config: Config, study: optuna.Study, *, cpus: float) -> Terms:
     """The terms of the final training; its budget is the trials that wait.
 
     Args:
         config: Of the search.
         study: Of final trainings.
-        cpus: That each of them holds, where these are more than a trial of the search had. It is
-            charged for as many trials as they would have been enough for.
+        cpus: That each of them holds: it is charged for as many trials of the search as these
+            would have been enough for.
     """
     if config.final is None:
         raise ValueError("a config without [final] has no final training")
@@ -97,8 +97,7 @@ def final_terms(config: Config, study: optuna.Study, *, cpus: float | None = Non
         keep=budget.trials or 1,
         epochs_expected=epochs,
         budget=budget,
-        devices_per_trial=config.workers.gpus_per_trial
-        or max(1.0, (cpus or 0.0) / config.workers.cpus_per_trial),
+        devices_per_trial=config.workers.gpus_per_trial or cpus / config.workers.cpus_per_trial,
     )
 
 

@@ -77,7 +77,7 @@ class Finals:
             self.config.build_space(),
             workers,
             checkpoints,
-            final_terms(self.config, study),
+            final_terms(self.config, study, cpus=self.config.workers.cpus_per_trial),
             stop_requested=lambda: len(workers.trained) >= stop_after,
         )
         return coordinator.run(), workers
@@ -180,18 +180,15 @@ def test_it_is_trained_on_what_the_config_says(finals: Finals) -> None:
     assert (workers.begun[0].train_on, workers.begun[0].epochs) == ("all", 2)
 
 
-@pytest.mark.parametrize(("gpus", "devices"), [(0.0, 1.0), (0.5, 0.5), (2.0, 2.0)])
-def test_it_is_charged_for_its_share_of_a_gpu(finals: Finals, gpus: float, devices: float) -> None:
-    workers = finals.config.workers.model_copy(update={"gpus_per_trial": gpus})
-    config = finals.config.model_copy(update={"workers": workers})
-    assert final_terms(config, finals.open()).devices_per_trial == devices
-
-
-@pytest.mark.parametrize(("cpus", "devices"), [(None, 1.0), (2.0, 1.0), (8.0, 4.0)])
-def test_it_is_charged_for_all_cores_that_it_holds(
-    finals: Finals, cpus: float | None, devices: float
+@pytest.mark.parametrize(
+    ("gpus", "cpus", "devices"),
+    [(0.0, 2.0, 1.0), (0.0, 8.0, 4.0), (0.5, 2.0, 0.5), (2.0, 8.0, 2.0)],
+)
+def test_it_is_charged_for_what_it_holds(
+    finals: Finals, gpus: float, cpus: float, devices: float
 ) -> None:
-    workers = finals.config.workers.model_copy(update={"cpus_per_trial": 2})
+    held = {"gpus_per_trial": gpus, "cpus_per_trial": 2}
+    workers = finals.config.workers.model_copy(update=held)
     config = finals.config.model_copy(update={"workers": workers})
     assert final_terms(config, finals.open(), cpus=cpus).devices_per_trial == devices
 
